@@ -1,0 +1,1 @@
+//! Databases, tables, columns, indexes: immutable schema snapshots and their stored form.

@@ -1,0 +1,1 @@
+//! Columnar batches on Arrow arrays, and rows to columns.

@@ -1,0 +1,1 @@
+//! Order-preserving keys and the row and index value formats of the TiDB layout.

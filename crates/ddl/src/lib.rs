@@ -1,0 +1,1 @@
+//! Schema-change jobs: queue, owner, online states, backfill.

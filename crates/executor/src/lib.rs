@@ -1,0 +1,1 @@
+//! Vectorised operators over chunks, memory tracking, run-time statistics.

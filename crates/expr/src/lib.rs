@@ -1,0 +1,1 @@
+//! Typed expressions, built-in and aggregate functions, vectorised evaluation.

@@ -1,0 +1,1 @@
+//! The storage node: engine, MVCC, transaction commands, regions, coprocessor.

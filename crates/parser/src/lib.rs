@@ -1,0 +1,1 @@
+//! MySQL and TiDB SQL text to AST and back, digests and hints.

@@ -1,0 +1,1 @@
+//! AST, catalog and statistics to a physical plan: binder, rules, cost-based search, EXPLAIN.

@@ -1,0 +1,1 @@
+//! Wire messages compatible with kvproto and tipb, generated at build time.

@@ -1,0 +1,1 @@
+//! The MySQL wire protocol: connections, TLS, authentication exchange, status HTTP.

@@ -1,0 +1,1 @@
+//! One session's life: variables, transaction, privileges, prepared statements; statement to result.

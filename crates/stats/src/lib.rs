@@ -1,0 +1,1 @@
+//! Histograms, top-N, sketches, sampling and cardinality estimation.

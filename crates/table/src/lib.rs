@@ -1,0 +1,1 @@
+//! Rows and indexes of a table as key-value mutations.

@@ -1,0 +1,1 @@
+//! The transactional client: timestamps, region cache, snapshots, write buffer, two-phase commit.

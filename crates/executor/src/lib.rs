@@ -1,1 +1,45 @@
 //! Vectorised operators over chunks, memory tracking, run-time statistics.
+//!
+//! Sits above `chunk` and `expr`; used by the SQL node (`session` builds operator trees with `distsql` readers as leaves)
+//! AND by the store's coprocessor, which drives the same operators over a scan.
+//!
+//! # Invariants
+//! * **No network, no storage, no clock** in here: `async` exists only because leaves wait. The single use of time is
+//!   `tokio::time::Instant` in [`RuntimeStats`], which simulation can pause.
+//! * **Everything is deterministic**: equal input chunks give equal output chunks. Hash seeds are fixed, and a hash
+//!   table's order never reaches the output (groups come in order of first appearance, join matches in build order).
+//! * **Every buffer is charged** to a [`MemoryReservation`] which gives back on drop; a passed quota is an error, not a
+//!   crash. Every loop over chunks asks the [`KillFlag`].
+//! * **Chunks are never empty**, and grow from 32 to 1024 rows.
+//!
+//! # Tour
+//! [`Operator`] is the interface. `keys` turns columns into bytes that are equal (or sort) as MySQL says; `group_table`
+//! numbers groups, `join_table` chains build rows; the operators stand one per file.
+//!
+//! # Example
+//! ```
+//! use tidewater_executor::{ExecContext, Limit, Values, collect};
+//! use tidewater_types::{Datum, FieldType};
+//!
+//! let ctx = ExecContext::default();
+//! let rows = (0..10).map(|i| vec![Datum::Int(i)]).collect();
+//! let values = Values::from_rows(&ctx, vec![FieldType::int()], rows);
+//! let mut limit = Limit::new(&ctx, Box::new(values), 2, 3);
+//! let chunks = futures::executor::block_on(collect(&mut limit)).unwrap();
+//! assert_eq!(chunks.iter().map(|chunk| chunk.num_rows()).sum::<usize>(), 3);
+//! assert_eq!(chunks[0].datum(0, 0, &FieldType::int()), Datum::Int(2));
+//! ```
+
+mod context;
+mod error;
+mod kill;
+mod memory;
+mod operator;
+mod runtime_stats;
+
+pub use context::{ChunkSizer, ExecContext};
+pub use error::ExecError;
+pub use kill::KillFlag;
+pub use memory::{MemoryReservation, MemoryTracker};
+pub use operator::{BoxedOperator, Operator, collect};
+pub use runtime_stats::{Instrumented, RuntimeStats, instrument};

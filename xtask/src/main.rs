@@ -1,2 +1,44 @@
-//! The chores of the workspace.
-fn main() {}
+//! The chores of the workspace, as `cargo xtask <task>`. One file per task; nothing here ships.
+
+mod bench;
+mod ci;
+mod command;
+mod metrics;
+mod run;
+mod sources;
+mod system;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the Tidewater workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the release programs and start the one-binary server (installs missing system packages).
+    Run(run::Options),
+    /// Format check, clippy, tidy, build, all tests and docs: what must be green before a change lands.
+    Ci(ci::Options),
+    /// Check the floor plan, READMEs, banned calls and links.
+    Tidy,
+    /// Print the size and test figures of this code base, or of another one.
+    Metrics(metrics::Options),
+    /// Run a whole-system benchmark against MariaDB on this machine.
+    Bench(bench::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Run(options) => run::run(options),
+        Task::Ci(options) => ci::run(&options),
+        Task::Tidy => tidy::run(),
+        Task::Metrics(options) => metrics::run(&options),
+        Task::Bench(options) => bench::run(options),
+    }
+}

@@ -1,0 +1,103 @@
+//! The seam between everyone and the placement driver.
+
+use async_trait::async_trait;
+
+use crate::{TransportError, pdpb};
+
+/// Why the placement driver did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PdError {
+    /// The cluster has no first region yet.
+    #[error("the cluster is not bootstrapped")]
+    NotBootstrapped,
+    /// The cluster has a first region already.
+    #[error("the cluster is already bootstrapped")]
+    AlreadyBootstrapped,
+    /// The store was removed from the cluster.
+    #[error("store {store_id} is a tombstone")]
+    StoreTombstone {
+        /// The store in question.
+        store_id: u64,
+    },
+    /// No such region.
+    #[error("region {region_id} is not known")]
+    RegionNotFound {
+        /// The region in question.
+        region_id: u64,
+    },
+    /// No such store.
+    #[error("store {store_id} is not known")]
+    StoreNotFound {
+        /// The store in question.
+        store_id: u64,
+    },
+    /// The request contradicts itself or the cluster's state.
+    #[error("{reason}")]
+    InvalidValue {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The driver's own storage failed.
+    #[error("the placement driver's storage failed: {reason}")]
+    Storage {
+        /// What the storage said.
+        reason: String,
+    },
+    /// No answer arrived.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// The placement driver: timestamps, ids, metadata of the cluster, safe points.
+///
+/// Headers of requests and responses may be left empty when the call stays in the process.
+#[async_trait]
+pub trait PdService: Send + Sync {
+    /// Reserves `count` consecutive timestamps and returns the **last** of them.
+    async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError>;
+
+    /// The region that holds an encoded key; `region` is absent in the answer when no region does.
+    async fn get_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError>;
+    /// The region just before the one that holds an encoded key.
+    async fn get_prev_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError>;
+    /// A region by its id; `region` is absent in the answer when it does not exist.
+    async fn get_region_by_id(&self, request: pdpb::GetRegionByIdRequest) -> Result<pdpb::GetRegionResponse, PdError>;
+    /// Regions in key order that intersect a range of encoded keys.
+    async fn scan_regions(&self, request: pdpb::ScanRegionsRequest) -> Result<pdpb::ScanRegionsResponse, PdError>;
+
+    /// One store.
+    async fn get_store(&self, request: pdpb::GetStoreRequest) -> Result<pdpb::GetStoreResponse, PdError>;
+    /// All stores.
+    async fn get_all_stores(&self, request: pdpb::GetAllStoresRequest) -> Result<pdpb::GetAllStoresResponse, PdError>;
+    /// Registers a store or updates its address.
+    async fn put_store(&self, request: pdpb::PutStoreRequest) -> Result<pdpb::PutStoreResponse, PdError>;
+    /// A store reports its load.
+    async fn store_heartbeat(&self, request: pdpb::StoreHeartbeatRequest) -> Result<pdpb::StoreHeartbeatResponse, PdError>;
+
+    /// Whether the first region exists.
+    async fn is_bootstrapped(&self) -> Result<bool, PdError>;
+    /// Registers the first store and the first region, once in the life of a cluster.
+    async fn bootstrap(&self, request: pdpb::BootstrapRequest) -> Result<pdpb::BootstrapResponse, PdError>;
+    /// Reserves `count` cluster-wide unique ids and returns the **last** of them.
+    async fn alloc_id(&self, count: u32) -> Result<u64, PdError>;
+
+    /// The leader of a region reports it; the answer may carry an order.
+    async fn region_heartbeat(&self, request: pdpb::RegionHeartbeatRequest) -> Result<pdpb::RegionHeartbeatResponse, PdError>;
+    /// Reserves ids for the regions a split will make.
+    async fn ask_batch_split(&self, request: pdpb::AskBatchSplitRequest) -> Result<pdpb::AskBatchSplitResponse, PdError>;
+    /// Announces the regions a split has made.
+    async fn report_batch_split(&self, request: pdpb::ReportBatchSplitRequest) -> Result<pdpb::ReportBatchSplitResponse, PdError>;
+
+    /// The timestamp below which old versions may be gone.
+    async fn get_gc_safe_point(&self, request: pdpb::GetGcSafePointRequest) -> Result<pdpb::GetGcSafePointResponse, PdError>;
+    /// Raises the safe point (never lowers it) and returns the one in force.
+    async fn update_gc_safe_point(
+        &self,
+        request: pdpb::UpdateGcSafePointRequest,
+    ) -> Result<pdpb::UpdateGcSafePointResponse, PdError>;
+    /// Holds the safe point back for a service with a lease.
+    async fn update_service_gc_safe_point(
+        &self,
+        request: pdpb::UpdateServiceGcSafePointRequest,
+    ) -> Result<pdpb::UpdateServiceGcSafePointResponse, PdError>;
+}

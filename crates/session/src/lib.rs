@@ -1,1 +1,40 @@
-//! One session's life: variables, transaction, privileges, prepared statements; statement to result.
+//! One session's life: statement text in, results out; variables, transaction, privileges and prepared statements
+//! in between.
+//!
+//! Sits above every crate of the SQL layer (`parser`, `planner`, `executor`, `distsql`, `table`, `ddl`, `txn`) and
+//! below `server` and the embedding library, which see only this face.
+//!
+//! # Invariants
+//! * **No network protocol here**: the face speaks in [`Chunk`](tidewater_chunk::Chunk)s and [`SqlError`](tidewater_types::SqlError)s.
+//! * **MySQL's error numbers are given in one place** (`error`), by exhaustive matches.
+//! * **A statement that fails undoes only itself**; the open transaction goes on, but for a deadlock.
+//! * **Nothing here reads a clock or a random source of its own**: both come in with [`DatabaseOptions`].
+//!
+//! # Tour
+//! [`Database`] is what sessions share. [`Session`] runs statements: `dispatch` chooses between `statements/*`
+//! (utility statements), `query` (plan, build operators, stream) and `dml` (writers). `variables` is the table of
+//! system variables, `show` and `infoschema` answer questions about the catalog, `privileges` says who may do what.
+#![recursion_limit = "256"]
+
+mod auth;
+mod batch;
+mod database;
+mod error;
+mod infile;
+mod load_data;
+pub mod password;
+mod prepared;
+mod processes;
+mod result;
+mod session;
+mod statement_end;
+mod warnings;
+
+pub use auth::AuthInfo;
+pub use batch::Batch;
+pub use database::{Database, DatabaseOptions};
+pub use infile::LocalInfile;
+pub use prepared::{Parameter, PreparedInfo};
+pub use processes::{KillTarget, Process, ProcessInfo, ProcessList};
+pub use result::{OkResult, RecordSet, ResultField, StatementResult, StatusFlags};
+pub use session::{Session, SessionOptions};

@@ -9,12 +9,20 @@ pub struct Batch {
     pub(crate) text: Arc<str>,
     pub(crate) position: usize,
     pub(crate) first: bool,
+    /// The client did not ask for multi-statements: [`Session::next_result`](crate::Session::next_result) refuses a
+    /// second statement (1064) before it runs the first.
+    pub(crate) single: bool,
 }
 
 impl Batch {
     /// A batch at its first statement.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), position: 0, first: true }
+        Self { text: text.into(), position: 0, first: true, single: false }
+    }
+
+    /// A batch that may hold one statement only.
+    pub fn single(text: impl Into<Arc<str>>) -> Self {
+        Self { single: true, ..Self::new(text) }
     }
 
     /// The whole text.

@@ -1,0 +1,123 @@
+//! What the driver knows of the cluster, loaded from and kept in the storage.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prost::Message;
+use tidewater_proto::{metapb, pdpb};
+
+use crate::regions::{Change, RegionRecord, RegionTree};
+use crate::safe_point::{Claim, SafePoints};
+use crate::storage::Batch;
+use crate::{OpenError, records};
+
+#[derive(Debug, Default)]
+pub(crate) struct Cluster {
+    pub(crate) bootstrapped: bool,
+    pub(crate) stores: BTreeMap<u64, StoreRecord>,
+    pub(crate) regions: RegionTree,
+    pub(crate) safe_points: SafePoints,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StoreRecord {
+    pub(crate) store: metapb::Store,
+    /// As last reported; not kept over restarts.
+    pub(crate) stats: Option<pdpb::StoreStats>,
+}
+
+/// The numbers that live beside the cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) cluster_id: Option<u64>,
+    pub(crate) tso_window: u64,
+    pub(crate) id_bound: u64,
+}
+
+/// A change to the cluster, first made durable and then applied.
+#[derive(Debug)]
+pub(crate) enum Update {
+    Bootstrapped,
+    Store(metapb::Store),
+    Region(Change),
+    GcSafePoint(u64),
+    Service { id: Bytes, claim: Option<Claim> },
+}
+
+impl Update {
+    pub(crate) fn write_to(&self, batch: &mut Batch) {
+        match self {
+            Self::Bootstrapped => batch.push((records::BOOTSTRAPPED.to_owned(), Some(records::encode_u64(1)))),
+            Self::Store(store) => batch.push((records::store(store.id), Some(store.encode_to_vec()))),
+            Self::Region(change) => {
+                batch.extend(change.remove.iter().map(|&id| (records::region(id), None)));
+                let RegionRecord { region, leader } = &*change.install;
+                batch.push((records::region(region.id), Some(records::encode_region(region, leader.as_ref()))));
+            }
+            Self::GcSafePoint(safe_point) => {
+                batch.push((records::GC_SAFE_POINT.to_owned(), Some(records::encode_u64(*safe_point))));
+            }
+            Self::Service { id, claim } => {
+                let value = claim.map(|claim| records::encode_service(id, claim.safe_point, claim.expires_micros));
+                batch.push((records::service(id), value));
+            }
+        }
+    }
+}
+
+impl Cluster {
+    pub(crate) fn apply(&mut self, update: Update) {
+        match update {
+            Update::Bootstrapped => self.bootstrapped = true,
+            Update::Store(store) => {
+                let id = store.id;
+                self.stores.entry(id).or_default().store = store;
+            }
+            Update::Region(change) => self.regions.apply(&change),
+            Update::GcSafePoint(safe_point) => self.safe_points.gc = safe_point,
+            Update::Service { id, claim: Some(claim) } => {
+                self.safe_points.services.insert(id.to_vec(), claim);
+            }
+            Update::Service { id, claim: None } => {
+                self.safe_points.services.remove(&id[..]);
+            }
+        }
+    }
+
+    /// Rebuilds the cluster from its records. Records of unknown names are skipped: a later version may add some.
+    pub(crate) fn load(stored: &BTreeMap<String, Vec<u8>>) -> Result<(Self, Counters), OpenError> {
+        let mut cluster = Self::default();
+        let mut counters = Counters::default();
+        for (name, value) in stored {
+            match name.as_str() {
+                records::CLUSTER_ID => counters.cluster_id = Some(records::decode_u64(name, value)?),
+                records::TSO_WINDOW => counters.tso_window = records::decode_u64(name, value)?,
+                records::ID_BOUND => counters.id_bound = records::decode_u64(name, value)?,
+                records::BOOTSTRAPPED => cluster.bootstrapped = true,
+                records::GC_SAFE_POINT => cluster.safe_points.gc = records::decode_u64(name, value)?,
+                _ if name.starts_with(records::STORE_PREFIX) => {
+                    cluster.apply(Update::Store(records::decode_store(name, value)?));
+                }
+                _ if name.starts_with(records::REGION_PREFIX) => {
+                    let (region, leader) = records::decode_region(name, value)?;
+                    cluster.load_region(RegionRecord { region, leader });
+                }
+                _ if name.starts_with(records::SERVICE_PREFIX) => {
+                    let (id, safe_point, expires_micros) = records::decode_service(name, value)?;
+                    cluster.safe_points.services.insert(id, Claim { safe_point, expires_micros });
+                }
+                _ => tracing::warn!(record = %name, "unknown record of the placement driver skipped"),
+            }
+        }
+        Ok((cluster, counters))
+    }
+
+    fn load_region(&mut self, record: RegionRecord) {
+        let id = record.region.id;
+        match self.regions.check(record) {
+            Ok(Some(change)) => self.regions.apply(&change),
+            Ok(None) => {}
+            Err(stale) => tracing::warn!(region = id, newer = stale.newer_id, "a stored region is out of date"),
+        }
+    }
+}

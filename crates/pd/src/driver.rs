@@ -1,0 +1,409 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tidewater_proto::{PdError, PdService, metapb, pdpb};
+use tidewater_types::clock::WallClock;
+
+use crate::cluster::{Cluster, Update};
+use crate::error::storage_failed;
+use crate::id::IdAllocator;
+use crate::regions::RegionRecord;
+use crate::safe_point::Claim;
+use crate::storage::{Batch, Residence, Storage};
+use crate::tso::{LOGICAL_LIMIT, Oracle, Refill, Taken};
+use crate::{OpenError, PdConfig, StorageError, records};
+
+/// Most timestamps one call may ask for. A range never crosses a step of the physical part.
+const TIMESTAMPS_PER_CALL_MAX: u32 = LOGICAL_LIMIT - 1;
+/// Most ids one call may ask for.
+const IDS_PER_CALL_MAX: u32 = 1 << 20;
+/// Most regions one split may make.
+const SPLIT_COUNT_MAX: u32 = 1 << 10;
+/// What stores are told the cluster runs.
+const CLUSTER_VERSION: &str = "8.5.0";
+
+/// The placement driver of a cluster, in this process.
+///
+/// Cheap to share through its `Arc`; every method may be called from many tasks at once.
+pub struct PlacementDriver {
+    cluster_id: u64,
+    clock: Arc<dyn WallClock>,
+    storage: Arc<dyn Storage>,
+    oracle: Arc<Oracle>,
+    ids: Arc<IdAllocator>,
+    cluster: Arc<RwLock<Cluster>>,
+    /// Held from deciding on a change until it is durable and applied; readers only take `cluster`.
+    writer: Arc<Mutex<()>>,
+}
+
+impl PlacementDriver {
+    /// Opens the driver over what an earlier one left in `storage`, or founds a new cluster in an empty one.
+    pub fn open(config: PdConfig, storage: Arc<dyn Storage>, clock: Arc<dyn WallClock>) -> Result<Arc<Self>, OpenError> {
+        let (cluster, counters) = Cluster::load(&storage.load()?)?;
+        let cluster_id = match counters.cluster_id {
+            Some(id) => id,
+            None => {
+                // Zero means "no cluster" on the wire.
+                let id = config.cluster_id.unwrap_or(clock.now_micros().unsigned_abs()).max(1);
+                storage.write(vec![(records::CLUSTER_ID.to_owned(), Some(records::encode_u64(id)))])?;
+                id
+            }
+        };
+        let oracle = Oracle::new(&config.tso, clock.clone(), storage.clone(), counters.tso_window);
+        oracle.move_window()?;
+        Ok(Arc::new(Self {
+            cluster_id,
+            clock,
+            oracle: Arc::new(oracle),
+            ids: Arc::new(IdAllocator::new(storage.clone(), config.id_step, counters.id_bound)),
+            storage,
+            cluster: Arc::new(RwLock::new(cluster)),
+            writer: Arc::default(),
+        }))
+    }
+
+    /// The id every client and store must name.
+    pub fn cluster_id(&self) -> u64 {
+        self.cluster_id
+    }
+
+    /// How many regions are known.
+    pub fn region_count(&self) -> usize {
+        self.cluster.read().regions.len()
+    }
+
+    fn header(&self) -> Option<pdpb::ResponseHeader> {
+        Some(pdpb::ResponseHeader { cluster_id: self.cluster_id, error: None })
+    }
+
+    /// Runs work that writes to the storage where it may block.
+    async fn blocking<T, F>(&self, work: F) -> Result<T, PdError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, PdError> + Send + 'static,
+    {
+        match self.storage.residence() {
+            Residence::Memory => work(),
+            Residence::Disk => match tokio::task::spawn_blocking(work).await {
+                Ok(result) => result,
+                Err(error) => Err(PdError::Storage { reason: error.to_string() }),
+            },
+        }
+    }
+
+    /// Decides on changes, makes them durable, applies them. `decide` sees a state no other writer can change meanwhile.
+    async fn update<T, F>(&self, decide: F) -> Result<T, PdError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Cluster) -> Result<(Vec<Update>, T), PdError> + Send + 'static,
+    {
+        let (writer, cluster, storage) = (self.writer.clone(), self.cluster.clone(), self.storage.clone());
+        self.blocking(move || {
+            let _writer = writer.lock();
+            let (updates, answer) = decide(&cluster.read())?;
+            let mut batch = Batch::new();
+            updates.iter().for_each(|update| update.write_to(&mut batch));
+            if !batch.is_empty() {
+                storage.write(batch).map_err(|error| storage_failed(&error))?;
+            }
+            let mut cluster = cluster.write();
+            updates.into_iter().for_each(|update| cluster.apply(update));
+            Ok(answer)
+        })
+        .await
+    }
+
+    fn refill_in_background(&self) {
+        let oracle = self.oracle.clone();
+        let refill = move || {
+            if let Err(error) = oracle.move_window() {
+                log_failed_refill(&error);
+            }
+        };
+        match self.storage.residence() {
+            Residence::Memory => refill(),
+            // Dropping the handle lets the task run on.
+            Residence::Disk => drop(tokio::task::spawn_blocking(refill)),
+        }
+    }
+
+    fn region_response(&self, record: Option<&Arc<RegionRecord>>) -> pdpb::GetRegionResponse {
+        pdpb::GetRegionResponse {
+            header: self.header(),
+            region: record.map(|record| record.region.clone()),
+            leader: record.and_then(|record| record.leader.clone()),
+            ..Default::default()
+        }
+    }
+}
+
+fn log_failed_refill(error: &StorageError) {
+    tracing::error!(%error, "cannot move the window of timestamps ahead");
+}
+
+#[async_trait]
+impl PdService for PlacementDriver {
+    async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
+        if count == 0 || count > TIMESTAMPS_PER_CALL_MAX {
+            return Err(invalid(format!("cannot give out {count} timestamps at once, between 1 and {TIMESTAMPS_PER_CALL_MAX} can be")));
+        }
+        loop {
+            match self.oracle.take(count) {
+                Taken::Range { physical, logical, refill } => {
+                    if refill == Refill::Start {
+                        self.refill_in_background();
+                    }
+                    return Ok(pdpb::Timestamp { physical, logical, suffix_bits: 0 });
+                }
+                Taken::Exhausted => {
+                    let oracle = self.oracle.clone();
+                    self.blocking(move || oracle.move_window().map_err(|error| storage_failed(&error))).await?;
+                }
+            }
+        }
+    }
+
+    async fn get_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+        Ok(self.region_response(self.cluster.read().regions.by_key(&request.region_key)))
+    }
+
+    async fn get_prev_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+        Ok(self.region_response(self.cluster.read().regions.before(&request.region_key)))
+    }
+
+    async fn get_region_by_id(&self, request: pdpb::GetRegionByIdRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+        Ok(self.region_response(self.cluster.read().regions.by_id(request.region_id)))
+    }
+
+    async fn scan_regions(&self, request: pdpb::ScanRegionsRequest) -> Result<pdpb::ScanRegionsResponse, PdError> {
+        let limit = usize::try_from(request.limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+        let cluster = self.cluster.read();
+        let mut response = pdpb::ScanRegionsResponse { header: self.header(), ..Default::default() };
+        for record in cluster.regions.scan(&request.start_key, &request.end_key).take(limit) {
+            // The first two lists are what old clients read.
+            response.region_metas.push(record.region.clone());
+            response.leaders.push(record.leader.clone().unwrap_or_default());
+            response.regions.push(pdpb::Region {
+                region: Some(record.region.clone()),
+                leader: record.leader.clone(),
+                ..Default::default()
+            });
+        }
+        Ok(response)
+    }
+
+    async fn get_store(&self, request: pdpb::GetStoreRequest) -> Result<pdpb::GetStoreResponse, PdError> {
+        let cluster = self.cluster.read();
+        let record = cluster.stores.get(&request.store_id).ok_or(PdError::StoreNotFound { store_id: request.store_id })?;
+        Ok(pdpb::GetStoreResponse { header: self.header(), store: Some(record.store.clone()), stats: record.stats })
+    }
+
+    async fn get_all_stores(&self, request: pdpb::GetAllStoresRequest) -> Result<pdpb::GetAllStoresResponse, PdError> {
+        let cluster = self.cluster.read();
+        let stores = cluster.stores.values().map(|record| record.store.clone());
+        let wanted = stores.filter(|store| !(request.exclude_tombstone_stores && is_tombstone(store)));
+        Ok(pdpb::GetAllStoresResponse { header: self.header(), stores: wanted.collect() })
+    }
+
+    async fn put_store(&self, request: pdpb::PutStoreRequest) -> Result<pdpb::PutStoreResponse, PdError> {
+        let store = valid_store(request.store)?;
+        self.update(move |cluster| {
+            if cluster.stores.get(&store.id).is_some_and(|known| is_tombstone(&known.store)) {
+                return Err(PdError::StoreTombstone { store_id: store.id });
+            }
+            if let Some(other) = cluster.stores.values().find(|other| {
+                other.store.id != store.id && other.store.address == store.address && !is_tombstone(&other.store)
+            }) {
+                return Err(invalid(format!("store {} already has the address {}", other.store.id, store.address)));
+            }
+            Ok((vec![Update::Store(store)], ()))
+        })
+        .await?;
+        Ok(pdpb::PutStoreResponse { header: self.header() })
+    }
+
+    async fn store_heartbeat(&self, request: pdpb::StoreHeartbeatRequest) -> Result<pdpb::StoreHeartbeatResponse, PdError> {
+        let stats = request.stats.ok_or_else(|| invalid("the heart beat holds no statistics".to_owned()))?;
+        let mut cluster = self.cluster.write();
+        let store_id = stats.store_id;
+        let record = cluster.stores.get_mut(&store_id).ok_or(PdError::StoreNotFound { store_id })?;
+        if is_tombstone(&record.store) {
+            return Err(PdError::StoreTombstone { store_id });
+        }
+        record.store.last_heartbeat = self.clock.now_micros().saturating_mul(1_000);
+        record.stats = Some(stats);
+        Ok(pdpb::StoreHeartbeatResponse { header: self.header(), cluster_version: CLUSTER_VERSION.to_owned() })
+    }
+
+    async fn is_bootstrapped(&self) -> Result<bool, PdError> {
+        Ok(self.cluster.read().bootstrapped)
+    }
+
+    async fn bootstrap(&self, request: pdpb::BootstrapRequest) -> Result<pdpb::BootstrapResponse, PdError> {
+        let store = valid_store(request.store)?;
+        let region = valid_region(request.region)?;
+        self.update(move |cluster| {
+            if cluster.bootstrapped {
+                return Err(PdError::AlreadyBootstrapped);
+            }
+            let leader = region.peers.iter().find(|peer| peer.store_id == store.id).cloned();
+            let mut updates = vec![Update::Bootstrapped, Update::Store(store)];
+            updates.extend(region_update(cluster, RegionRecord { region, leader })?);
+            Ok((updates, ()))
+        })
+        .await?;
+        Ok(pdpb::BootstrapResponse { header: self.header() })
+    }
+
+    async fn alloc_id(&self, count: u32) -> Result<u64, PdError> {
+        if count == 0 || count > IDS_PER_CALL_MAX {
+            return Err(invalid(format!("cannot give out {count} ids at once, between 1 and {IDS_PER_CALL_MAX} can be")));
+        }
+        if let Some(last) = self.ids.try_allocate(count) {
+            return Ok(last);
+        }
+        let ids = self.ids.clone();
+        self.blocking(move || ids.allocate(count).map_err(|error| storage_failed(&error))).await
+    }
+
+    async fn region_heartbeat(&self, request: pdpb::RegionHeartbeatRequest) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
+        let region = valid_region(request.region)?;
+        let response = pdpb::RegionHeartbeatResponse {
+            header: self.header(),
+            region_id: region.id,
+            region_epoch: region.region_epoch,
+            target_peer: request.leader.clone(),
+        };
+        let report = RegionRecord { region, leader: request.leader };
+        // Most heart beats say nothing new and must not touch the disk.
+        if self.cluster.read().regions.by_id(report.region.id).is_some_and(|known| **known == report) {
+            return Ok(response);
+        }
+        self.update(move |cluster| Ok((region_update(cluster, report)?.into_iter().collect(), ()))).await?;
+        Ok(response)
+    }
+
+    async fn ask_batch_split(&self, request: pdpb::AskBatchSplitRequest) -> Result<pdpb::AskBatchSplitResponse, PdError> {
+        let region = valid_region(request.region)?;
+        if request.split_count == 0 || request.split_count > SPLIT_COUNT_MAX {
+            return Err(invalid(format!("cannot split into {} regions, between 1 and {SPLIT_COUNT_MAX} can be", request.split_count)));
+        }
+        if self.cluster.read().regions.by_id(region.id).is_none() {
+            return Err(PdError::RegionNotFound { region_id: region.id });
+        }
+        let peer_count = u32::try_from(region.peers.len()).unwrap_or(u32::MAX);
+        let total = peer_count
+            .checked_add(1)
+            .and_then(|each| each.checked_mul(request.split_count))
+            .ok_or_else(|| invalid(format!("{peer_count} peers are too many")))?;
+        let last = self.alloc_id(total).await?;
+        let mut fresh = last + 1 - u64::from(total)..=last;
+        let ids = (0..request.split_count)
+            .map(|_| pdpb::SplitId {
+                new_region_id: fresh.next().unwrap_or_default(),
+                new_peer_ids: fresh.by_ref().take(peer_count as usize).collect(),
+            })
+            .collect();
+        Ok(pdpb::AskBatchSplitResponse { header: self.header(), ids })
+    }
+
+    async fn report_batch_split(&self, request: pdpb::ReportBatchSplitRequest) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
+        for region in request.regions {
+            let region = valid_region(Some(region))?;
+            self.update(move |cluster| {
+                // Until the new regions report themselves, the leader is on the store that led the old one.
+                let old = cluster.regions.by_key(&region.start_key).and_then(|old| old.leader.clone());
+                let known = cluster.regions.by_id(region.id).and_then(|known| known.leader.clone());
+                let leader = known.or_else(|| region.peers.iter().find(|peer| Some(peer.store_id) == old.as_ref().map(|l| l.store_id)).cloned());
+                Ok((region_update(cluster, RegionRecord { region, leader })?.into_iter().collect(), ()))
+            })
+            .await?;
+        }
+        Ok(pdpb::ReportBatchSplitResponse { header: self.header() })
+    }
+
+    async fn get_gc_safe_point(&self, _: pdpb::GetGcSafePointRequest) -> Result<pdpb::GetGcSafePointResponse, PdError> {
+        Ok(pdpb::GetGcSafePointResponse { header: self.header(), safe_point: self.cluster.read().safe_points.gc })
+    }
+
+    async fn update_gc_safe_point(
+        &self,
+        request: pdpb::UpdateGcSafePointRequest,
+    ) -> Result<pdpb::UpdateGcSafePointResponse, PdError> {
+        let now = self.clock.now_micros();
+        let new_safe_point = self
+            .update(move |cluster| {
+                let raised = cluster.safe_points.raised(request.safe_point, now);
+                let changed = (raised != cluster.safe_points.gc).then_some(Update::GcSafePoint(raised));
+                Ok((changed.into_iter().collect(), raised))
+            })
+            .await?;
+        Ok(pdpb::UpdateGcSafePointResponse { header: self.header(), new_safe_point })
+    }
+
+    async fn update_service_gc_safe_point(
+        &self,
+        request: pdpb::UpdateServiceGcSafePointRequest,
+    ) -> Result<pdpb::UpdateServiceGcSafePointResponse, PdError> {
+        let now = self.clock.now_micros();
+        let id = request.service_id.clone();
+        self.update(move |cluster| {
+            let claim = (request.ttl > 0).then(|| Claim {
+                safe_point: request.safe_point,
+                expires_micros: now.saturating_add(request.ttl.saturating_mul(1_000_000)),
+            });
+            // Below the safe point the data may be gone already: such a claim would promise what cannot be kept.
+            if claim.is_some_and(|claim| claim.safe_point < cluster.safe_points.gc) {
+                let gc = cluster.safe_points.gc;
+                return Err(invalid(format!("the service safe point {} is below the GC safe point {gc}", request.safe_point)));
+            }
+            Ok((vec![Update::Service { id: request.service_id, claim }], ()))
+        })
+        .await?;
+        let cluster = self.cluster.read();
+        let lowest = cluster.safe_points.lowest(now);
+        Ok(pdpb::UpdateServiceGcSafePointResponse {
+            header: self.header(),
+            service_id: lowest.map_or(id, |(id, _)| Bytes::copy_from_slice(id)),
+            ttl: lowest.map_or(0, |(_, claim)| (claim.expires_micros - now) / 1_000_000),
+            min_safe_point: lowest.map_or(cluster.safe_points.gc, |(_, claim)| claim.safe_point),
+        })
+    }
+}
+
+fn region_update(cluster: &Cluster, report: RegionRecord) -> Result<Option<Update>, PdError> {
+    let id = report.region.id;
+    match cluster.regions.check(report) {
+        Ok(change) => Ok(change.map(Update::Region)),
+        Err(stale) => Err(invalid(format!("the report of region {id} is older than what is known of region {}", stale.newer_id))),
+    }
+}
+
+fn valid_store(store: Option<metapb::Store>) -> Result<metapb::Store, PdError> {
+    match store {
+        Some(store) if store.id == 0 => Err(invalid("a store needs an id above zero".to_owned())),
+        Some(store) => Ok(store),
+        None => Err(invalid("the request holds no store".to_owned())),
+    }
+}
+
+fn valid_region(region: Option<metapb::Region>) -> Result<metapb::Region, PdError> {
+    let region = region.ok_or_else(|| invalid("the request holds no region".to_owned()))?;
+    if region.id == 0 || region.region_epoch.is_none() {
+        return Err(invalid("a region needs an id above zero and an epoch".to_owned()));
+    }
+    if !region.end_key.is_empty() && region.start_key >= region.end_key {
+        return Err(invalid(format!("region {} ends before it starts", region.id)));
+    }
+    Ok(region)
+}
+
+fn is_tombstone(store: &metapb::Store) -> bool {
+    store.state == metapb::StoreState::Tombstone as i32
+}
+
+fn invalid(reason: String) -> PdError {
+    PdError::InvalidValue { reason }
+}

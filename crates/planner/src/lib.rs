@@ -1,1 +1,121 @@
-//! AST, catalog and statistics to a physical plan: binder, rules, cost-based search, EXPLAIN.
+//! The query planner: a parsed statement, a catalog snapshot and statistics in; an immutable physical plan out.
+//!
+//! Sits above `expr`, `catalog` and `stats`, below `session`. One way in: [`plan`]; and a short cut, [`point_plan`], for
+//! statements that read one row by a unique key. [`explain`] prints what came out.
+//!
+//! # Invariants
+//! * **The planner never does I/O**, never waits, reads no clock: equal inputs give equal plans.
+//! * **A rule changes cost, never results.**
+//! * **Plans are values**: nothing touches a plan after `plan` returned it, so a plan cache may share it.
+//! * **Expressions in a plan are resolved**: a column's `index` is its position in the input of the node that holds it.
+//!
+//! # Tour
+//! `binder` turns names into columns and the syntax tree into a logical plan; `rules` rewrite that, one file each, in the
+//! order of one list; `optimizer` chooses access paths, join algorithms and what the store computes; `resolve` gives
+//! columns their positions. [`ranges`] turns conditions into key ranges, at planning or (for parameters) at run time.
+
+mod context;
+mod error;
+mod physical;
+pub mod ranges;
+
+use std::sync::Arc;
+
+use tidewater_types::FieldType;
+
+pub use context::{PlanContext, PlannerVars, VariableScope};
+pub use error::PlanError;
+pub use physical::*;
+pub use ranges::{DynamicRanges, RangeColumn, Ranges};
+pub use tidewater_stats::KeyRange;
+
+/// A planned statement.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The tree.
+    pub root: Arc<PhysicalPlan>,
+    /// The columns a client gets, in step with the root's schema; empty for statements that write.
+    pub output: Vec<OutputColumn>,
+    /// Whether the plan stays right for other parameter values (of the same types) and later transactions with the same
+    /// schema version.
+    pub cacheable: bool,
+    /// What is read and written, for privileges and caches: (database, table), without duplicates, views included.
+    pub tables: Vec<AccessedTable>,
+}
+
+/// A table a statement touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessedTable {
+    /// Its database.
+    pub database: Arc<str>,
+    /// Its name.
+    pub table: Arc<str>,
+    /// How it is touched.
+    pub access: TableAccess,
+}
+
+/// How a table is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the variants are MySQL's privileges")]
+pub enum TableAccess {
+    Select,
+    Insert,
+    Update,
+    Delete,
+}
+
+/// A column as MySQL describes it to clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputColumn {
+    /// The name shown: the alias, or the text.
+    pub name: Arc<str>,
+    /// The column's own name; empty for expressions.
+    pub org_name: Arc<str>,
+    /// The table's alias; empty for expressions.
+    pub table: Arc<str>,
+    /// The table's own name; empty for expressions.
+    pub org_table: Arc<str>,
+    /// The database; empty for expressions.
+    pub db: Arc<str>,
+    /// The type, with the column's flags.
+    pub field_type: FieldType,
+}
+
+/// Plans a query, an INSERT or REPLACE, an UPDATE or a DELETE.
+pub fn plan(statement: &tidewater_parser::ast::Statement, cx: &PlanContext<'_>) -> Result<Plan, PlanError> {
+    let _ = (statement, cx);
+    Err(PlanError::Unsupported("planning".to_owned()))
+}
+
+/// Plans a statement that reads, locks, updates or deletes at most one row, found by all columns of a unique key;
+/// `None` for all others. With [`PlannerVars::keep_parameters`] the plan is the same for all parameter values.
+pub fn point_plan(
+    statement: &tidewater_parser::ast::Statement,
+    cx: &PlanContext<'_>,
+) -> Result<Option<Plan>, PlanError> {
+    let _ = (statement, cx);
+    Ok(None)
+}
+
+/// One row of EXPLAIN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExplainRow {
+    /// The operator with its number, drawn as a tree.
+    pub id: String,
+    /// The operator's number, to find its run-time statistics.
+    pub plan_id: u32,
+    /// Expected rows.
+    pub est_rows: f64,
+    /// `root` or `cop[tikv]`.
+    pub task: &'static str,
+    /// Table, index, partition.
+    pub access_object: String,
+    /// The rest.
+    pub operator_info: String,
+}
+
+/// A plan as EXPLAIN shows it.
+pub fn explain(plan: &PhysicalPlan) -> Vec<ExplainRow> {
+    let _ = plan;
+    Vec::new()
+}

@@ -36,6 +36,27 @@ pub fn parse_i64(text: &[u8]) -> Prefix<i64> {
     }
 }
 
+/// The longest prefix of digits as an integer; a fraction or exponent is what is cut off. This is how CAST reads text
+/// (`CAST('1.9' AS SIGNED)` is 1), while a column takes [`parse_i64`].
+pub fn integer_prefix(text: &[u8]) -> Prefix<i64> {
+    let (negative, magnitude, truncated, overflow) = digits_prefix(text);
+    let value = if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() };
+    let clamped = if negative { i64::MIN } else { i64::MAX };
+    Prefix { value: value.unwrap_or(clamped), truncated, overflow: overflow || value.is_none() }
+}
+
+/// As [`integer_prefix`] for unsigned integers; a negative number is taken modulo 2^64, as CAST does.
+pub fn unsigned_prefix(text: &[u8]) -> Prefix<u64> {
+    let (negative, magnitude, truncated, overflow) = digits_prefix(text);
+    let too_low = negative && magnitude > 1 << 63;
+    let value = match (negative, too_low) {
+        (false, _) => magnitude,
+        (true, false) => magnitude.wrapping_neg(),
+        (true, true) => 1 << 63,
+    };
+    Prefix { value, truncated, overflow: overflow || too_low }
+}
+
 /// As [`parse_i64`] for unsigned integers; a negative number overflows to 0.
 pub fn parse_u64(text: &[u8]) -> Prefix<u64> {
     let text = text.trim_ascii_start();
@@ -198,6 +219,18 @@ fn plain_integer(text: &[u8]) -> Option<(bool, u64, &[u8])> {
     Some((negative, magnitude, &digits[len..]))
 }
 
+/// Sign, magnitude (clamped), whether anything followed, whether it was clamped.
+fn digits_prefix(text: &[u8]) -> (bool, u64, bool, bool) {
+    let text = text.trim_ascii_start();
+    let negative = text.first() == Some(&b'-');
+    let digits = &text[usize::from(matches!(text.first(), Some(b'-' | b'+')))..];
+    let len = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let magnitude = digits[..len]
+        .iter()
+        .try_fold(0u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+    (negative, magnitude.unwrap_or(u64::MAX), len == 0 || has_more(&digits[len..]), magnitude.is_none())
+}
+
 fn float_len(text: &[u8]) -> usize {
     let digits = |from: usize| text[from.min(text.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let sign = usize::from(matches!(text.first(), Some(b'-' | b'+')));
@@ -251,6 +284,19 @@ mod tests {
         check("-9223372036854775809", i64::MIN, false, true);
         check("1e400", i64::MAX, false, true);
         check("+", 0, true, false);
+    }
+
+    #[test]
+    fn casts_cut_what_columns_round() {
+        let check = |text: &str, value, truncated, overflow| {
+            assert_eq!(integer_prefix(text.as_bytes()), Prefix { value, truncated, overflow }, "{text:?}");
+        };
+        check("1.9", 1, true, false);
+        check(" -12 ", -12, false, false);
+        check("99999999999999999999", i64::MAX, false, true);
+        check("-9223372036854775809", i64::MIN, false, true);
+        assert_eq!(unsigned_prefix(b"-1").value, u64::MAX);
+        assert_eq!(unsigned_prefix(b"18446744073709551616"), Prefix { value: u64::MAX, truncated: false, overflow: true });
     }
 
     #[test]

@@ -51,18 +51,29 @@ impl ExecError {
         ExecError::Storage(Box::new(source))
     }
 
-    /// The SQL face of the errors that have one here; `None` for those whose source the caller has to look at.
-    pub fn sql_code(&self) -> Option<ErrorCode> {
+    /// MySQL's number of this error; `None` for storage errors, whose source the caller has to look at.
+    pub fn code(&self) -> Option<u16> {
         match self {
-            ExecError::Killed => Some(ErrorCode::QueryInterrupted),
-            ExecError::TimedOut => Some(ErrorCode::QueryTimeout),
-            ExecError::MoreThanOneRow => Some(ErrorCode::SubqueryNo1Row),
-            ExecError::Expr(_)
-            | ExecError::QuotaExceeded { .. }
-            | ExecError::Arrow(_)
-            | ExecError::Chunk(_)
-            | ExecError::Storage(_)
-            | ExecError::Sql(_) => None,
+            ExecError::Expr(error) => Some(error.code()),
+            ExecError::QuotaExceeded { .. } => Some(8175),
+            ExecError::Killed => Some(1317),
+            ExecError::TimedOut => Some(3024),
+            ExecError::MoreThanOneRow => Some(1242),
+            ExecError::Arrow(_) | ExecError::Chunk(_) => Some(1105),
+            ExecError::Storage(_) => None,
+            ExecError::Sql(error) => Some(error.code),
+        }
+    }
+
+    /// As the client sees it; `None` for storage errors.
+    pub fn to_sql_error(&self) -> Option<SqlError> {
+        match self {
+            ExecError::Sql(error) => Some(error.clone()),
+            ExecError::Expr(error) => Some(error.to_sql_error()),
+            _ => self.code().map(|code| {
+                let known = ErrorCode::from_number(code).unwrap_or(ErrorCode::UnknownError);
+                SqlError { code, ..SqlError::new(known, self.to_string()) }
+            }),
         }
     }
 }

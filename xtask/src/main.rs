@@ -8,6 +8,7 @@ mod run;
 mod sources;
 mod system;
 mod tidy;
+mod tpch;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +30,8 @@ enum Task {
     Tidy,
     /// Print the size and test figures of this code base, or of another one.
     Metrics(metrics::Options),
+    /// Make the TPC-H tables as text files.
+    TpchData(tpch::Options),
     /// Run a whole-system benchmark against MariaDB on this machine.
     Bench(bench::Options),
 }
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci(options) => ci::run(&options),
         Task::Tidy => tidy::run(),
         Task::Metrics(options) => metrics::run(&options),
+        Task::TpchData(options) => tpch::run(&options),
         Task::Bench(options) => bench::run(options),
     }
 }

@@ -1,0 +1,3 @@
+//! Being written.
+use crate::registry::FunctionDef;
+pub(crate) const FUNCTIONS: &[FunctionDef] = &[];

@@ -112,8 +112,10 @@ impl Duration {
     /// `D HH`, `HHMMSS[.f]`, or the time of day of a whole DATETIME.
     pub fn parse(text: &str, fsp: u8) -> Result<ParsedDuration, DurationError> {
         let text = text.trim_ascii();
-        // A text this long may be a DATETIME (and no other form is that long).
+        let looks_like_datetime =
+            text.contains([' ', 'T']) || text.bytes().take_while(|byte| byte.is_ascii_digit()).count() >= 12;
         if text.len() >= 12
+            && looks_like_datetime
             && let Ok(parsed) = Time::parse(text, fsp, SqlMode::empty())
             && parsed.has_time
         {

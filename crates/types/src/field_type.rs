@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Charset, Collation};
+use crate::{Charset, Collation, Datum, number};
 
 /// MySQL's type numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -195,14 +195,11 @@ impl FieldType {
             collation: Collation::Binary,
             elements: Arc::from([]),
         };
-        if field_type.is_string() || matches!(code, T::Enum | T::Set) {
+        if field_type.is_string() || matches!(code, T::Enum | T::Set | T::Json) {
             field_type.collation = Collation::default();
-        } else {
-            field_type.flags |= TypeFlags::BINARY;
         }
-        if matches!(code, T::Json) {
-            field_type.collation = Collation::Utf8mb4Bin;
-        }
+        // MySQL sets BINARY for all that is no string, and for strings of a `_bin` collation.
+        field_type.flags |= TypeFlags::BINARY;
         field_type
     }
 
@@ -290,7 +287,7 @@ impl FieldType {
     /// The same type with another collation; keeps the BINARY flag in step.
     pub fn with_collation(mut self, collation: Collation) -> Self {
         self.collation = collation;
-        self.flags.set(TypeFlags::BINARY, collation.is_binary_comparable());
+        self.flags.set(TypeFlags::BINARY, collation.is_bin());
         self
     }
 
@@ -363,9 +360,154 @@ impl FieldType {
         self.collation.charset()
     }
 
-    /// As SHOW CREATE TABLE prints it.
+    /// As SHOW CREATE TABLE prints it: name, length, `unsigned`, `zerofill`; not the collation.
     pub fn to_sql(&self) -> String {
-        todo!()
+        use TypeCode as T;
+        let binary = self.collation == Collation::Binary;
+        let pick = |text: &'static str, bytes: &'static str| if binary { bytes } else { text };
+        let mut sql = match self.code {
+            // The display width of an integer is shown where it means something: BOOLEAN's, and ZEROFILL's.
+            T::Tiny if self.length == 1 => "tinyint(1)".to_owned(),
+            T::Tiny => self.integer_name("tinyint"),
+            T::Short => self.integer_name("smallint"),
+            T::Int24 => self.integer_name("mediumint"),
+            T::Long => self.integer_name("int"),
+            T::LongLong => self.integer_name("bigint"),
+            T::Float => self.float_name("float"),
+            T::Double => self.float_name("double"),
+            T::NewDecimal => format!("decimal({},{})", self.length, self.decimals.max(0)),
+            T::Null => "null".to_owned(),
+            T::Timestamp => self.temporal_name("timestamp"),
+            T::DateTime => self.temporal_name("datetime"),
+            T::Duration => self.temporal_name("time"),
+            T::Date => "date".to_owned(),
+            T::Year => "year".to_owned(),
+            T::Bit => format!("bit({})", self.length.max(1)),
+            T::Json => "json".to_owned(),
+            T::Enum => self.member_name("enum"),
+            T::Set => self.member_name("set"),
+            T::String => format!("{}({})", pick("char", "binary"), self.length.max(0)),
+            T::VarChar | T::VarString if self.length < 0 => pick("varchar", "varbinary").to_owned(),
+            T::VarChar | T::VarString => format!("{}({})", pick("varchar", "varbinary"), self.length),
+            T::TinyBlob => pick("tinytext", "tinyblob").to_owned(),
+            T::Blob => pick("text", "blob").to_owned(),
+            T::MediumBlob => pick("mediumtext", "mediumblob").to_owned(),
+            T::LongBlob => pick("longtext", "longblob").to_owned(),
+        };
+        if self.is_unsigned() && matches!(self.code, T::Float | T::Double | T::NewDecimal) || self.is_integer() && self.is_unsigned() {
+            sql.push_str(" unsigned");
+        }
+        if self.flags.contains(TypeFlags::ZEROFILL) {
+            sql.push_str(" zerofill");
+        }
+        sql
+    }
+
+    fn integer_name(&self, name: &str) -> String {
+        if self.flags.contains(TypeFlags::ZEROFILL) && self.length > 0 {
+            format!("{name}({})", self.length)
+        } else {
+            name.to_owned()
+        }
+    }
+
+    fn float_name(&self, name: &str) -> String {
+        if self.length >= 0 && self.decimals >= 0 {
+            format!("{name}({},{})", self.length, self.decimals)
+        } else {
+            name.to_owned()
+        }
+    }
+
+    fn temporal_name(&self, name: &str) -> String {
+        if self.decimals > 0 { format!("{name}({})", self.decimals) } else { name.to_owned() }
+    }
+
+    fn member_name(&self, name: &str) -> String {
+        let members: Vec<String> = self.elements.iter().map(|member| format!("'{}'", member.replace('\'', "''"))).collect();
+        format!("{name}({})", members.join(","))
+    }
+
+    /// The largest value of an integer type, as its magnitude.
+    pub fn integer_max(&self) -> u64 {
+        let bits = match self.code {
+            TypeCode::Tiny => 8,
+            TypeCode::Short => 16,
+            TypeCode::Int24 => 24,
+            TypeCode::Long => 32,
+            _ => 64,
+        };
+        u64::MAX >> (64 - bits) >> u32::from(!self.is_unsigned())
+    }
+
+    /// The smallest value of an integer type.
+    pub fn integer_min(&self) -> i64 {
+        if self.is_unsigned() { 0 } else { -(self.integer_max() as i64) - 1 }
+    }
+
+    /// Appends a value of this type as a client sees it in a text result: ENUM and SET by their names, BIT as bytes, YEAR
+    /// and ZEROFILL with leading zeros, times with the declared digits of the fraction. Nothing for NULL.
+    pub fn write_text(&self, value: &Datum, out: &mut Vec<u8>) {
+        match (self.code, value) {
+            (TypeCode::Enum, Datum::UInt(index)) => {
+                if let Some(name) = self.enum_name(*index) {
+                    out.extend_from_slice(name.as_bytes());
+                }
+            }
+            (TypeCode::Set, Datum::UInt(bits)) => self.write_set(*bits, out),
+            (TypeCode::Bit, Datum::UInt(bits)) => {
+                let bytes = bits.to_be_bytes();
+                out.extend_from_slice(&bytes[8 - self.bit_bytes()..]);
+            }
+            (TypeCode::Year, Datum::Int(year)) => number::write_padded((*year).clamp(0, 9999) as u32, 4, out),
+            (TypeCode::Date, Datum::Time(time)) => time.write_date_to(out),
+            (_, Datum::Time(time)) => time.write_to(self.fsp(), out),
+            (_, Datum::Duration(time)) => time.write_to(self.fsp(), out),
+            (TypeCode::Float, Datum::Double(value)) => number::write_f32(*value as f32, out),
+            (TypeCode::Float | TypeCode::Double, Datum::Double(value)) if self.decimals >= 0 && self.decimals < 31 => {
+                out.extend_from_slice(format!("{value:.*}", self.decimals as usize).as_bytes());
+            }
+            (_, value) if self.flags.contains(TypeFlags::ZEROFILL) && self.length > 0 => {
+                let start = out.len();
+                value.write_text(out);
+                let missing = (self.length as usize).saturating_sub(out.len() - start);
+                out.splice(start..start, std::iter::repeat_n(b'0', missing));
+            }
+            (_, value) => value.write_text(out),
+        }
+    }
+
+    /// Bytes that a BIT value takes.
+    pub fn bit_bytes(&self) -> usize {
+        (self.length.clamp(1, 64) as usize).div_ceil(8)
+    }
+
+    /// The name of an ENUM's value; 0 is the empty string of a wrong value.
+    pub fn enum_name(&self, index: u64) -> Option<&str> {
+        match index {
+            0 => Some(""),
+            _ => self.elements.get(usize::try_from(index).ok()? - 1).map(String::as_str),
+        }
+    }
+
+    /// Appends the names of a SET's members, separated by commas.
+    pub fn write_set(&self, bits: u64, out: &mut Vec<u8>) {
+        let mut first = true;
+        for (position, name) in self.elements.iter().enumerate().take(64) {
+            if bits >> position & 1 == 1 {
+                if !first {
+                    out.push(b',');
+                }
+                first = false;
+                out.extend_from_slice(name.as_bytes());
+            }
+        }
+    }
+
+    /// The index of an ENUM's member by its name, compared by the column's collation.
+    pub fn enum_index(&self, name: &[u8]) -> Option<u64> {
+        let position = self.elements.iter().position(|member| self.collation.eq(member.as_bytes(), name))?;
+        Some(position as u64 + 1)
     }
 
     fn temporal(code: TypeCode, fsp: u8) -> Self {
@@ -392,5 +534,95 @@ impl TypeCode {
                 | Self::MediumBlob
                 | Self::LongBlob
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(code: TypeCode) -> FieldType {
+        FieldType { elements: Arc::from(["a".to_owned(), "it's".to_owned(), "c".to_owned()]), ..FieldType::new(code) }
+    }
+
+    #[test]
+    fn prints_as_show_create_table() {
+        let zerofill = TypeFlags::UNSIGNED | TypeFlags::ZEROFILL;
+        let cases = [
+            (FieldType::new(TypeCode::Long), "int"),
+            (FieldType::uint(), "bigint unsigned"),
+            (FieldType { length: 1, ..FieldType::new(TypeCode::Tiny) }, "tinyint(1)"),
+            (FieldType { length: 5, ..FieldType::new(TypeCode::Long) }.with_flags(zerofill), "int(5) unsigned zerofill"),
+            (FieldType::decimal(10, 2), "decimal(10,2)"),
+            (FieldType::decimal(10, 2).with_flags(TypeFlags::UNSIGNED), "decimal(10,2) unsigned"),
+            (FieldType::double(), "double"),
+            (FieldType { length: 7, decimals: 3, ..FieldType::float() }, "float(7,3)"),
+            (FieldType::varchar(20), "varchar(20)"),
+            (FieldType { length: 20, ..FieldType::binary_string() }, "varbinary(20)"),
+            (FieldType::new(TypeCode::Blob), "text"),
+            (FieldType::new(TypeCode::LongBlob).with_collation(Collation::Binary), "longblob"),
+            (FieldType::datetime(0), "datetime"),
+            (FieldType::timestamp(3), "timestamp(3)"),
+            (FieldType::duration(6), "time(6)"),
+            (FieldType::new(TypeCode::Year), "year"),
+            (FieldType::new(TypeCode::Bit), "bit(1)"),
+            (FieldType::json(), "json"),
+            (members(TypeCode::Enum), "enum('a','it''s','c')"),
+            (members(TypeCode::Set), "set('a','it''s','c')"),
+        ];
+        for (field_type, sql) in cases {
+            assert_eq!(field_type.to_sql(), sql);
+        }
+    }
+
+    #[test]
+    fn integer_ranges() {
+        for (code, max) in [
+            (TypeCode::Tiny, 127),
+            (TypeCode::Short, 32_767),
+            (TypeCode::Int24, 8_388_607),
+            (TypeCode::Long, 2_147_483_647),
+            (TypeCode::LongLong, i64::MAX as u64),
+        ] {
+            let signed = FieldType::new(code);
+            assert_eq!(signed.integer_max(), max);
+            assert_eq!(signed.integer_min(), -(max as i64) - 1);
+            let unsigned = FieldType::new(code).with_flags(TypeFlags::UNSIGNED);
+            assert_eq!(unsigned.integer_max(), max * 2 + 1);
+            assert_eq!(unsigned.integer_min(), 0);
+        }
+    }
+
+    #[test]
+    fn text_depends_on_the_type() {
+        let text = |field_type: &FieldType, value: Datum| {
+            let mut out = Vec::new();
+            field_type.write_text(&value, &mut out);
+            out
+        };
+        let enumeration = members(TypeCode::Enum);
+        assert_eq!(text(&enumeration, Datum::UInt(2)), b"it's");
+        assert_eq!(text(&enumeration, Datum::UInt(0)), b"");
+        assert_eq!(enumeration.enum_index(b"c "), Some(3));
+        assert_eq!(enumeration.enum_index(b"C"), None);
+        assert_eq!(text(&members(TypeCode::Set), Datum::UInt(5)), b"a,c");
+        let bit = FieldType { length: 12, ..FieldType::new(TypeCode::Bit) };
+        assert_eq!(text(&bit, Datum::UInt(0x123)), [1, 0x23]);
+        assert_eq!(text(&FieldType::new(TypeCode::Year), Datum::Int(0)), b"0000");
+        let zerofill = FieldType { length: 5, ..FieldType::uint() }.with_flags(TypeFlags::ZEROFILL);
+        assert_eq!(text(&zerofill, Datum::UInt(42)), b"00042");
+        let time = Datum::Time(crate::Time::from_date(2020, 1, 2).unwrap());
+        assert_eq!(text(&FieldType::date(), time.clone()), b"2020-01-02");
+        assert_eq!(text(&FieldType::datetime(2), time), b"2020-01-02 00:00:00.00");
+        assert_eq!(text(&FieldType::int(), Datum::Null), b"");
+    }
+
+    #[test]
+    fn codes_round_trip() {
+        let known: Vec<u8> = (0..=255).filter(|code| TypeCode::try_from(*code).is_ok()).collect();
+        assert_eq!(known.len(), 25);
+        for code in known {
+            assert_eq!(TypeCode::try_from(code).map(u8::from), Ok(code));
+        }
     }
 }

@@ -1,0 +1,62 @@
+//! The commands this client sends, as one table: how each is wrapped, unwrapped, addressed and refused.
+
+use tidewater_proto::{StoreRequest, StoreResponse, coprocessor, errorpb, kvrpcpb};
+
+/// A store command with its answer.
+pub(crate) trait Command: Send + 'static {
+    type Response: Send + 'static;
+    const NAME: &'static str;
+
+    fn context_mut(&mut self) -> &mut kvrpcpb::Context;
+    fn into_request(self) -> StoreRequest;
+    /// `None` if the answer is to something else.
+    fn from_response(response: StoreResponse) -> Option<Self::Response>;
+    fn take_region_error(response: &mut Self::Response) -> Option<errorpb::Error>;
+}
+
+macro_rules! commands {
+    ($($variant:ident: $request:ty => $response:ty;)*) => {$(
+        impl Command for $request {
+            type Response = $response;
+            const NAME: &'static str = stringify!($variant);
+
+            fn context_mut(&mut self) -> &mut kvrpcpb::Context {
+                self.context.get_or_insert_default()
+            }
+
+            fn into_request(self) -> StoreRequest {
+                StoreRequest::$variant(self)
+            }
+
+            fn from_response(response: StoreResponse) -> Option<Self::Response> {
+                match response {
+                    StoreResponse::$variant(response) => Some(response),
+                    _ => None,
+                }
+            }
+
+            fn take_region_error(response: &mut Self::Response) -> Option<errorpb::Error> {
+                response.region_error.take()
+            }
+        }
+    )*};
+}
+
+commands! {
+    Get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
+    BatchGet: kvrpcpb::BatchGetRequest => kvrpcpb::BatchGetResponse;
+    Scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
+    Prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
+    Commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
+    BatchRollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
+    PessimisticLock: kvrpcpb::PessimisticLockRequest => kvrpcpb::PessimisticLockResponse;
+    PessimisticRollback: kvrpcpb::PessimisticRollbackRequest => kvrpcpb::PessimisticRollbackResponse;
+    TxnHeartBeat: kvrpcpb::TxnHeartBeatRequest => kvrpcpb::TxnHeartBeatResponse;
+    CheckTxnStatus: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse;
+    ResolveLock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
+    ScanLock: kvrpcpb::ScanLockRequest => kvrpcpb::ScanLockResponse;
+    Gc: kvrpcpb::GcRequest => kvrpcpb::GcResponse;
+    SplitRegion: kvrpcpb::SplitRegionRequest => kvrpcpb::SplitRegionResponse;
+    UnsafeDestroyRange: kvrpcpb::UnsafeDestroyRangeRequest => kvrpcpb::UnsafeDestroyRangeResponse;
+    Coprocessor: coprocessor::Request => coprocessor::Response;
+}

@@ -1,0 +1,463 @@
+//! Commit.
+//!
+//! ```text
+//!  all writes in one request of one region:   Prewrite(try_one_pc) ──> committed
+//!  else:   Prewrite of all regions ──> commit timestamp ──> Commit(primary) ══ committed ══> Commit(others), in the background
+//! ```
+//!
+//! The moment of truth is the primary's write record: before it anybody may roll the transaction back, after it everybody must roll it
+//! forward. So an error before that moment rolls back, and an answer lost *at* that moment, which no later answer makes up for, is neither
+//! success nor failure but [`TxnError::Undetermined`]. (Percolator, Peng and Dabek 2010, §2.2.)
+//!
+//! A one-phase commit takes its timestamp from the store, which keeps it above every read it served. A timestamp fetched before the request
+//! is its lower bound, so that the commit also comes after every transaction that committed elsewhere before this one did.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidewater_codec::{CommitTs, Key, StartTs, TimeStamp};
+use tidewater_proto::kvrpcpb::prewrite_request::PessimisticAction;
+use tidewater_proto::kvrpcpb::{self, Op};
+use tokio::time::Instant;
+
+use super::heart_beat::HeartBeat;
+use super::lock::{millis, rollback_locks};
+use super::{CommitCheck, State, Transaction, TxnKind};
+use crate::backoff::{Backoff, Pause};
+use crate::buffer::{Locking, Presumption, Write};
+use crate::cluster::{Cluster, Sent};
+use crate::config::OnePhaseCommit;
+use crate::grouping::{Batch, Done, Keyed};
+use crate::key_error::{KeyFailure, rolled_back};
+use crate::TxnError;
+
+/// A lock of an optimistic commit lives at least this long, and longer the more there is to write.
+const OPTIMISTIC_TTL_MIN: Duration = Duration::from_secs(3);
+const OPTIMISTIC_TTL_MAX: Duration = Duration::from_secs(120);
+const OPTIMISTIC_TTL_PER_ROOT_MIB: Duration = Duration::from_secs(6);
+
+/// One key of a commit.
+#[derive(Debug, Clone)]
+struct Mutation {
+    op: Op,
+    key: Bytes,
+    value: Bytes,
+    check: PessimisticAction,
+}
+
+impl Keyed for Mutation {
+    fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    fn bytes(&self) -> usize {
+        self.key.len() + self.value.len()
+    }
+}
+
+/// A commit under way. Shared with the background task that finishes it.
+pub(super) struct TwoPhase {
+    cluster: Arc<Cluster>,
+    kind: TxnKind,
+    start: StartTs,
+    for_update_ts: TimeStamp,
+    begun: Instant,
+    primary: Bytes,
+    mutations: Vec<Mutation>,
+    bytes: usize,
+    check: Option<CommitCheck>,
+}
+
+/// What trying to commit in one phase led to.
+enum OnePhase {
+    Committed(CommitTs),
+    /// The store preferred two phases: everything is locked.
+    Locked,
+    /// The writes turned out to belong to more than one request.
+    TooWide(Vec<Batch<Mutation>>),
+}
+
+impl Transaction {
+    /// Commits. After an error the transaction is over, whatever the error says about trying again.
+    ///
+    /// Returns where the writes became visible; for a transaction without writes, where it began.
+    pub async fn commit(&mut self) -> Result<CommitTs, TxnError> {
+        if let Err(error) = self.check_active() {
+            if !self.is_over() {
+                self.rollback().await?;
+            }
+            return Err(error);
+        }
+        if self.buffer.is_empty() {
+            let released = self.release_locks().await;
+            self.state = State::Over;
+            self.heart_beat = None;
+            if let Err(error) = released {
+                tracing::warn!(start = %self.start_ts, %error, "locks of a read-only transaction were not given back");
+            }
+            return Ok(CommitTs(self.start_ts.0));
+        }
+        let two_phase = Arc::new(self.two_phase());
+        let result = self.run(&two_phase).await;
+        self.heart_beat = None;
+        let was_prewriting = matches!(std::mem::replace(&mut self.state, State::Over), State::Prewriting(_));
+        let unsure: Vec<_> = std::mem::take(&mut self.held).into_iter().filter(|(_, held)| !held.sure).map(|(key, _)| key).collect();
+        if !unsure.is_empty() {
+            // Left over from locking that was given up half-way.
+            let (cluster, start, for_update_ts) = (self.cluster.clone(), self.start_ts, self.for_update_ts);
+            tokio::spawn(async move { rollback_locks(&cluster, start, for_update_ts, unsure).await });
+        }
+        if let Err(error) = &result
+            && was_prewriting
+            && let Err(left) = two_phase.rollback().await
+        {
+            tracing::warn!(start = %self.start_ts, %error, %left, "a failed commit was not cleaned up");
+        }
+        result
+    }
+
+    async fn run(&mut self, two_phase: &Arc<TwoPhase>) -> Result<CommitTs, TxnError> {
+        self.state = State::Prewriting(two_phase.clone());
+        let mut backoff = self.cluster.backoff(self.cluster.config.patience.prewrite);
+        let mut batches = two_phase.cluster.batches(two_phase.mutations.clone(), &mut backoff).await?;
+        if self.cluster.config.one_phase_commit == OnePhaseCommit::WhenPossible && batches.len() == 1 {
+            let min_commit = two_phase.next_commit_ts().await?;
+            // A lost answer may be a commit: from here on we must not roll back on our own.
+            self.state = State::Over;
+            match two_phase.one_phase(batches, min_commit, &mut backoff).await {
+                Ok(OnePhase::Committed(commit)) => return Ok(commit),
+                Ok(OnePhase::Locked) => batches = Vec::new(),
+                Ok(OnePhase::TooWide(wider)) => batches = wider,
+                Err(error) if backoff.lost_answers > 0 => return Err(two_phase.undetermined(error, &backoff)),
+                Err(error) => {
+                    two_phase.rollback_quietly().await;
+                    return Err(error);
+                }
+            }
+            self.state = State::Prewriting(two_phase.clone());
+        }
+        if batches.len() > 1 && self.heart_beat.is_none() {
+            let primary = two_phase.primary.clone();
+            self.heart_beat = Some(HeartBeat::start(self.cluster.clone(), self.start_ts, primary, self.begun));
+        }
+        two_phase.prewrite(batches, &mut backoff).await?;
+        if !two_phase.mutations.iter().any(is_lockable) {
+            return Ok(CommitTs(self.start_ts.0));
+        }
+        let mut backoff = self.cluster.backoff(self.cluster.config.patience.commit);
+        let commit = two_phase.next_commit_ts().await?;
+        self.state = State::Over;
+        match two_phase.commit_primary(commit, &mut backoff).await {
+            Ok((commit, committed)) => {
+                two_phase.clone().commit_rest(commit, committed);
+                Ok(commit)
+            }
+            Err(error) if backoff.lost_answers > 0 => Err(two_phase.undetermined(error, &backoff)),
+            Err(error) => {
+                two_phase.rollback_quietly().await;
+                Err(error)
+            }
+        }
+    }
+
+    fn two_phase(&self) -> TwoPhase {
+        let mut mutations: Vec<_> = self.buffer.iter().map(|(key, write)| self.mutation(key, write)).collect();
+        let only_locked = self.held.iter().filter(|(key, held)| held.sure && self.buffer.get(key).is_none());
+        mutations.extend(only_locked.map(|(key, _)| Mutation {
+            op: Op::Lock,
+            key: key.clone(),
+            value: Bytes::new(),
+            check: self.held_check(),
+        }));
+        mutations.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let first = mutations.iter().find(|mutation| is_lockable(mutation)).or(mutations.first());
+        let primary = self.primary.clone().or_else(|| first.map(|mutation| mutation.key.clone())).unwrap_or_default();
+        TwoPhase {
+            cluster: self.cluster.clone(),
+            kind: self.kind,
+            start: self.start_ts,
+            for_update_ts: self.for_update_ts,
+            begun: self.begun,
+            primary,
+            bytes: mutations.iter().map(Keyed::bytes).sum(),
+            mutations,
+            check: self.commit_check.clone(),
+        }
+    }
+
+    fn held_check(&self) -> PessimisticAction {
+        match self.kind {
+            TxnKind::Pessimistic => PessimisticAction::DoPessimisticCheck,
+            TxnKind::Optimistic => PessimisticAction::SkipPessimisticCheck,
+        }
+    }
+
+    fn mutation(&self, key: &Bytes, write: &Write) -> Mutation {
+        let op = match (&write.value, write.presumption) {
+            (Some(_), Presumption::None) => Op::Put,
+            (Some(_), Presumption::NotExists) => Op::Insert,
+            (None, Presumption::None) => Op::Del,
+            // Inserted and deleted by us: nothing to write, but the insert was right only if the key did not exist.
+            (None, Presumption::NotExists) => Op::CheckNotExists,
+        };
+        let held = self.held.get(key).is_some_and(|held| held.sure);
+        let check = match (self.kind, write.locking) {
+            (TxnKind::Optimistic, _) => PessimisticAction::SkipPessimisticCheck,
+            (TxnKind::Pessimistic, _) if held => PessimisticAction::DoPessimisticCheck,
+            (TxnKind::Pessimistic, Locking::AtCommit) => PessimisticAction::SkipPessimisticCheck,
+            (TxnKind::Pessimistic, Locking::WithStatement) => PessimisticAction::DoConstraintCheck,
+        };
+        // A lock must become something: an insert that was taken back keeps its lock as a lock.
+        let op = if held && op == Op::CheckNotExists { Op::Lock } else { op };
+        Mutation { op, key: key.clone(), value: write.value.clone().unwrap_or_default(), check }
+    }
+}
+
+impl TwoPhase {
+    /// Tries to commit in one phase. After an error, [`Backoff::lost_answers`] tells whether it may have happened all the same.
+    async fn one_phase(
+        &self,
+        mut batches: Vec<Batch<Mutation>>,
+        min_commit: CommitTs,
+        backoff: &mut Backoff,
+    ) -> Result<OnePhase, TxnError> {
+        loop {
+            let [batch] = &batches[..] else {
+                if backoff.lost_answers > 0 {
+                    // An attempt may have committed everything before the region was cut: two phases would not find out.
+                    return Err(backoff.exhausted(Pause::RegionChanged, "the region was split while the answer was lost"));
+                }
+                return Ok(OnePhase::TooWide(batches));
+            };
+            let command = || kvrpcpb::PrewriteRequest {
+                try_one_pc: true,
+                min_commit_ts: min_commit.into_inner(),
+                ..self.prewrite_command(&batch.items)
+            };
+            let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
+                batches = self.cluster.batches(self.mutations.clone(), backoff).await?;
+                continue;
+            };
+            // An answer makes up for those that were lost: the store knows its own commits.
+            let lost = std::mem::take(&mut backoff.lost_answers);
+            let locks = match self.read_prewrite_errors(response.errors) {
+                Ok(locks) => locks,
+                // The rival is ourselves: a lost answer said "committed".
+                Err(TxnError::WriteConflict { conflict_start, conflict_commit, .. })
+                    if lost > 0 && conflict_start == self.start && conflict_commit > CommitTs(self.start.0) =>
+                {
+                    return Ok(OnePhase::Committed(conflict_commit));
+                }
+                Err(error) => return Err(error),
+            };
+            if !locks.is_empty() {
+                self.cluster.clear_for_write(locks, backoff).await?;
+                continue;
+            }
+            return Ok(match response.one_pc_commit_ts {
+                0 => OnePhase::Locked,
+                commit => OnePhase::Committed(CommitTs::new(commit)),
+            });
+        }
+    }
+
+    async fn prewrite(self: &Arc<Self>, batches: Vec<Batch<Mutation>>, backoff: &mut Backoff) -> Result<(), TxnError> {
+        self.cluster.for_each_batch(batches, backoff, |batch, patience| self.prewrite_batch(batch, patience)).await?;
+        Ok(())
+    }
+
+    async fn prewrite_batch(
+        &self,
+        batch: Batch<Mutation>,
+        mut backoff: Backoff,
+    ) -> (Result<Done<(), Mutation>, TxnError>, Backoff) {
+        let result = self.try_prewrite_batch(batch, &mut backoff).await;
+        (result, backoff)
+    }
+
+    async fn try_prewrite_batch(&self, batch: Batch<Mutation>, backoff: &mut Backoff) -> Result<Done<(), Mutation>, TxnError> {
+        loop {
+            let command = || self.prewrite_command(&batch.items);
+            let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
+                return Ok(Done::Again(batch.items));
+            };
+            let locks = self.read_prewrite_errors(response.errors)?;
+            if locks.is_empty() {
+                return Ok(Done::Answer(()));
+            }
+            self.cluster.clear_for_write(locks, backoff).await?;
+        }
+    }
+
+    fn prewrite_command(&self, mutations: &[Mutation]) -> kvrpcpb::PrewriteRequest {
+        let wire = |mutation: &Mutation| kvrpcpb::Mutation {
+            op: mutation.op as i32,
+            key: mutation.key.clone(),
+            value: mutation.value.clone(),
+            assertion: 0,
+        };
+        let (pessimistic_actions, for_update_ts) = match self.kind {
+            TxnKind::Optimistic => (Vec::new(), 0),
+            TxnKind::Pessimistic => {
+                (mutations.iter().map(|mutation| mutation.check as i32).collect(), self.for_update_ts.into_inner())
+            }
+        };
+        kvrpcpb::PrewriteRequest {
+            mutations: mutations.iter().map(wire).collect(),
+            primary_lock: self.primary.clone(),
+            start_version: self.start.into_inner(),
+            lock_ttl: millis(self.begun.elapsed() + self.ttl()),
+            pessimistic_actions,
+            txn_size: self.mutations.len() as u64,
+            for_update_ts,
+            min_commit_ts: self.start.0.max(self.for_update_ts).next().into_inner(),
+            ..Default::default()
+        }
+    }
+
+    fn ttl(&self) -> Duration {
+        match self.kind {
+            TxnKind::Pessimistic => self.cluster.config.lock_ttl,
+            TxnKind::Optimistic => {
+                let mib = self.bytes as f64 / f64::from(1 << 20);
+                OPTIMISTIC_TTL_MIN.max(OPTIMISTIC_TTL_PER_ROOT_MIB.mul_f64(mib.sqrt())).min(OPTIMISTIC_TTL_MAX)
+            }
+        }
+    }
+
+    /// The locks among the errors; other errors end the commit.
+    fn read_prewrite_errors(&self, errors: Vec<kvrpcpb::KeyError>) -> Result<Vec<kvrpcpb::LockInfo>, TxnError> {
+        let mut locks = Vec::new();
+        for error in errors {
+            match KeyFailure::new(error, self.start) {
+                KeyFailure::Locked(lock) => locks.push(*lock),
+                failure => return Err(failure.into_error(self.start)),
+            }
+        }
+        Ok(locks)
+    }
+
+    /// A timestamp to commit at, approved by the caller's check.
+    async fn next_commit_ts(&self) -> Result<CommitTs, TxnError> {
+        let commit = CommitTs(self.cluster.timestamp().await?);
+        match &self.check {
+            Some(check) => check(commit).map(|()| commit).map_err(|reason| TxnError::CommitRefused { reason }),
+            None => Ok(commit),
+        }
+    }
+
+    /// Commits the primary with the keys that share its request, and returns these. After an error, [`Backoff::lost_answers`] tells
+    /// whether it may have happened all the same.
+    async fn commit_primary(&self, mut commit: CommitTs, backoff: &mut Backoff) -> Result<(CommitTs, Arc<[Bytes]>), TxnError> {
+        loop {
+            let batches = self.cluster.batches(self.lockable_keys(), backoff).await?;
+            let Some(batch) = batches.into_iter().find(|batch| batch.items.contains(&self.primary)) else {
+                let primary = Key::new(&self.primary[..]);
+                return Err(TxnError::Protocol { reason: format!("the primary {primary} is not among the writes") });
+            };
+            let command = || self.commit_command(&batch.items, commit);
+            let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else { continue };
+            // An answer makes up for those that were lost: to commit twice is to commit once.
+            backoff.lost_answers = 0;
+            match response.error.map(|error| KeyFailure::new(error, self.start)) {
+                None => return Ok((commit, batch.items)),
+                // A reader pushed the commit ahead of its snapshot.
+                Some(KeyFailure::CommitTsExpired) => commit = self.next_commit_ts().await?,
+                Some(KeyFailure::LockNotFound | KeyFailure::TxnNotFound) => {
+                    return Err(rolled_back(self.start, "the lock of the primary is gone"));
+                }
+                Some(failure) => return Err(failure.into_error(self.start)),
+            }
+        }
+    }
+
+    /// Commits everything else in the background: who meets one of these locks before that asks the primary.
+    fn commit_rest(self: Arc<Self>, commit: CommitTs, committed: Arc<[Bytes]>) {
+        let mut rest = self.lockable_keys();
+        // Both are sorted.
+        rest.retain(|key| committed.binary_search(key).is_err());
+        if rest.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            if let Err(error) = self.commit_keys(rest, commit).await {
+                tracing::warn!(start = %self.start, %commit, %error, "locks of a committed transaction are left to who meets them");
+            }
+        });
+    }
+
+    async fn commit_keys(&self, keys: Vec<Bytes>, commit: CommitTs) -> Result<(), TxnError> {
+        let mut backoff = self.cluster.backoff(self.cluster.config.patience.commit);
+        let batches = self.cluster.batches(keys, &mut backoff).await?;
+        let commit_batch = |batch: Batch<Bytes>, mut backoff: Backoff| async move {
+            let command = || self.commit_command(&batch.items, commit);
+            let result = match self.cluster.send(&batch.region, &mut backoff, command).await {
+                Ok(Sent::RegionChanged) => Ok(Done::Again(batch.items)),
+                Ok(Sent::Answer(response)) => match response.error {
+                    None => Ok(Done::Answer(())),
+                    Some(error) => Err(KeyFailure::new(error, self.start).into_error(self.start)),
+                },
+                Err(error) => Err(error),
+            };
+            (result, backoff)
+        };
+        self.cluster.for_each_batch(batches, &mut backoff, commit_batch).await.map(drop)
+    }
+
+    fn commit_command(&self, keys: &[Bytes], commit: CommitTs) -> kvrpcpb::CommitRequest {
+        kvrpcpb::CommitRequest {
+            start_version: self.start.into_inner(),
+            keys: keys.to_vec(),
+            commit_version: commit.into_inner(),
+            ..Default::default()
+        }
+    }
+
+    /// The keys that have locks, in order.
+    fn lockable_keys(&self) -> Vec<Bytes> {
+        self.mutations.iter().filter(|mutation| is_lockable(mutation)).map(|mutation| mutation.key.clone()).collect()
+    }
+
+    /// Rolls everything back; only before the moment of truth.
+    pub(super) async fn rollback(&self) -> Result<(), TxnError> {
+        let mut backoff = self.cluster.backoff(self.cluster.config.patience.commit);
+        let batches = self.cluster.batches(self.lockable_keys(), &mut backoff).await?;
+        let roll_back = |batch: Batch<Bytes>, mut backoff: Backoff| async move {
+            let command = || kvrpcpb::BatchRollbackRequest {
+                start_version: self.start.into_inner(),
+                keys: batch.items.to_vec(),
+                ..Default::default()
+            };
+            let result = match self.cluster.send(&batch.region, &mut backoff, command).await {
+                Ok(Sent::RegionChanged) => Ok(Done::Again(batch.items)),
+                Ok(Sent::Answer(response)) => match response.error {
+                    None => Ok(Done::Answer(())),
+                    Some(error) => Err(KeyFailure::new(error, self.start).into_error(self.start)),
+                },
+                Err(error) => Err(error),
+            };
+            (result, backoff)
+        };
+        self.cluster.for_each_batch(batches, &mut backoff, roll_back).await.map(drop)
+    }
+
+    async fn rollback_quietly(&self) {
+        if let Err(error) = self.rollback().await {
+            tracing::warn!(start = %self.start, %error, "a failed commit was not cleaned up");
+        }
+    }
+
+    /// An error after lost answers says nothing about what the stores did.
+    fn undetermined(&self, error: TxnError, backoff: &Backoff) -> TxnError {
+        let gave_up = match error {
+            TxnError::Unavailable { gave_up } => gave_up,
+            other => Box::new(backoff.gave_up(Pause::Transport, other)),
+        };
+        TxnError::Undetermined { start: self.start, gave_up }
+    }
+}
+
+fn is_lockable(mutation: &Mutation) -> bool {
+    mutation.op != Op::CheckNotExists
+}

@@ -1,7 +1,7 @@
 //! The families of functions, one file and one table each.
 
 // DIVISION OF WORK (remove this note when done): the lead wrote `string`, `string_search`, `math`, `digest` (done) and writes
-// `json` and `regexp_functions` next. expr's author keeps time/date, info, misc (sleep, uuid, inet), aggregates, pushdown.
+// `json` next (regexp is in like.rs). expr's author keeps time/date, info, misc (sleep, uuid, inet), aggregates, pushdown.
 mod arithmetic;
 mod bit;
 mod compare;

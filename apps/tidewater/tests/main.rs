@@ -1,0 +1,7 @@
+//! The whole system over real sockets, as one test binary.
+
+mod bad_packets;
+mod clients;
+mod kill;
+mod server_process;
+mod tpch;

@@ -71,16 +71,15 @@ struct Run {
 
 impl NestedLoopApply {
     /// Applies what `factory` makes to each row of `outer`.
-    ///
-    /// # Panics
-    /// For [`JoinKind::RightOuter`]: an apply has no unmatched inner rows.
     pub fn new(
         ctx: &ExecContext,
         outer: BoxedOperator,
         factory: InnerFactory,
         spec: ApplySpec,
     ) -> Result<NestedLoopApply, ExecError> {
-        assert!(spec.kind != JoinKind::RightOuter, "an apply preserves its outer side only");
+        if spec.kind == JoinKind::RightOuter {
+            return Err(ExecError::InvalidPlan { reason: "an apply preserves its outer side only" });
+        }
         let outer_schema = outer.schema().to_vec();
         let mut null_aware = Vec::new();
         for key in &spec.null_aware_keys {

@@ -40,6 +40,12 @@ pub enum ExecError {
     /// Reading from or writing to the storage failed; the crates above downcast the source.
     #[error("{0}")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A plan that asks for what its operator cannot do.
+    #[error("invalid plan: {reason}")]
+    InvalidPlan {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// An error that already has its SQL face.
     #[error("{0}")]
     Sql(SqlError),
@@ -59,7 +65,7 @@ impl ExecError {
             ExecError::Killed => Some(1317),
             ExecError::TimedOut => Some(3024),
             ExecError::MoreThanOneRow => Some(1242),
-            ExecError::Arrow(_) | ExecError::Chunk(_) => Some(1105),
+            ExecError::Arrow(_) | ExecError::Chunk(_) | ExecError::InvalidPlan { .. } => Some(1105),
             ExecError::Storage(_) => None,
             ExecError::Sql(error) => Some(error.code),
         }

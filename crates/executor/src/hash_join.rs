@@ -84,22 +84,20 @@ struct Probe {
 }
 
 impl HashJoin {
-    /// Joins two children.
-    ///
-    /// # Panics
-    /// When a semi kind is asked to build on the left, or null-aware keys are given to a kind that has no "unknown":
-    /// the plan is wrong.
+    /// Joins two children. The semi kinds build on the right, whatever is asked for.
     pub fn new(
         ctx: &ExecContext,
         left: BoxedOperator,
         right: BoxedOperator,
-        spec: HashJoinSpec,
+        mut spec: HashJoinSpec,
     ) -> Result<HashJoin, ExecError> {
-        assert!(!spec.kind.is_semi() || spec.build == BuildSide::Right, "semi joins build on the right");
-        assert!(
-            spec.null_aware_keys.is_empty() || (spec.kind.is_semi() && spec.kind != JoinKind::Semi),
-            "only anti and mark joins know an unknown"
-        );
+        if spec.kind.is_semi() {
+            spec.build = BuildSide::Right;
+        }
+        if !spec.kind.is_semi() || spec.kind == JoinKind::Semi {
+            // Where only matches count, unknown is as good as none.
+            spec.keys.append(&mut spec.null_aware_keys);
+        }
         let (left_schema, right_schema) = (left.schema().to_vec(), right.schema().to_vec());
         let all_keys: Vec<_> = spec.keys.iter().chain(&spec.null_aware_keys).cloned().collect();
         let (left_keys, right_keys) = compile_keys(&all_keys)?;

@@ -154,7 +154,9 @@ impl Operator for IndexJoin {
     }
 
     async fn open(&mut self) -> Result<(), ExecError> {
-        assert!(self.spec.is_valid(), "an index join cannot preserve its inner side");
+        if !self.spec.is_valid() {
+            return Err(ExecError::InvalidPlan { reason: "an index join cannot preserve its inner side" });
+        }
         self.outer.open().await
     }
 

@@ -113,3 +113,23 @@ fn top_n_stays_right_when_its_buffer_is_cut_back() {
     let top = run(Box::new(TopN::new(&ctx, values(&ctx, &schema, &rows), keys, 0, 11)));
     assert_eq!(top, expected);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn merging_sorted_parts_is_sorting_the_whole(
+        parts in proptest::collection::vec(proptest::collection::vec(row(), 0..20), 0..4),
+        keys in keys(),
+    ) {
+        let ctx = context();
+        let schema = schema();
+        let expected = model(parts.concat(), &keys);
+        let sort_keys: Vec<SortKey> = keys
+            .iter()
+            .map(|(index, order)| SortKey { expr: column(*index, schema[*index].clone()), order: *order })
+            .collect();
+        let children = parts.into_iter().map(|part| values(&ctx, &schema, &model(part, &keys))).collect();
+        let merged = run(Box::new(tidewater_executor::Merge::new(&ctx, schema, children, sort_keys)));
+        prop_assert_eq!(merged, expected);
+    }
+}

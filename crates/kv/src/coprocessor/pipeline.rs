@@ -1,0 +1,248 @@
+//! From a DAG request to operators.
+
+use std::sync::Arc;
+
+use tidewater_executor::{
+    BoxedOperator, ExecContext, HashAggregate, KillFlag, Limit, MemoryTracker, Projection, RuntimeStats, Selection,
+    SortKey, SortOrder, StreamAggregate, TopN, instrument,
+};
+use tidewater_expr::{EvalContext, Expr, pushdown};
+use tidewater_proto::tipb;
+use tidewater_types::{FieldType, SqlMode, TimeZone};
+
+use super::CoprocessorError;
+use super::columns::ScanColumn;
+use super::index_entry::IndexDecoder;
+use super::scan::{EntryDecoder, Scan, SharedSource};
+use crate::mvcc::Direction;
+
+/// `DagRequest.flags`.
+const FLAG_IGNORE_TRUNCATE: u64 = 1;
+const FLAG_TRUNCATE_AS_WARNING: u64 = 2;
+const FLAG_IN_INSERT: u64 = 8;
+const FLAG_IN_UPDATE_OR_DELETE: u64 = 16;
+
+/// The operators of a request.
+pub(super) struct Pipeline {
+    pub(super) root: BoxedOperator,
+    pub(super) ctx: ExecContext,
+    /// Types of the columns that are answered.
+    pub(super) schema: Vec<FieldType>,
+    /// Which columns of the root these are; `None`: all, in order.
+    pub(super) output: Option<Vec<usize>>,
+    /// Each input row is done with when it was passed on: the pipeline may stop anywhere.
+    pub(super) is_streaming: bool,
+    /// No operator throws rows away (but a limit).
+    pub(super) is_unfiltered: bool,
+    pub(super) limit: Option<u64>,
+    pub(super) int_handles: bool,
+    /// Per executor, when execution summaries are wanted.
+    pub(super) stats: Vec<(String, Arc<RuntimeStats>)>,
+}
+
+/// What the request's scan looks like, before anything is read.
+pub(super) struct Layout {
+    pub(super) direction: Direction,
+    pub(super) int_handles: bool,
+    leaf: Leaf,
+}
+
+enum Leaf {
+    Table(tipb::TableScan),
+    Index(tipb::IndexScan),
+}
+
+/// The statement's surroundings, as far as the request tells them.
+pub(super) fn context(dag: &tipb::DagRequest, memory: MemoryTracker) -> Result<ExecContext, CoprocessorError> {
+    let time_zone = if dag.time_zone_name.is_empty() {
+        let seconds = i32::try_from(dag.time_zone_offset)
+            .map_err(|_| CoprocessorError::invalid("time zone offset"))?;
+        TimeZone::fixed(seconds).map_err(|error| CoprocessorError::invalid(error.to_string()))?
+    } else {
+        dag.time_zone_name.parse().map_err(|error| CoprocessorError::invalid(format!("{error}")))?
+    };
+    let mut eval = EvalContext::new(dag.now_micros);
+    eval.time_zone = time_zone;
+    eval.sql_mode = SqlMode::from_bits_truncate(dag.sql_mode);
+    eval.in_dml = dag.flags & (FLAG_IN_INSERT | FLAG_IN_UPDATE_OR_DELETE) != 0;
+    eval.ignore_errors = dag.flags & (FLAG_IGNORE_TRUNCATE | FLAG_TRUNCATE_AS_WARNING) != 0;
+    if let Some(increment) = dag.div_precision_increment {
+        eval.div_precision_increment = u8::try_from(increment).unwrap_or(u8::MAX);
+    }
+    if dag.max_allowed_packet > 0 {
+        eval.max_allowed_packet = usize::try_from(dag.max_allowed_packet).unwrap_or(usize::MAX);
+    }
+    Ok(ExecContext::new(eval, memory, KillFlag::new()))
+}
+
+impl Layout {
+    pub(super) fn parse(dag: &tipb::DagRequest) -> Result<Layout, CoprocessorError> {
+        let first = dag.executors.first().ok_or_else(|| CoprocessorError::invalid("no executors"))?;
+        let direction = |desc| if desc { Direction::Backward } else { Direction::Forward };
+        match (first.tp(), &first.tbl_scan, &first.idx_scan) {
+            (tipb::ExecType::TypeTableScan, Some(scan), _) => Ok(Layout {
+                direction: direction(scan.desc),
+                int_handles: scan.primary_column_ids.is_empty(),
+                leaf: Leaf::Table(scan.clone()),
+            }),
+            (tipb::ExecType::TypeIndexScan, _, Some(scan)) => Ok(Layout {
+                direction: direction(scan.desc),
+                int_handles: false,
+                leaf: Leaf::Index(scan.clone()),
+            }),
+            (other, ..) => Err(CoprocessorError::invalid(format!("a pipeline cannot begin with {other:?}"))),
+        }
+    }
+
+    pub(super) fn build(
+        self,
+        ctx: &ExecContext,
+        dag: &tipb::DagRequest,
+        source: SharedSource,
+    ) -> Result<Pipeline, CoprocessorError> {
+        let mut skip = 1;
+        let (decoder, schema) = match &self.leaf {
+            Leaf::Table(scan) => {
+                let columns = ScanColumn::parse_all(&scan.columns)?;
+                let schema: Vec<FieldType> = columns.iter().map(|column| column.field_type.clone()).collect();
+                (EntryDecoder::rows(&columns, &scan.primary_column_ids, ctx), schema)
+            }
+            Leaf::Index(scan) => {
+                let columns = ScanColumn::parse_all(&scan.columns)?;
+                // A projection that only picks columns is done by decoding only these.
+                let picked = dag.executors.get(1).map(picked_columns).transpose()?.flatten();
+                let picked = match picked {
+                    Some(picked) if picked.iter().all(|column| *column < columns.len()) => {
+                        skip = 2;
+                        picked
+                    }
+                    _ => (0..columns.len()).collect(),
+                };
+                let schema: Vec<FieldType> =
+                    picked.iter().map(|column| columns[*column].field_type.clone()).collect();
+                let mut wanted = vec![Vec::new(); columns.len()];
+                for (output, column) in picked.iter().enumerate() {
+                    wanted[*column].push(output);
+                }
+                let time_zone = ctx.eval.time_zone.clone();
+                (EntryDecoder::Index(IndexDecoder::new(columns, &scan.primary_column_ids, &wanted, time_zone)), schema)
+            }
+        };
+        let scan: BoxedOperator = Box::new(Scan::new(ctx, source, decoder, schema));
+        let mut pipeline = Pipeline {
+            root: scan,
+            ctx: ctx.clone(),
+            schema: Vec::new(),
+            output: None,
+            is_streaming: true,
+            is_unfiltered: true,
+            limit: None,
+            int_handles: self.int_handles,
+            stats: Vec::new(),
+        };
+        for (index, executor) in dag.executors.iter().enumerate() {
+            if index >= skip {
+                pipeline.push(executor)?;
+            }
+            if dag.collect_execution_summaries {
+                pipeline.instrument(executor);
+            }
+        }
+        pipeline.choose_output(&dag.output_offsets)?;
+        Ok(pipeline)
+    }
+}
+
+/// The columns of a projection of nothing but columns.
+fn picked_columns(executor: &tipb::Executor) -> Result<Option<Vec<usize>>, CoprocessorError> {
+    let (tipb::ExecType::TypeProjection, Some(projection)) = (executor.tp(), &executor.projection) else {
+        return Ok(None);
+    };
+    let exprs = parse_exprs(&projection.exprs)?;
+    Ok(exprs.iter().map(|expr| if let Expr::Column(column) = expr { Some(column.index) } else { None }).collect())
+}
+
+impl Pipeline {
+    fn push(&mut self, executor: &tipb::Executor) -> Result<(), CoprocessorError> {
+        let missing = || CoprocessorError::invalid(format!("{:?} without its description", executor.tp()));
+        let child = std::mem::replace(&mut self.root, Box::new(tidewater_executor::Values::dual(&self.ctx, 0)));
+        let ctx = &self.ctx;
+        self.root = match executor.tp() {
+            tipb::ExecType::TypeSelection => {
+                let selection = executor.selection.as_ref().ok_or_else(missing)?;
+                self.is_unfiltered = false;
+                Box::new(Selection::new(ctx, child, parse_exprs(&selection.conditions)?))
+            }
+            tipb::ExecType::TypeProjection => {
+                let projection = executor.projection.as_ref().ok_or_else(missing)?;
+                Box::new(Projection::new(ctx, child, parse_exprs(&projection.exprs)?))
+            }
+            tipb::ExecType::TypeLimit => {
+                let limit = executor.limit.as_ref().ok_or_else(missing)?.limit;
+                self.limit = Some(self.limit.map_or(limit, |other| other.min(limit)));
+                Box::new(Limit::new(ctx, child, 0, limit))
+            }
+            tipb::ExecType::TypeTopN => {
+                let top_n = executor.top_n.as_ref().ok_or_else(missing)?;
+                self.is_streaming = false;
+                let mut keys = Vec::with_capacity(top_n.order_by.len());
+                for item in &top_n.order_by {
+                    let expr = item.expr.as_ref().ok_or_else(missing)?;
+                    let order = if item.desc { SortOrder::Descending } else { SortOrder::Ascending };
+                    keys.push(SortKey { expr: parse_expr(expr)?, order });
+                }
+                Box::new(TopN::new(ctx, child, keys, 0, top_n.limit))
+            }
+            tp @ (tipb::ExecType::TypeAggregation | tipb::ExecType::TypeStreamAgg) => {
+                let aggregation = executor.aggregation.as_ref().ok_or_else(missing)?;
+                self.is_streaming = false;
+                let group_by = parse_exprs(&aggregation.group_by)?;
+                let mut aggregates = Vec::with_capacity(aggregation.agg_func.len());
+                for function in &aggregation.agg_func {
+                    aggregates.push(
+                        pushdown::aggregate_from_tipb(function)
+                            .map_err(|error| CoprocessorError::invalid(error.to_string()))?,
+                    );
+                }
+                if tp == tipb::ExecType::TypeStreamAgg || aggregation.streamed {
+                    Box::new(StreamAggregate::new(ctx, child, group_by, aggregates)?)
+                } else {
+                    Box::new(HashAggregate::new(ctx, child, group_by, aggregates)?)
+                }
+            }
+            other => return Err(CoprocessorError::invalid(format!("unsupported executor {other:?}"))),
+        };
+        Ok(())
+    }
+
+    fn instrument(&mut self, executor: &tipb::Executor) {
+        let stats = Arc::new(RuntimeStats::default());
+        let child = std::mem::replace(&mut self.root, Box::new(tidewater_executor::Values::dual(&self.ctx, 0)));
+        self.root = instrument(child, Arc::clone(&stats));
+        self.stats.push((executor.executor_id.clone(), stats));
+    }
+
+    fn choose_output(&mut self, offsets: &[u32]) -> Result<(), CoprocessorError> {
+        let all = self.root.schema();
+        if offsets.is_empty() {
+            self.schema = all.to_vec();
+            return Ok(());
+        }
+        let offsets: Vec<usize> = offsets.iter().map(|offset| *offset as usize).collect();
+        self.schema = offsets
+            .iter()
+            .map(|offset| all.get(*offset).cloned())
+            .collect::<Option<_>>()
+            .ok_or_else(|| CoprocessorError::invalid("output offset beyond the last executor's columns"))?;
+        self.output = Some(offsets);
+        Ok(())
+    }
+}
+
+fn parse_exprs(exprs: &[tipb::Expr]) -> Result<Vec<Expr>, CoprocessorError> {
+    exprs.iter().map(parse_expr).collect()
+}
+
+fn parse_expr(expr: &tipb::Expr) -> Result<Expr, CoprocessorError> {
+    pushdown::from_tipb(expr).map_err(|error| CoprocessorError::invalid(error.to_string()))
+}

@@ -1,0 +1,174 @@
+//! Key ranges over the MVCC reader: the bytes a scan leaf decodes.
+//!
+//! HOT: rows are borrowed from the scanner, nothing is copied here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidewater_codec::TimeStamp;
+use tidewater_proto::coprocessor::KeyRange;
+
+use crate::Snapshot;
+use crate::error::CommandError;
+use crate::mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};
+
+/// What a request reads: a state of the engine, and which versions of it.
+#[derive(Clone)]
+pub(crate) struct ReadView {
+    pub(crate) snapshot: Arc<dyn Snapshot>,
+    pub(crate) read_ts: TimeStamp,
+    pub(crate) isolation: IsolationLevel,
+    pub(crate) passable: PassableLocks,
+    pub(crate) fill_cache: bool,
+}
+
+/// Rows of many ranges, in order (or backwards).
+pub(super) struct RangeSource {
+    view: ReadView,
+    direction: Direction,
+    /// A range that begins with an integer handle and ends with the next one holds one key.
+    int_handles: bool,
+    ranges: VecDeque<KeyRange>,
+    scanner: Option<Scanner>,
+    /// The last key given out.
+    last_key: Vec<u8>,
+    given: u64,
+}
+
+impl RangeSource {
+    pub(super) fn new(view: ReadView, ranges: Vec<KeyRange>, direction: Direction, int_handles: bool) -> RangeSource {
+        let mut ranges: VecDeque<KeyRange> = ranges.into();
+        if direction == Direction::Backward {
+            ranges.make_contiguous().reverse();
+        }
+        RangeSource { view, direction, int_handles, ranges, scanner: None, last_key: Vec::new(), given: 0 }
+    }
+
+    /// Which way it goes.
+    pub(super) fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Rows given out.
+    pub(super) fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// The last key given out.
+    pub(super) fn last_key(&self) -> &[u8] {
+        &self.last_key
+    }
+
+    /// True when nothing is left.
+    pub(super) fn is_finished(&self) -> bool {
+        self.scanner.is_none() && self.ranges.is_empty()
+    }
+
+    /// Hands up to `rows` rows to `take`.
+    pub(super) fn read<E: From<CommandError>>(
+        &mut self,
+        rows: usize,
+        mut take: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut count = 0;
+        while count < rows {
+            if self.scanner.is_none() {
+                count += self.read_points(rows - count, &mut take)?;
+                if count == rows || !self.start_scanner() {
+                    break;
+                }
+            }
+            count += self.read_range(rows - count, &mut take)?;
+        }
+        self.given += count as u64;
+        Ok(count)
+    }
+
+    /// Point ranges at the front, with one reused iterator.
+    fn read_points<E: From<CommandError>>(
+        &mut self,
+        rows: usize,
+        take: &mut impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut count = 0;
+        if !self.ranges.front().is_some_and(|range| is_point(range, self.int_handles)) {
+            return Ok(count);
+        }
+        let view = &self.view;
+        let mut getter =
+            PointGetter::new(&view.snapshot, view.read_ts, view.isolation, &view.passable, view.fill_cache);
+        while count < rows
+            && let Some(range) = self.ranges.front()
+            && is_point(range, self.int_handles)
+        {
+            if let Some(value) = getter.get(&range.start)? {
+                take(&range.start, &value)?;
+                count += 1;
+            }
+            self.last_key.clear();
+            self.last_key.extend_from_slice(&range.start);
+            self.ranges.pop_front();
+        }
+        Ok(count)
+    }
+
+    fn start_scanner(&mut self) -> bool {
+        let Some(range) = self.ranges.pop_front() else {
+            return false;
+        };
+        let options = ScannerOptions {
+            start: range.start.to_vec(),
+            end: range.end.to_vec(),
+            direction: self.direction,
+            read_ts: self.view.read_ts,
+            isolation: self.view.isolation,
+            passable: self.view.passable.clone(),
+            key_only: false,
+            fill_cache: self.view.fill_cache,
+        };
+        self.scanner = Some(Scanner::new(&self.view.snapshot, options));
+        true
+    }
+
+    fn read_range<E: From<CommandError>>(
+        &mut self,
+        rows: usize,
+        take: &mut impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let Some(scanner) = &mut self.scanner else {
+            return Ok(0);
+        };
+        for count in 0..rows {
+            if scanner.next()? == ScanStep::End {
+                self.scanner = None;
+                return Ok(count);
+            }
+            take(scanner.key(), scanner.value())?;
+        }
+        self.last_key.clear();
+        self.last_key.extend_from_slice(scanner.key());
+        Ok(rows)
+    }
+}
+
+/// True for a range that can hold one key only.
+pub(super) fn is_point(range: &KeyRange, int_handles: bool) -> bool {
+    let (start, end) = (&range.start, &range.end);
+    let is_next = end.len() == start.len() + 1 && end.ends_with(&[0]) && end.starts_with(start);
+    is_next || (int_handles && start.len() == INT_ROW_KEY_LEN && is_successor(start, end))
+}
+
+/// `t`, table id, `_r`, handle.
+const INT_ROW_KEY_LEN: usize = 1 + 8 + 2 + 8;
+
+/// True when `end` is `start` plus one, read as a number.
+fn is_successor(start: &Bytes, end: &Bytes) -> bool {
+    if start.len() != end.len() {
+        return false;
+    }
+    let Some(last) = start.iter().rposition(|byte| *byte != 0xff) else {
+        return false;
+    };
+    start[..last] == end[..last] && start[last] + 1 == end[last] && end[last + 1..].iter().all(|byte| *byte == 0)
+}

@@ -1,0 +1,368 @@
+use bytes::Bytes;
+use prost::Message;
+use tidewater_chunk::{Chunk, from_ipc};
+use tidewater_codec::index_value::{IndexLayout, IndexValue};
+use tidewater_codec::mvcc::{Lock, LockType, Write, WriteType};
+use tidewater_codec::row::RowEncoder;
+use tidewater_codec::{ColumnId, Handle, IndexId, Key, StartTs, TableId, TimeStamp, datum, index_value, table_key};
+use tidewater_expr::{AggregateCall, AggregateFunction, AggregateMode, EvalContext, Expr, build_function, pushdown};
+use tidewater_proto::coprocessor::{KeyRange, Request, Response};
+use tidewater_proto::tipb;
+use tidewater_types::{Collation, Datum, FieldType};
+
+use super::*;
+use crate::mvcc::{DataKey, IsolationLevel, PassableLocks};
+use crate::{Cf, Durability, Engine, MemoryEngine, WriteBatch};
+
+const TABLE: TableId = TableId(42);
+const INDEX: IndexId = IndexId(7);
+const ROWS: i64 = 300;
+
+fn name_type() -> FieldType {
+    FieldType::varchar(20).with_collation(Collation::Utf8mb4GeneralCi)
+}
+
+fn name_of(id: i64) -> Option<String> {
+    (id % 10 != 9).then(|| format!("Name{}", id % 10))
+}
+
+fn name_datum(id: i64) -> Datum {
+    name_of(id).map_or(Datum::Null, |name| Datum::Bytes(name.into_bytes()))
+}
+
+fn row_key(id: i64) -> Key {
+    table_key::row_key(TABLE, &Handle::Int(id))
+}
+
+/// Rows (id, name, score = id * 10) and an index on name, committed at 20.
+fn engine() -> MemoryEngine {
+    let engine = MemoryEngine::new();
+    let mut batch = WriteBatch::new();
+    let mut put = |key: &[u8], value: Vec<u8>| {
+        let write = Write::new(WriteType::Put, StartTs::new(10), Some(value));
+        batch.put(Cf::Write, DataKey::from_raw(key).with_ts(TimeStamp::new(20)), write.to_bytes());
+    };
+    for id in 0..ROWS {
+        let (name, score) = (name_datum(id), Datum::Int(id * 10));
+        let mut value = Vec::new();
+        let columns = [(ColumnId(2), &name, &name_type()), (ColumnId(3), &score, &FieldType::int())];
+        RowEncoder::new().encode(&columns, &mut value).unwrap();
+        put(row_key(id).as_bytes(), value);
+
+        let mut key = table_key::index_prefix(TABLE, INDEX).into_bytes();
+        datum::encode_key_datum(&name, &name_type(), &mut key).unwrap();
+        table_key::write_index_handle(&Handle::Int(id), &mut key);
+        let mut restored = Vec::new();
+        RowEncoder::new().encode(&[(ColumnId(2), &name, &name_type())], &mut restored).unwrap();
+        let mut value = Vec::new();
+        let content = IndexValue { restored: Some(&restored), ..IndexValue::default() };
+        index_value::encode(&content, IndexLayout::IntHandle, &mut value);
+        put(&key, value);
+    }
+    engine.write(batch, Durability::Sync).unwrap();
+    engine
+}
+
+fn view(engine: &MemoryEngine, read_ts: u64) -> ReadView {
+    ReadView {
+        snapshot: engine.snapshot(),
+        read_ts: TimeStamp::new(read_ts),
+        isolation: IsolationLevel::Snapshot,
+        passable: PassableLocks::default(),
+        fill_cache: true,
+    }
+}
+
+fn column_info(id: i64, field_type: &FieldType) -> tipb::ColumnInfo {
+    tipb::ColumnInfo {
+        column_id: id,
+        tp: i32::from(u8::from(field_type.code)),
+        collation: -i32::from(field_type.collation.id()),
+        column_len: field_type.length,
+        decimal: field_type.decimals,
+        flag: field_type.flags.bits() as i32,
+        pk_handle: id == 1,
+        ..tipb::ColumnInfo::default()
+    }
+}
+
+fn columns() -> Vec<tipb::ColumnInfo> {
+    vec![column_info(1, &FieldType::int()), column_info(2, &name_type()), column_info(3, &FieldType::int())]
+}
+
+fn schema() -> Vec<FieldType> {
+    vec![FieldType::int(), name_type(), FieldType::int()]
+}
+
+fn table_scan(desc: bool) -> tipb::Executor {
+    let scan = tipb::TableScan { table_id: TABLE.0, columns: columns(), desc, ..tipb::TableScan::default() };
+    tipb::Executor {
+        tp: tipb::ExecType::TypeTableScan.into(),
+        tbl_scan: Some(scan),
+        executor_id: "scan".into(),
+        ..tipb::Executor::default()
+    }
+}
+
+fn column(index: usize) -> Expr {
+    Expr::column(index, schema()[index].clone(), "c")
+}
+
+fn call(name: &str, args: Vec<Expr>) -> Expr {
+    build_function(name, args, &EvalContext::default()).unwrap()
+}
+
+fn selection(condition: Expr) -> tipb::Executor {
+    let conditions = vec![pushdown::to_tipb(&condition).unwrap()];
+    tipb::Executor {
+        tp: tipb::ExecType::TypeSelection.into(),
+        selection: Some(tipb::Selection { conditions }),
+        executor_id: "selection".into(),
+        ..tipb::Executor::default()
+    }
+}
+
+fn all_rows() -> Vec<KeyRange> {
+    let range = table_key::row_range(TABLE);
+    vec![KeyRange { start: range.start.into_bytes().into(), end: range.end.into_bytes().into() }]
+}
+
+fn request(executors: Vec<tipb::Executor>, ranges: Vec<KeyRange>, paging_size: u64) -> Request {
+    let dag = tipb::DagRequest {
+        executors,
+        time_zone_name: "UTC".into(),
+        arrow_ipc: true,
+        collect_execution_summaries: true,
+        ..tipb::DagRequest::default()
+    };
+    Request { tp: REQUEST_TYPE_DAG, data: dag.encode_to_vec().into(), ranges, paging_size, ..Request::default() }
+}
+
+async fn run(engine: &MemoryEngine, request: Request) -> Response {
+    let compute = tokio::runtime::Handle::current();
+    execute(request, view(engine, 100), CoprocessorConfig::default(), &compute).await
+}
+
+fn select(response: &Response) -> tipb::SelectResponse {
+    assert_eq!(response.other_error, "");
+    assert!(response.locked.is_none());
+    let select = tipb::SelectResponse::decode(response.data.clone()).unwrap();
+    assert_eq!(select.error, None);
+    select
+}
+
+fn rows(response: &Response, schema: &[FieldType]) -> Vec<Vec<Datum>> {
+    let select = select(response);
+    if select.arrow_batches.is_empty() {
+        return Vec::new();
+    }
+    let chunks: Vec<Chunk> = from_ipc(select.arrow_batches).unwrap();
+    chunks.iter().flat_map(|chunk| (0..chunk.num_rows()).map(|row| chunk.row(row, schema))).collect()
+}
+
+fn expected_row(id: i64) -> Vec<Datum> {
+    vec![Datum::Int(id), name_datum(id), Datum::Int(id * 10)]
+}
+
+#[tokio::test]
+async fn scans_decode_rows_forwards_and_backwards() {
+    let engine = engine();
+    let forward = run(&engine, request(vec![table_scan(false)], all_rows(), 0)).await;
+    let expected: Vec<Vec<Datum>> = (0..ROWS).map(expected_row).collect();
+    assert_eq!(rows(&forward, &schema()), expected);
+    assert_eq!(forward.range, None);
+    let backward = run(&engine, request(vec![table_scan(true)], all_rows(), 0)).await;
+    assert_eq!(rows(&backward, &schema()), expected.into_iter().rev().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn nothing_is_seen_before_it_was_committed() {
+    let engine = engine();
+    let compute = tokio::runtime::Handle::current();
+    let request = request(vec![table_scan(false)], all_rows(), 0);
+    let response = execute(request, view(&engine, 19), CoprocessorConfig::default(), &compute).await;
+    assert_eq!(rows(&response, &schema()), Vec::<Vec<Datum>>::new());
+}
+
+#[tokio::test]
+async fn points_and_ranges_mix() {
+    let engine = engine();
+    let point = |id: i64| KeyRange {
+        start: row_key(id).into_bytes().into(),
+        end: row_key(id).next().into_bytes().into(),
+    };
+    let successor = KeyRange { start: row_key(50).into_bytes().into(), end: row_key(51).into_bytes().into() };
+    let range = KeyRange { start: row_key(100).into_bytes().into(), end: row_key(103).into_bytes().into() };
+    let ranges = vec![point(3), point(5), successor, range, point(200), point(ROWS + 5)];
+    let ids = [3, 5, 50, 100, 101, 102, 200];
+    let forward = run(&engine, request(vec![table_scan(false)], ranges.clone(), 0)).await;
+    assert_eq!(rows(&forward, &schema()), ids.map(expected_row));
+    let backward = run(&engine, request(vec![table_scan(true)], ranges, 0)).await;
+    let mut reversed = ids.map(expected_row);
+    reversed.reverse();
+    assert_eq!(rows(&backward, &schema()), reversed);
+}
+
+#[tokio::test]
+async fn pages_join_to_the_whole() {
+    let engine = engine();
+    let condition = || selection(call("gt", vec![column(2), Expr::int(500)]));
+    for desc in [false, true] {
+        let whole = run(&engine, request(vec![table_scan(desc), condition()], all_rows(), 0)).await;
+        let whole = rows(&whole, &schema());
+        assert_eq!(whole.len(), 249);
+        let (mut joined, mut ranges, mut pages) = (Vec::new(), all_rows(), 0);
+        while let Some(range) = ranges.pop() {
+            let page = run(&engine, request(vec![table_scan(desc), condition()], vec![range.clone()], 40)).await;
+            joined.extend(rows(&page, &schema()));
+            pages += 1;
+            if let Some(scanned) = page.range {
+                ranges.push(match desc {
+                    false => KeyRange { start: scanned.end, end: range.end },
+                    true => KeyRange { start: range.start, end: scanned.start },
+                });
+            }
+        }
+        assert_eq!(joined, whole, "descending: {desc}");
+        assert!(pages > 1, "a page holds 40 rows or a chunk more");
+    }
+}
+
+#[tokio::test]
+async fn aggregation_top_n_and_limit_run_here() {
+    let engine = engine();
+    let eval = EvalContext::default();
+    let aggregate = |function, arg| {
+        let call = AggregateCall::new(function, vec![arg], false, &eval).unwrap();
+        AggregateCall { mode: AggregateMode::Partial, ..call }
+    };
+    let calls = [aggregate(AggregateFunction::Count, Expr::int(1)), aggregate(AggregateFunction::Max, column(2))];
+    let aggregation = tipb::Executor {
+        tp: tipb::ExecType::TypeAggregation.into(),
+        aggregation: Some(tipb::Aggregation {
+            group_by: vec![pushdown::to_tipb(&column(1)).unwrap()],
+            agg_func: calls.iter().map(|call| pushdown::aggregate_to_tipb(call).unwrap()).collect(),
+            streamed: false,
+        }),
+        ..tipb::Executor::default()
+    };
+    // A page size does not cut an aggregation short.
+    let response = run(&engine, request(vec![table_scan(false), aggregation], all_rows(), 10)).await;
+    assert_eq!(response.range, None);
+    let groups = rows(&response, &[FieldType::int(), FieldType::int(), name_type()]);
+    let expected: Vec<Vec<Datum>> =
+        (0..10).map(|id| vec![Datum::Int(30), Datum::Int((290 + id) * 10), name_datum(id)]).collect();
+    assert_eq!(groups, expected);
+
+    let top_n = tipb::Executor {
+        tp: tipb::ExecType::TypeTopN.into(),
+        top_n: Some(tipb::TopN {
+            order_by: vec![tipb::ByItem { expr: pushdown::to_tipb(&column(2)), desc: true }],
+            limit: 3,
+        }),
+        ..tipb::Executor::default()
+    };
+    let response = run(&engine, request(vec![table_scan(false), top_n], all_rows(), 0)).await;
+    assert_eq!(rows(&response, &schema()), [299, 298, 297].map(expected_row));
+
+    let limit = tipb::Executor {
+        tp: tipb::ExecType::TypeLimit.into(),
+        limit: Some(tipb::Limit { limit: 2 }),
+        executor_id: "limit".into(),
+        ..tipb::Executor::default()
+    };
+    let response = run(&engine, request(vec![table_scan(false), limit], all_rows(), 0)).await;
+    assert_eq!(rows(&response, &schema()), [0, 1].map(expected_row));
+    let summaries = select(&response).execution_summaries;
+    let produced: Vec<(String, u64)> =
+        summaries.into_iter().map(|summary| (summary.executor_id, summary.num_produced_rows)).collect();
+    // A limit reads one chunk of the first size.
+    assert_eq!(produced, [("scan".to_owned(), 32), ("limit".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn an_index_scan_gives_back_the_original_strings() {
+    let engine = engine();
+    let columns = vec![column_info(2, &name_type()), column_info(1, &FieldType::int())];
+    let scan = tipb::IndexScan { table_id: TABLE.0, index_id: INDEX.0, columns, ..tipb::IndexScan::default() };
+    let scan = tipb::Executor {
+        tp: tipb::ExecType::TypeIndexScan.into(),
+        idx_scan: Some(scan),
+        ..tipb::Executor::default()
+    };
+    let range = table_key::index_range(TABLE, INDEX);
+    let range = vec![KeyRange { start: range.start.into_bytes().into(), end: range.end.into_bytes().into() }];
+    let response = run(&engine, request(vec![scan.clone()], range.clone(), 0)).await;
+    // NULL first, then by name, then by handle.
+    let mut ids: Vec<i64> = (0..ROWS).collect();
+    ids.sort_by_key(|id| (name_of(*id), *id));
+    let expected: Vec<Vec<Datum>> = ids.iter().map(|id| vec![name_datum(*id), Datum::Int(*id)]).collect();
+    assert_eq!(rows(&response, &[name_type(), FieldType::int()]), expected);
+
+    // Picked columns are the only ones decoded.
+    let handle = Expr::column(1, FieldType::int(), "id");
+    let pick = tipb::Executor {
+        tp: tipb::ExecType::TypeProjection.into(),
+        projection: Some(tipb::Projection { exprs: vec![pushdown::to_tipb(&handle).unwrap()] }),
+        ..tipb::Executor::default()
+    };
+    let response = run(&engine, request(vec![scan, pick], range, 0)).await;
+    let expected: Vec<Vec<Datum>> = ids.iter().map(|id| vec![Datum::Int(*id)]).collect();
+    assert_eq!(rows(&response, &[FieldType::int()]), expected);
+}
+
+#[tokio::test]
+async fn a_lock_in_the_way_is_answered() {
+    let engine = engine();
+    let key = row_key(7);
+    let lock = Lock::new(LockType::Put, key.as_bytes().to_vec(), StartTs::new(50), 3000);
+    let mut batch = WriteBatch::new();
+    batch.put(Cf::Lock, DataKey::from_raw(key.as_bytes()).to_vec(), lock.to_bytes());
+    engine.write(batch, Durability::Sync).unwrap();
+    let response = run(&engine, request(vec![table_scan(false)], all_rows(), 0)).await;
+    let locked = response.locked.expect("the lock");
+    assert_eq!((&locked.key[..], locked.lock_version), (key.as_bytes(), 50));
+    // A reader who knows the lock's transaction passes it.
+    let compute = tokio::runtime::Handle::current();
+    let mut view = view(&engine, 100);
+    view.passable.resolved.push(50);
+    let request = request(vec![table_scan(false)], all_rows(), 0);
+    let response = execute(request, view, CoprocessorConfig::default(), &compute).await;
+    assert_eq!(rows(&response, &schema()).len(), ROWS as usize);
+}
+
+#[tokio::test]
+async fn nonsense_is_refused() {
+    let engine = engine();
+    let wrong_type = Request { tp: 104, ..request(vec![table_scan(false)], all_rows(), 0) };
+    let no_scan = request(vec![selection(Expr::int(1))], all_rows(), 0);
+    let garbage = Request { data: Bytes::from_static(&[0xff; 7]), ..request(vec![], all_rows(), 0) };
+    for request in [wrong_type, no_scan, garbage, request(vec![], all_rows(), 0)] {
+        assert_ne!(run(&engine, request).await.other_error, "");
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_an_expression_travels_as_sql_error() {
+    let engine = engine();
+    let overflow = call("plus", vec![Expr::int(i64::MAX), column(0)]);
+    let response = run(&engine, request(vec![table_scan(false), selection(overflow)], all_rows(), 0)).await;
+    let select = tipb::SelectResponse::decode(response.data).unwrap();
+    assert_eq!(select.error.map(|error| error.code), Some(1690));
+}
+
+#[test]
+fn only_certain_points_are_points() {
+    let range = |start: &[u8], end: &[u8]| KeyRange {
+        start: Bytes::copy_from_slice(start),
+        end: Bytes::copy_from_slice(end),
+    };
+    assert!(is_point(&range(b"abc", b"abc\0"), false));
+    assert!(!is_point(&range(b"abc", b"abd"), false));
+    let keys = [row_key(5), row_key(6)].map(Key::into_bytes);
+    assert!(is_point(&range(&keys[0], &keys[1]), true));
+    assert!(!is_point(&range(&keys[0], &keys[1]), false));
+    let carry = [row_key(255), row_key(256)].map(Key::into_bytes);
+    assert!(is_point(&range(&carry[0], &carry[1]), true));
+    assert!(!is_point(&range(&carry[1], &carry[0]), true));
+}

@@ -1,1 +1,33 @@
-//! Schema-change jobs: queue, owner, online states, backfill.
+//! Schema changes: definitions out of syntax, jobs in a queue in storage, a worker that carries them out online.
+//!
+//! Sits above `table` and `catalog`, below `session`. The session turns a statement into a [`Job`](tidewater_catalog::Job)
+//! with the help of [`define`] and [`plan_alter`], and waits in [`Ddl::run`].
+//!
+//! # Invariants
+//! * **One step, one schema version**: each step of a job commits together with the version it makes and the record of
+//!   what it changed ([`SchemaDiff`]).
+//! * **No commit goes by two versions**: a transaction's commit and a step shut each other out ([`Ddl::hold_schema`]),
+//!   so a backfill that starts after a step sees every row written without its object.
+//! * **A job survives its worker**: state and backfill position are in storage with the data they speak of.
+//! * **Dropped data goes later**: ranges are noted and removed once no snapshot needs them ([`DeleteRange`]).
+//!
+//! # What it does not do yet
+//! Leases between several SQL nodes, atomic multi-action ALTER TABLE, partitions, parallel backfill.
+
+#![recursion_limit = "256"]
+
+mod alter;
+mod backfill;
+pub mod define;
+mod error;
+mod meta;
+mod reorg;
+mod schema;
+mod steps;
+mod worker;
+
+pub use alter::{AlterContext, AlterStep, plan_alter};
+pub use error::DdlError;
+pub use meta::{DeleteRange, Meta, SchemaDiff};
+pub use schema::SchemaCache;
+pub use worker::{Ddl, SchemaGuard};

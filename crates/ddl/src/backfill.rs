@@ -1,0 +1,184 @@
+//! Long work of schema changes: every row of a table, in batches of one transaction each.
+//!
+//! A batch reads the rows at its own start and writes what is missing; the rows are locked (checked for conflicts at
+//! commit), so that a writer who changes one meanwhile makes the batch run again. Writers who come later keep the new
+//! object themselves, because its state was made public to them before the first batch began.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tidewater_catalog::{Job, TableInfo};
+use tidewater_codec::{IndexId, Key, index_value, table_key};
+use tidewater_table::{TableError, TableLayout};
+use tidewater_txn::{LockOptions, TxnError};
+use tidewater_types::TimeZone;
+
+use crate::error::DdlError;
+use crate::meta::Meta;
+use crate::worker::{Ddl, begin, may_retry};
+
+/// Rows of one batch.
+const BATCH_ROWS: usize = 2048;
+/// Tries of one batch.
+const TRIES_MAX: usize = 64;
+
+/// Fills an index.
+pub(crate) async fn index(ddl: &Ddl, job: &mut Job, id: IndexId) -> Result<(), DdlError> {
+    batches(ddl, job, move |batch| Box::pin(batch.fill_index(id))).await
+}
+
+/// Rewrites every row.
+pub(crate) async fn rows(ddl: &Ddl, job: &mut Job) -> Result<(), DdlError> {
+    batches(ddl, job, |batch| Box::pin(batch.rewrite())).await
+}
+
+struct Batch<'b> {
+    txn: &'b mut tidewater_txn::Transaction,
+    layout: &'b mut TableLayout,
+    rows: Vec<(Key, bytes::Bytes)>,
+}
+
+async fn batches(
+    ddl: &Ddl,
+    job: &mut Job,
+    work: impl for<'a, 'b> Fn(&'a mut Batch<'b>) -> BoxFuture<'a, Result<(), DdlError>> + Send + Sync,
+) -> Result<(), DdlError> {
+    let schema = ddl.schema();
+    let Some(info) = schema.table_by_id(job.table_id) else {
+        return Err(DdlError::Corrupt { what: format!("the table {} of a schema change", job.table_id) });
+    };
+    let info: Arc<TableInfo> = Arc::clone(info);
+    let mut layout = TableLayout::new(Arc::clone(&info), TimeZone::utc());
+    let range = table_key::row_range(info.id);
+    let mut start = match &job.backfill_position {
+        Some(position) => Key::new(position.clone()),
+        None => range.start.clone(),
+    };
+    let mut tries = 0;
+    loop {
+        let mut txn = begin(&ddl.client).await?;
+        let rows = txn.scan(start.clone()..range.end.clone()).collect(BATCH_ROWS).await?;
+        let Some((last, _)) = rows.last() else {
+            txn.rollback().await?;
+            if job.snapshot_ver == 0 {
+                job.snapshot_ver = txn.start_ts().into_inner();
+            }
+            return Ok(());
+        };
+        let next = last.next();
+        let count = rows.len();
+        txn.lock_keys(rows.iter().map(|(key, _)| key.clone()), LockOptions::default()).await?;
+        let mut batch = Batch { txn: &mut txn, layout: &mut layout, rows };
+        if let Err(error) = work(&mut batch).await {
+            txn.rollback().await?;
+            return Err(error);
+        }
+        let mut moved = job.clone();
+        moved.row_count += count as u64;
+        moved.snapshot_ver = txn.start_ts().into_inner();
+        moved.backfill_position = Some(next.clone().into_bytes());
+        Meta::new(&mut txn).put_job(&moved)?;
+        match txn.commit().await {
+            Ok(_) => {
+                *job = moved;
+                start = next;
+                tries = 0;
+            }
+            // Somebody changed one of the rows, or took a key: look again.
+            Err(error) if (may_retry(&error) || matches!(error, TxnError::KeyExists { .. })) && tries < TRIES_MAX => {
+                tries += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl Batch<'_> {
+    async fn fill_index(&mut self, id: IndexId) -> Result<(), DdlError> {
+        let info = Arc::clone(&self.layout.info);
+        let Some(index) = info.index_by_id(id) else {
+            return Err(DdlError::Corrupt { what: format!("the index {id} of a schema change") });
+        };
+        let mut entries = Vec::with_capacity(self.rows.len());
+        for (key, value) in &self.rows {
+            let (_, handle) = table_key::decode_row_key(key.as_bytes())
+                .map_err(|error| DdlError::Corrupt { what: error.to_string() })?;
+            let row = self.layout.decode_row(&handle, value)?;
+            check_nulls(&info, index.primary, &index.columns, &row)?;
+            let entry = self.layout.index_entry(index, &row, &handle)?;
+            entries.push((entry, handle, row));
+        }
+        let unique: Vec<&Key> =
+            entries.iter().filter(|(entry, ..)| entry.distinct).map(|(entry, ..)| &entry.key).collect();
+        let present = if unique.is_empty() { Default::default() } else { self.txn.batch_get(unique).await? };
+        for (entry, handle, row) in entries {
+            if !entry.distinct {
+                self.txn.put(entry.key, entry.value)?;
+                continue;
+            }
+            let other = match self.txn.buffer().get(entry.key.as_bytes()).and_then(|write| write.value.clone()) {
+                Some(value) => Some(value),
+                None => present.get(&entry.key).cloned(),
+            };
+            match other {
+                None => self.txn.insert(entry.key, entry.value)?,
+                Some(value) => {
+                    let owner = index_value::decode(&value)
+                        .map_err(|error| DdlError::Corrupt { what: error.to_string() })?
+                        .handle;
+                    // A writer has been here before us.
+                    if owner != Some(handle) {
+                        return Err(self.layout.duplicate(Some(index), &row).into());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn rewrite(&mut self) -> Result<(), DdlError> {
+        let info = Arc::clone(&self.layout.info);
+        let hidden: Vec<_> = info
+            .indices
+            .iter()
+            .filter(|index| index.name.lower().starts_with(tidewater_table::CHANGING_PREFIX))
+            .map(|index| index.id)
+            .collect();
+        for (key, value) in &mut self.rows {
+            let (_, handle) = table_key::decode_row_key(key.as_bytes())
+                .map_err(|error| DdlError::Corrupt { what: error.to_string() })?;
+            let row = self.layout.decode_row(&handle, value)?;
+            let row = self.layout.complete(&row)?.into_owned();
+            for column in info.columns.iter().filter(|column| column.hidden && column.field_type.is_not_null()) {
+                if row[column.offset].is_null() {
+                    return Err(TableError::NullNotAllowed {
+                        column: column.name.as_str().trim_start_matches(tidewater_table::CHANGING_PREFIX).to_owned(),
+                    }
+                    .into());
+                }
+            }
+            let rewritten = self.layout.row_value(&row)?;
+            self.txn.put(key.clone(), rewritten.clone())?;
+            *value = rewritten.into();
+        }
+        for id in hidden {
+            self.fill_index(id).await?;
+        }
+        Ok(())
+    }
+}
+
+fn check_nulls(
+    info: &TableInfo,
+    primary: bool,
+    columns: &[tidewater_catalog::IndexColumn],
+    row: &[tidewater_types::Datum],
+) -> Result<(), DdlError> {
+    if !primary {
+        return Ok(());
+    }
+    match columns.iter().find(|part| row[part.offset].is_null()) {
+        Some(part) => Err(TableError::NullNotAllowed { column: info.columns[part.offset].name.to_string() }.into()),
+        None => Ok(()),
+    }
+}

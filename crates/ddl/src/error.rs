@@ -1,0 +1,58 @@
+//! Why a schema change fails.
+
+use tidewater_catalog::JobError;
+use tidewater_table::TableError;
+use tidewater_txn::TxnError;
+use tidewater_types::{ErrorCode, SqlError};
+
+/// Why a schema change fails.
+#[derive(Debug, thiserror::Error)]
+pub enum DdlError {
+    /// The definition is wrong, or what it names exists or does not: MySQL's own words, which jobs keep in storage.
+    #[error("{0}")]
+    Rejected(SqlError),
+    /// Storage failed; the step may be tried again.
+    #[error(transparent)]
+    Txn(#[from] TxnError),
+    /// A row could not be rewritten.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The stored schema cannot be read.
+    #[error("the stored schema is corrupt: {what}")]
+    Corrupt {
+        /// What was read.
+        what: String,
+    },
+    /// The worker stopped before the job was done.
+    #[error("the DDL worker has stopped")]
+    Stopped,
+}
+
+/// A rejection with MySQL's number.
+pub fn reject(code: ErrorCode, message: impl Into<String>) -> DdlError {
+    DdlError::Rejected(SqlError::new(code, message))
+}
+
+impl DdlError {
+    /// What a job keeps of a failure that ends it; `None` when the step should be tried again.
+    pub fn final_error(&self) -> Option<JobError> {
+        match self {
+            Self::Rejected(error) => Some(JobError { code: error.code, message: error.message.clone() }),
+            Self::Table(TableError::Duplicate { .. }) => {
+                Some(JobError { code: ErrorCode::DupEntry.number(), message: self.to_string() })
+            }
+            Self::Table(TableError::Txn(_)) | Self::Txn(_) | Self::Stopped => None,
+            Self::Table(_) | Self::Corrupt { .. } => {
+                Some(JobError { code: ErrorCode::UnknownError.number(), message: self.to_string() })
+            }
+        }
+    }
+}
+
+/// The error a finished job reports.
+pub fn job_failure(error: &JobError) -> DdlError {
+    let code = ErrorCode::from_number(error.code).unwrap_or(ErrorCode::UnknownError);
+    let mut sql = SqlError::new(code, error.message.clone());
+    sql.code = error.code;
+    DdlError::Rejected(sql)
+}

@@ -1,0 +1,333 @@
+//! The queue of schema changes and the worker that carries them out.
+//!
+//! A job makes one step per schema version (F1, VLDB 2013). On this node a step and the commits of transactions shut
+//! each other out through the *gate*: a commit holds it shared while it checks that the tables it wrote are still as
+//! it saw them, a step holds it alone while it commits and swaps the snapshot. So at any moment all commits go by one
+//! schema version. Nodes of a cluster would wait for each other's leases here; there is one node that writes for now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tidewater_catalog::{InfoSchema, InfoSchemaBuilder, Job, JobState};
+use tidewater_table::AutoIds;
+use tidewater_txn::{Remedy, Transaction, TxnClient, TxnError, TxnKind, TxnOptions};
+use tokio::sync::{Notify, RwLock, RwLockReadGuard, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::error::{DdlError, job_failure};
+use crate::meta::{Meta, SchemaDiff};
+use crate::schema::SchemaCache;
+use crate::steps;
+
+/// Tries of a transaction of ours that met another.
+const TRIES_MAX: usize = 32;
+/// Storage failures of one job before it is given up.
+const FAILURES_MAX: u32 = 32;
+
+/// The schema of a node and the way to change it.
+pub struct Ddl {
+    pub(crate) client: Arc<TxnClient>,
+    pub(crate) schema: SchemaCache,
+    pub(crate) auto_ids: Arc<AutoIds>,
+    gate: RwLock<()>,
+    wake: Notify,
+    waiting: Mutex<HashMap<i64, oneshot::Sender<Job>>>,
+    stopped: tokio::sync::watch::Sender<bool>,
+}
+
+/// Held by a commit: the schema does not change meanwhile.
+pub struct SchemaGuard<'a>(#[expect(dead_code, reason = "held, not read")] RwLockReadGuard<'a, ()>);
+
+/// What a step left to do.
+pub(crate) enum Outcome {
+    /// Make the next step.
+    Next,
+    /// Do work outside of any step, then make the next step.
+    Work(Work),
+    /// The job is over.
+    Finished,
+}
+
+/// Long work of a job.
+pub(crate) enum Work {
+    /// Give every row its entry in the index with this id.
+    BackfillIndex(tidewater_codec::IndexId),
+    /// Write every row anew, with the column with this id.
+    RewriteRows,
+}
+
+/// What a step changed.
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub(crate) diff: SchemaDiff,
+    pub(crate) outcome: Option<Outcome>,
+    /// Counters to be forgotten.
+    pub(crate) forget_counters: Vec<tidewater_codec::TableId>,
+}
+
+impl Ddl {
+    /// Loads the schema. The worker is started apart, by [`Ddl::spawn`].
+    pub async fn open(
+        client: Arc<TxnClient>,
+        auto_ids: Arc<AutoIds>,
+        extend: impl FnOnce(&mut InfoSchemaBuilder),
+    ) -> Result<Arc<Self>, DdlError> {
+        let mut txn = begin(&client).await?;
+        let schema = SchemaCache::load(&mut txn, extend).await?;
+        txn.rollback().await?;
+        Ok(Arc::new(Self {
+            client,
+            schema,
+            auto_ids,
+            gate: RwLock::new(()),
+            wake: Notify::new(),
+            waiting: Mutex::default(),
+            stopped: tokio::sync::watch::Sender::new(false),
+        }))
+    }
+
+    /// The newest snapshot of the schema.
+    pub fn schema(&self) -> Arc<InfoSchema> {
+        self.schema.get()
+    }
+
+    /// Keeps the schema as it is until the guard is dropped: for the check and the commit of a transaction.
+    pub async fn hold_schema(&self) -> SchemaGuard<'_> {
+        SchemaGuard(self.gate.read().await)
+    }
+
+    /// Starts the worker on the current runtime.
+    pub fn spawn(self: &Arc<Self>) -> JoinHandle<()> {
+        let ddl = Arc::clone(self);
+        tokio::spawn(async move { ddl.work().await })
+    }
+
+    /// Stops the worker after its current step. Jobs go on at the next start.
+    pub fn stop(&self) {
+        self.stopped.send_replace(true);
+        self.wake.notify_one();
+    }
+
+    /// Queues a job and waits for its end.
+    pub async fn run(&self, mut job: Job) -> Result<Job, DdlError> {
+        let (sender, receiver) = oneshot::channel();
+        let mut sender = Some(sender);
+        let mut tries = 0;
+        let id = loop {
+            match self.enqueue(&mut job, &mut sender).await {
+                Ok(id) => break id,
+                Err(DdlError::Txn(error)) if may_retry(&error) && tries < TRIES_MAX => {
+                    tries += 1;
+                    sender = self.waiting.lock().remove(&job.id);
+                }
+                Err(error) => {
+                    self.waiting.lock().remove(&job.id);
+                    return Err(error);
+                }
+            }
+        };
+        self.wake.notify_one();
+        let mut stopped = self.stopped.subscribe();
+        let job = tokio::select! {
+            biased;
+            job = receiver => job.map_err(|_| DdlError::Stopped)?,
+            _ = stopped.wait_for(|stopped| *stopped) => {
+                self.waiting.lock().remove(&id);
+                return Err(DdlError::Stopped);
+            }
+        };
+        match &job.error {
+            Some(error) => Err(job_failure(error)),
+            None => Ok(job),
+        }
+    }
+
+    async fn enqueue(
+        &self,
+        job: &mut Job,
+        sender: &mut Option<oneshot::Sender<Job>>,
+    ) -> Result<i64, DdlError> {
+        let mut txn = begin(&self.client).await?;
+        let mut meta = Meta::new(&mut txn);
+        job.id = meta.take_ids(1).await?;
+        job.start_ts = meta.now();
+        meta.put_job(job)?;
+        // Before the commit, so that the worker cannot finish the job unheard.
+        if let Some(sender) = sender.take() {
+            self.waiting.lock().insert(job.id, sender);
+        }
+        txn.commit().await?;
+        Ok(job.id)
+    }
+
+    /// Takes ids for new objects.
+    pub async fn take_ids(&self, count: usize) -> Result<i64, DdlError> {
+        self.with_meta(move |meta| Box::pin(meta.take_ids(count as i64))).await
+    }
+
+    /// Runs a piece of metadata work in a transaction of its own, again if it meets another.
+    pub async fn with_meta<T>(
+        &self,
+        work: impl for<'a, 'b> Fn(&'a mut Meta<'b>) -> BoxFuture<'a, Result<T, DdlError>> + Send + Sync,
+    ) -> Result<T, DdlError> {
+        let mut tries = 0;
+        loop {
+            let mut txn = begin(&self.client).await?;
+            let result = work(&mut Meta::new(&mut txn)).await?;
+            if txn.is_readonly() {
+                txn.rollback().await?;
+                return Ok(result);
+            }
+            match txn.commit().await {
+                Ok(_) => return Ok(result),
+                Err(error) if may_retry(&error) && tries < TRIES_MAX => tries += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The waiting and running jobs, and the last of the history, the newest first.
+    pub async fn jobs(&self, history: usize) -> Result<Vec<Job>, DdlError> {
+        self.with_meta(move |meta| {
+            Box::pin(async move {
+                let mut jobs = meta.jobs().await?;
+                jobs.reverse();
+                jobs.extend(meta.history(history).await?);
+                Ok(jobs)
+            })
+        })
+        .await
+    }
+
+    async fn work(&self) {
+        loop {
+            if *self.stopped.borrow() {
+                return;
+            }
+            match self.first_job().await {
+                Ok(Some(job)) => self.carry_out(job).await,
+                Ok(None) => self.wake.notified().await,
+                Err(error) => {
+                    tracing::warn!(%error, "the queue of schema changes cannot be read");
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn first_job(&self) -> Result<Option<Job>, DdlError> {
+        self.with_meta(|meta| Box::pin(async move { Ok(meta.jobs().await?.into_iter().next()) })).await
+    }
+
+    async fn carry_out(&self, mut job: Job) {
+        while !job.state.is_final() {
+            if *self.stopped.borrow() {
+                return;
+            }
+            let error = match self.step(&mut job).await {
+                Ok(Outcome::Finished) => break,
+                Ok(Outcome::Next) => continue,
+                Ok(Outcome::Work(work)) => match self.long_work(&mut job, &work).await {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            match error.final_error() {
+                Some(failure) => {
+                    let mut failed = job.clone();
+                    failed.error = Some(failure);
+                    failed.state = JobState::Rollingback;
+                    job = failed;
+                }
+                None => {
+                    job.error_count += 1;
+                    tracing::warn!(%error, job = job.id, "a schema change failed and is tried again");
+                    if job.error_count > FAILURES_MAX {
+                        job.error = Some(tidewater_catalog::JobError { code: 1105, message: error.to_string() });
+                        job.state = JobState::Rollingback;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            }
+        }
+        if let Some(sender) = self.waiting.lock().remove(&job.id) {
+            // Nobody may be waiting any more.
+            let _ = sender.send(job);
+        }
+    }
+
+    async fn long_work(&self, job: &mut Job, work: &Work) -> Result<(), DdlError> {
+        match work {
+            Work::BackfillIndex(index) => crate::backfill::index(self, job, *index).await,
+            Work::RewriteRows => crate::backfill::rows(self, job).await,
+        }
+    }
+
+    /// One step: the change, the new version, the job's state and the new snapshot, all under the gate.
+    async fn step(&self, job: &mut Job) -> Result<Outcome, DdlError> {
+        let _gate = self.gate.write().await;
+        let mut tries = 0;
+        loop {
+            let mut txn = begin(&self.client).await?;
+            let mut changed = job.clone();
+            let result = self.apply(&mut txn, &mut changed).await;
+            let changes = match result {
+                Ok(changes) => changes,
+                Err(error) => {
+                    txn.rollback().await?;
+                    return Err(error);
+                }
+            };
+            match txn.commit().await {
+                Ok(_) => {
+                    *job = changed;
+                    for table in changes.forget_counters {
+                        self.auto_ids.forget(table);
+                    }
+                    let mut txn = begin(&self.client).await?;
+                    self.schema.refresh(&mut txn).await?;
+                    txn.rollback().await?;
+                    return Ok(changes.outcome.unwrap_or(Outcome::Next));
+                }
+                Err(error) if may_retry(&error) && tries < TRIES_MAX => tries += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn apply(&self, txn: &mut Transaction, job: &mut Job) -> Result<Changes, DdlError> {
+        let mut meta = Meta::new(txn);
+        let schema = self.schema.get();
+        let mut changes = if job.state == JobState::Rollingback {
+            steps::roll_back(&mut meta, job).await?
+        } else {
+            job.state = JobState::Running;
+            steps::apply(&mut meta, &schema, job).await?
+        };
+        if !changes.diff.databases.is_empty() || !changes.diff.tables.is_empty() {
+            job.schema_version = meta.bump(std::mem::take(&mut changes.diff)).await?;
+        }
+        match &changes.outcome {
+            Some(Outcome::Finished) => {
+                job.finish_ts = meta.now();
+                job.state = if job.error.is_some() { JobState::RollbackDone } else { JobState::Synced };
+                meta.finish_job(job)?;
+            }
+            Some(Outcome::Next | Outcome::Work(_)) | None => meta.put_job(job)?,
+        }
+        Ok(changes)
+    }
+}
+
+/// An optimistic transaction.
+pub(crate) async fn begin(client: &TxnClient) -> Result<Transaction, TxnError> {
+    client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await
+}
+
+/// Whether a transaction of ours may simply be run again.
+pub(crate) fn may_retry(error: &TxnError) -> bool {
+    matches!(error.remedy(), Remedy::RestartTransaction | Remedy::RetryStatement)
+}

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+pub use servers::Server;
+
 use crate::{command, system};
 
 /// Which benchmark, and how large.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod clients;
 mod command;
 mod metrics;
 mod run;
@@ -30,6 +31,8 @@ enum Task {
     Tidy,
     /// Print the size and test figures of this code base, or of another one.
     Metrics(metrics::Options),
+    /// Check drivers of other languages against a server.
+    Clients(clients::Options),
     /// Make the TPC-H tables as text files.
     TpchData(tpch::Options),
     /// Run a whole-system benchmark against MariaDB on this machine.
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci(options) => ci::run(&options),
         Task::Tidy => tidy::run(),
         Task::Metrics(options) => metrics::run(&options),
+        Task::Clients(options) => clients::run(&options),
         Task::TpchData(options) => tpch::run(&options),
         Task::Bench(options) => bench::run(options),
     }

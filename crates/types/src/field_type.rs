@@ -463,10 +463,13 @@ impl FieldType {
             (TypeCode::Date, Datum::Time(time)) => time.write_date_to(out),
             (_, Datum::Time(time)) => time.write_to(self.fsp(), out),
             (_, Datum::Duration(time)) => time.write_to(self.fsp(), out),
-            (TypeCode::Float, Datum::Double(value)) => number::write_f32(*value as f32, out),
-            (TypeCode::Float | TypeCode::Double, Datum::Double(value)) if self.decimals >= 0 && self.decimals < 31 => {
+            (TypeCode::Float | TypeCode::Double, Datum::Double(value)) if (0..31).contains(&self.decimals) => {
                 out.extend_from_slice(format!("{value:.*}", self.decimals as usize).as_bytes());
             }
+            (TypeCode::Float, Datum::Float(value)) if (0..31).contains(&self.decimals) => {
+                out.extend_from_slice(format!("{value:.*}", self.decimals as usize).as_bytes());
+            }
+            (TypeCode::Float, Datum::Double(value)) => number::write_f32(*value as f32, out),
             (_, value) if self.flags.contains(TypeFlags::ZEROFILL) && self.length > 0 => {
                 let start = out.len();
                 value.write_text(out);

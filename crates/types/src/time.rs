@@ -19,7 +19,7 @@ use crate::{Duration, SqlMode};
 
 pub use calendar::WeekMode;
 pub use parse::ParsedTime;
-pub(crate) use parse::scan_fraction;
+pub(crate) use parse::{scan_fraction, with_fraction};
 
 pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
 pub(crate) const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;

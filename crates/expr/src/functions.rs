@@ -16,10 +16,9 @@ mod math;
 mod string_search;
 mod string;
 
-use crate::expr::Expr;
 use crate::registry::FunctionDef;
 
-pub(crate) use rewrite::flatten;
+pub(crate) use rewrite::rewrite;
 
 /// The tables of all families.
 pub(crate) const FAMILIES: &[&[FunctionDef]] = &[
@@ -67,6 +66,3 @@ pub(crate) fn canonical_name(name: &str) -> &str {
         other => other,
     }
 }
-
-#[allow(unused)]
-fn _keep(_: &Expr) {}

@@ -19,6 +19,9 @@ pub fn build_function(name: &str, args: Vec<Expr>, ctx: &EvalContext) -> Result<
     } else {
         name
     };
+    if let Some(rewritten) = functions::rewrite(functions::canonical_name(name), &args, ctx)? {
+        return Ok(rewritten);
+    }
     let def = function(name).ok_or_else(|| ExprError::UnknownFunction { name: name.to_owned() })?;
     if args.len() < def.min_args || args.len() > def.max_args {
         return Err(ExprError::WrongArgumentCount { name: name.to_owned() });
@@ -32,7 +35,6 @@ pub(crate) fn build_call(
     args: Vec<Expr>,
     ctx: &EvalContext,
 ) -> Result<Expr, ExprError> {
-    let args = functions::flatten(def, args);
     let (collation, coercibility) = string_claim(def.name, &args, ctx);
     let mut inference = Inference { name: def.name, args, ctx, collation, coercibility };
     let field_type = (def.infer)(&mut inference)?;

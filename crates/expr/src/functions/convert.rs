@@ -34,7 +34,7 @@ fn infer_binary(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 }
 
 fn infer_row(_: &mut Inference<'_>) -> Result<FieldType, ExprError> {
-    Ok(FieldType::null())
+    Ok(super::rewrite::row_type())
 }
 
 fn row(_: &CallContext<'_>, _: &[Datum]) -> Result<Datum, ExprError> {

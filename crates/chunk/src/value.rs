@@ -4,7 +4,7 @@ use arrow::array::{
     Array, AsArray, BinaryArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array, UInt64Array,
 };
 use arrow::datatypes::DataType;
-use tidewater_types::{Datum, Decimal, Duration, FieldType, Json, Time, TypeCode};
+use tidewater_types::{Datum, Decimal, Duration, FieldType, Json, JsonRef, Time, TypeCode};
 
 use crate::decimal::decimal_scale;
 
@@ -82,7 +82,7 @@ pub fn datum_at(array: &dyn Array, row: usize, field_type: &FieldType) -> Datum 
         DataType::Binary => {
             let value = downcast::<BinaryArray>(array).value(row);
             if field_type.code == TypeCode::Json {
-                Datum::Json(Json::from_binary(value).unwrap_or_else(|_| Json::null()))
+                Datum::Json(JsonRef::from_binary(value).map_or_else(|_| Json::null(), JsonRef::to_json))
             } else {
                 Datum::Bytes(value.to_vec())
             }

@@ -391,18 +391,9 @@ pub fn parse_json(value: &Datum, from: &FieldType, ctx: &EvalContext) -> Result<
 /// A value inside a JSON document: text becomes a JSON string.
 pub fn value_to_json(value: &Datum, from: &FieldType, _ctx: &EvalContext) -> Json {
     match value {
-        Datum::Null => Json::null(),
         // Comparisons and IS TRUE give JSON booleans.
         Datum::Int(v) if from.length == 1 && from.code == TypeCode::LongLong => Json::from_bool(*v != 0),
-        Datum::Int(v) => Json::from_i64(*v),
-        Datum::UInt(v) if from.is_integer() => Json::from_u64(*v),
-        Datum::Float(v) => Json::from_f64(f64::from(*v)),
-        Datum::Double(v) => Json::from_f64(*v),
-        Datum::Decimal(v) => Json::from_f64(v.to_f64()),
-        Datum::Json(v) => v.clone(),
-        Datum::Time(v) if from.code != TypeCode::Date => Json::from_string(&v.format(6)),
-        Datum::Duration(v) => Json::from_string(&v.format(6)),
-        other => Json::from_string(&String::from_utf8_lossy(&text_of(other, from))),
+        other => Json::from_datum(other, from),
     }
 }
 
@@ -421,24 +412,12 @@ fn to_member(value: &Datum, from: &FieldType, to: &FieldType, ctx: &EvalContext)
 
 /// A JSON number or boolean as a number.
 pub fn json_number(json: &Json) -> Option<Datum> {
-    let mut text = Vec::new();
-    match json.as_ref().json_type() {
-        JsonType::Boolean => {
-            json.as_ref().write_to(&mut text);
-            Some(Datum::Int(i64::from(text == b"true")))
-        }
-        JsonType::Integer => {
-            json.as_ref().write_to(&mut text);
-            Some(Datum::Int(number::parse_i64(&text).value))
-        }
-        JsonType::UnsignedInteger => {
-            json.as_ref().write_to(&mut text);
-            Some(Datum::UInt(number::parse_u64(&text).value))
-        }
-        JsonType::Double => {
-            json.as_ref().write_to(&mut text);
-            Some(Datum::Double(number::parse_f64(&text).value))
-        }
+    let json = json.as_ref();
+    match json.json_type() {
+        JsonType::Boolean => json.as_bool().map(|v| Datum::Int(i64::from(v))),
+        JsonType::Integer => json.as_i64().map(Datum::Int),
+        JsonType::UnsignedInteger => json.as_u64().map(Datum::UInt),
+        JsonType::Double => json.as_f64().map(Datum::Double),
         _ => None,
     }
 }

@@ -175,7 +175,7 @@ impl ExprError {
 
 fn json_code(error: &JsonError) -> u16 {
     match error {
-        JsonError::InvalidText(_) => 3140,
+        JsonError::InvalidText { .. } => 3140,
         JsonError::InvalidPath(_) => 3143,
         JsonError::InvalidBinary => 3144,
         JsonError::WildcardPath => 3149,

@@ -8,13 +8,18 @@ mod compare;
 mod control;
 mod convert;
 mod in_list;
+mod info;
 mod like;
 mod logic;
+mod misc;
 mod rewrite;
 mod digest;
 mod math;
 mod string_search;
 mod string;
+mod time;
+mod time_arithmetic;
+mod time_format;
 
 use crate::registry::FunctionDef;
 
@@ -34,6 +39,11 @@ pub(crate) const FAMILIES: &[&[FunctionDef]] = &[
     math::FUNCTIONS,
     string_search::FUNCTIONS,
     string::FUNCTIONS,
+    time::FUNCTIONS,
+    time_arithmetic::FUNCTIONS,
+    time_format::FUNCTIONS,
+    info::FUNCTIONS,
+    misc::FUNCTIONS,
 ];
 
 /// Other names of the same functions.

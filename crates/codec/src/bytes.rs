@@ -73,3 +73,63 @@ pub fn read_compact_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], DecodeEr
     *input = rest;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::hex;
+
+    fn encoded(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_bytes(bytes, &mut out);
+        out
+    }
+
+    #[test]
+    fn vectors() {
+        assert_eq!(encoded(b""), hex("0000000000000000 f7"));
+        assert_eq!(encoded(&[1, 2, 3]), hex("0102030000000000 fa"));
+        assert_eq!(encoded(&[1, 2, 3, 4, 5, 6, 7, 8]), hex("0102030405060708 ff 0000000000000000 f7"));
+    }
+
+    #[test]
+    fn wrong_padding_is_refused() {
+        for bytes in ["", "00", "0102030000000001 fa", "0102030405060708 00", "0102030405060708 ff"] {
+            assert!(read_bytes(&mut hex(bytes).as_slice(), &mut Vec::new()).is_err(), "{bytes}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn order_and_round_trip(a in prop::collection::vec(0u8..3, 0..20), b in prop::collection::vec(0u8..3, 0..20)) {
+            let (x, y) = (encoded(&a), encoded(&b));
+            prop_assert_eq!(x.cmp(&y), a.cmp(&b));
+            prop_assert_eq!(x.len(), encoded_len(a.len()));
+            let both = [x.clone(), y].concat();
+            let mut input = both.as_slice();
+            let mut out = Vec::new();
+            read_bytes(&mut input, &mut out).unwrap();
+            prop_assert_eq!(&out, &a);
+            prop_assert_eq!(skip_bytes(&mut input).unwrap(), encoded(&b));
+            prop_assert!(input.is_empty());
+        }
+
+        #[test]
+        fn compact_round_trip(a in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut out = Vec::new();
+            write_compact_bytes(&a, &mut out);
+            out.push(7);
+            let mut input = out.as_slice();
+            prop_assert_eq!(read_compact_bytes(&mut input), Ok(a.as_slice()));
+            prop_assert_eq!(input, &[7]);
+        }
+
+        #[test]
+        fn reading_takes_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = (read_bytes(&mut bytes.as_slice(), &mut Vec::new()), skip_bytes(&mut bytes.as_slice()));
+            let _ = read_compact_bytes(&mut bytes.as_slice());
+        }
+    }
+}

@@ -147,3 +147,44 @@ impl AsRef<[u8]> for EncodedKey {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::hex;
+
+    #[test]
+    fn versions() {
+        let encoded = Key::new(*b"key").encode();
+        let versioned = encoded.with_ts(TimeStamp::new(420));
+        assert_eq!(versioned, hex("6b65790000000000fa fffffffffffffe5b"));
+        assert_eq!(EncodedKey::split_ts(&versioned), Ok((encoded.as_bytes(), TimeStamp::new(420))));
+        assert!(encoded.with_ts(TimeStamp::new(421)) < versioned);
+        assert!(EncodedKey::split_ts(&[1, 2, 3]).is_err());
+    }
+
+    #[test]
+    fn neighbors() {
+        assert_eq!(Key::new([1, 2]).next(), Key::new([1, 2, 0]));
+        assert_eq!(Key::new([1, 2]).prefix_next(), Key::new([1, 3]));
+        assert_eq!(Key::new([1, 0xff]).prefix_next(), Key::new([2]));
+        assert!(Key::new([0xff, 0xff]).prefix_next().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_keeps_the_order(a in prop::collection::vec(0u8..3, 0..20), b in prop::collection::vec(0u8..3, 0..20)) {
+            let (a, b) = (Key::new(a), Key::new(b));
+            prop_assert_eq!(a.encode().cmp(&b.encode()), a.cmp(&b));
+            prop_assert_eq!(a.encode().decode(), Ok(a));
+        }
+
+        #[test]
+        fn decoding_takes_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = EncodedKey::from_encoded(bytes.clone()).decode();
+            let _ = EncodedKey::split_ts(&bytes);
+        }
+    }
+}

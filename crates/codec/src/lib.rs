@@ -11,6 +11,8 @@ pub mod mvcc;
 pub mod number;
 pub mod row;
 pub mod table_key;
+#[cfg(test)]
+mod testing;
 mod timestamp;
 
 pub use error::DecodeError;

@@ -73,7 +73,11 @@ pub fn read_var_u64(input: &mut &[u8]) -> Result<u64, DecodeError> {
             return Ok(value);
         }
     }
-    Err(if input.len() < 10 { DecodeError::UnexpectedEnd("variable-length integer") } else { DecodeError::Invalid("variable-length integer") })
+    if input.len() < 10 {
+        Err(DecodeError::UnexpectedEnd("variable-length integer"))
+    } else {
+        Err(DecodeError::Invalid("variable-length integer"))
+    }
 }
 
 /// Appends a zigzag LEB128 integer.
@@ -85,4 +89,64 @@ pub fn write_var_i64(value: i64, out: &mut Vec<u8>) {
 pub fn read_var_i64(input: &mut &[u8]) -> Result<i64, DecodeError> {
     let bits = read_var_u64(input)?;
     Ok((bits >> 1) as i64 ^ -((bits & 1) as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::hex;
+
+    fn written<T>(write: fn(T, &mut Vec<u8>), value: T) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(value, &mut out);
+        out
+    }
+
+    #[test]
+    fn vectors() {
+        assert_eq!(written(write_i64, -1), hex("7fffffffffffffff"));
+        assert_eq!(written(write_i64, 0), hex("8000000000000000"));
+        assert_eq!(written(write_i64, 1), hex("8000000000000001"));
+        assert_eq!(written(write_f64, 5.5), hex("c016000000000000"));
+        assert_eq!(written(write_f64, -1.0), hex("400fffffffffffff"));
+        assert_eq!(written(write_f64, 0.0), hex("8000000000000000"));
+        assert_eq!(written(write_var_u64, 300), hex("ac02"));
+        assert_eq!(written(write_var_i64, -1), hex("01"));
+    }
+
+    #[test]
+    fn overlong_integers_are_refused() {
+        assert_eq!(read_var_u64(&mut &[0xff; 9][..]), Err(DecodeError::UnexpectedEnd("variable-length integer")));
+        assert_eq!(read_var_u64(&mut &[0xff; 11][..]), Err(DecodeError::Invalid("variable-length integer")));
+        let max = written(write_var_u64, u64::MAX);
+        assert_eq!((max.len(), read_var_u64(&mut max.as_slice())), (10, Ok(u64::MAX)));
+    }
+
+    proptest! {
+        #[test]
+        fn integers_order_and_round_trip(a: i64, b: i64) {
+            let (x, y) = (written(write_i64, a), written(write_i64, b));
+            prop_assert_eq!(x.cmp(&y), a.cmp(&b));
+            prop_assert_eq!(read_i64(&mut x.as_slice()), Ok(a));
+            let (x, y) = (written(write_u64_desc, a as u64), written(write_u64_desc, b as u64));
+            prop_assert_eq!(y.cmp(&x), (a as u64).cmp(&(b as u64)));
+            prop_assert_eq!(read_u64_desc(&mut x.as_slice()), Ok(a as u64));
+            prop_assert_eq!(read_var_i64(&mut written(write_var_i64, a).as_slice()), Ok(a));
+            prop_assert_eq!(read_var_u64(&mut written(write_var_u64, a as u64).as_slice()), Ok(a as u64));
+        }
+
+        #[test]
+        fn doubles_order_and_round_trip(a: f64, b: f64) {
+            let (x, y) = (written(write_f64, a), written(write_f64, b));
+            prop_assert_eq!(x.cmp(&y), a.total_cmp(&b));
+            prop_assert_eq!(read_f64(&mut x.as_slice()).map(f64::to_bits), Ok(a.to_bits()));
+        }
+
+        #[test]
+        fn reading_takes_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+            let _ = (read_i64(&mut bytes.as_slice()), read_f64(&mut bytes.as_slice()), read_var_i64(&mut bytes.as_slice()));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tidewater_types::{Datum, FieldType};
 
-use crate::{DecodeError, Handle, IndexId, Key, TableId, bytes, datum, number};
+use crate::{DecodeError, Handle, IndexId, Key, TableId, datum, number};
 
 /// First byte of all keys of tables.
 pub const TABLE_PREFIX: u8 = b't';
@@ -190,5 +190,77 @@ fn write_table_prefix(table: TableId, out: &mut Vec<u8>) {
     number::write_i64(table.0, out);
 }
 
-#[allow(unused_imports)]
-use bytes as _;
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::hex;
+
+    #[test]
+    fn vectors() {
+        let row = row_key(TableId(1), &Handle::Int(2));
+        assert_eq!(row.as_bytes(), hex("748000000000000001 5f72 8000000000000002"));
+        assert_eq!(row.encode().as_bytes(), hex("7480000000000000 ff 015f728000000000 ff 0000020000000000 fa"));
+        let (int, text, double) = (FieldType::int(), FieldType::string(), FieldType::double());
+        let values = [(&Datum::Int(1), &int), (&Datum::from("abc"), &text), (&Datum::Double(5.5), &double)];
+        let index = index_key(TableId(4), IndexId(5), &values, Some(&Handle::Int(100))).unwrap();
+        let expected = "748000000000000004 5f69 8000000000000005 038000000000000001 016162630000000000fa \
+                        05c016000000000000 038000000000000064";
+        assert_eq!(index.as_bytes(), hex(expected));
+        let (table, index, mut rest) = decode_index_key(index.as_bytes()).unwrap();
+        assert_eq!((table, index), (TableId(4), IndexId(5)));
+        for _ in 0..3 {
+            datum::skip_key_datum(&mut rest).unwrap();
+        }
+        assert_eq!(decode_index_handle(rest), Ok(Handle::Int(100)));
+    }
+
+    #[test]
+    fn ranges_hold_their_keys() {
+        let table = TableId(7);
+        let rows = row_range(table);
+        for handle in [Handle::Int(i64::MIN), Handle::Int(i64::MAX), Handle::Common([0xff; 20].into())] {
+            let key = row_key(table, &handle);
+            assert!(rows.contains(&key) && table_range(table).contains(&key));
+            assert!(!index_range(table, IndexId(1)).contains(&key));
+            assert!(!table_range(TableId(6)).contains(&key) && !table_range(TableId(8)).contains(&key));
+        }
+        let entry = index_key(table, IndexId(1), &[(&Datum::Null, &FieldType::int())], Some(&Handle::Int(1))).unwrap();
+        assert!(index_range(table, IndexId(1)).contains(&entry));
+        assert!(!index_range(table, IndexId(2)).contains(&entry));
+    }
+
+    #[test]
+    fn short_common_handles_are_padded() {
+        let key = row_key(TableId(1), &Handle::Common([1, 2].into()));
+        let (_, handle) = decode_row_key(key.as_bytes()).unwrap();
+        assert_eq!(handle, Handle::Common([1, 2, 0, 0, 0, 0, 0, 0, 0].into()));
+    }
+
+    #[test]
+    fn other_keys_are_refused() {
+        for key in ["", "6d00", "74", "748000000000000001", "748000000000000001 5f78 00", "748000000000000001 5f72 00"] {
+            assert!(decode_row_key(&hex(key)).is_err(), "{key}");
+        }
+        assert!(decode_index_handle(&[]).is_err());
+        assert_eq!(table_of(&hex("748000000000000001")), Some(TableId(1)));
+        assert_eq!(table_of(b"m"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn row_keys_order_like_handles(t: i64, a: i64, u: i64, b: i64) {
+            let (left, right) = (row_key(TableId(t), &Handle::Int(a)), row_key(TableId(u), &Handle::Int(b)));
+            prop_assert_eq!(left.cmp(&right), (t, a).cmp(&(u, b)));
+            prop_assert_eq!(left.encode().cmp(&right.encode()), left.cmp(&right));
+            prop_assert_eq!(decode_row_key(left.as_bytes()), Ok((TableId(t), Handle::Int(a))));
+        }
+
+        #[test]
+        fn decoding_takes_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = (decode_table_key(&bytes), decode_handle(&bytes), decode_index_handle(&bytes), table_of(&bytes));
+            let _ = decode_table_key(&[vec![TABLE_PREFIX; 9], b"_i".to_vec(), bytes].concat());
+        }
+    }
+}

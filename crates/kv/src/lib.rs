@@ -1,1 +1,50 @@
-//! The storage node: engine, MVCC, transaction commands, regions, coprocessor.
+//! The storage node: engine, multi-version records, transaction commands, regions, coprocessor.
+//!
+//! Floor 4: above `codec` (keys and records) and `executor` (operators the coprocessor runs), below everything that talks to a store
+//! through `proto`. One way in: [`Node`] implements [`StoreService`](tidewater_proto::StoreService), command in, answer out.
+//!
+//! # Invariants
+//! * **Nothing is acknowledged before it is as durable as promised**; after a failed write nothing more is written at all.
+//! * **Commands are pure**: a snapshot in, writes and an answer out. They wait for nothing; only the scheduler does.
+//! * **Latches travel with the writes**: a caller that hangs up cannot let a rival in before its own writes are visible.
+//! * **Whoever reads says so first**: `max_ts`, then the locks in memory, then the snapshot (see `concurrency`).
+//! * **The store knows no SQL**: keys and values are bytes; only the coprocessor looks into them, with `executor`'s operators.
+//! * Data of an unknown format is refused and left alone.
+//!
+//! # Tour
+//! [`engine`](Engine) is the seam to RocksDB and memory; `mvcc` reads versions; `commands` holds one file per transaction command;
+//! `scheduler` runs them under `latch`es and hands their writes to `replication` (group commit); `lock_wait` and `deadlock` are the
+//! waiting room; `region` decides whether a request is meant for us; `node` speaks the protocol.
+//!
+//! # What is not here
+//! Replicas (a region has one), raw key-value commands, change data capture, backup.
+
+mod commands;
+mod concurrency;
+mod config;
+mod coprocessor;
+mod deadlock;
+mod engine;
+mod error;
+mod latch;
+mod lock_wait;
+mod meta;
+mod mvcc;
+mod node;
+mod pessimistic;
+mod region;
+mod replication;
+mod scheduler;
+
+pub use config::NodeConfig;
+pub use coprocessor::CoprocessorConfig;
+pub use deadlock::WaitEdge;
+pub use engine::{
+    Cf, Durability, Engine, EngineError, EngineIterator, IteratorOptions, IteratorUse, MemoryEngine, Snapshot, WriteBatch, WriteCost,
+    WriteOp,
+};
+#[cfg(feature = "rocksdb")]
+pub use engine::{RocksConfig, RocksEngine};
+pub use error::{Assertion, CommandError, ConflictReason};
+pub use mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};
+pub use node::{Node, NodeError};

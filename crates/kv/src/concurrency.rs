@@ -1,0 +1,118 @@
+//! The concurrency manager: what keeps readers and async-commit writers out of each other's way without a timestamp from PD.
+//!
+//! An async-commit or one-phase writer picks its own commit timestamp, which must be above every timestamp that was read at. So
+//! every reader raises `max_ts` *before* it looks for locks, and such a writer publishes its locks in memory *before* it reads
+//! `max_ts`. Of two that race, at least one sees the other: either the writer commits above the reader, or the reader meets the lock.
+//! (The same argument as in TiKV's async-commit design.) The in-memory locks go when the writes are visible in the engine.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::RwLock;
+use tidewater_codec::{TimeStamp, mvcc::Lock};
+
+use crate::{
+    error::CommandError,
+    mvcc::{DataKey, PassableLocks, check_lock},
+};
+
+#[derive(Default)]
+pub(crate) struct ConcurrencyManager {
+    max_ts: AtomicU64,
+    /// How many locks `locks` holds: readers look at the map only when there are any.
+    lock_count: AtomicUsize,
+    locks: RwLock<BTreeMap<DataKey, Lock>>,
+}
+
+impl ConcurrencyManager {
+    pub(crate) fn new(max_ts: TimeStamp) -> Arc<Self> {
+        Arc::new(Self { max_ts: AtomicU64::new(max_ts.into_inner()), ..Self::default() })
+    }
+
+    /// Notes that someone reads at `ts`. `u64::MAX` (read the newest) promises nothing and is not noted.
+    pub(crate) fn note_read(&self, ts: TimeStamp) {
+        if !ts.is_max() {
+            self.max_ts.fetch_max(ts.into_inner(), Ordering::SeqCst);
+        }
+    }
+
+    pub(crate) fn max_ts(&self) -> TimeStamp {
+        TimeStamp::new(self.max_ts.load(Ordering::SeqCst))
+    }
+
+    /// Whether a lock in memory is in the way of a reader; call after [`Self::note_read`].
+    pub(crate) fn check_key(&self, raw_key: &[u8], read_ts: TimeStamp, passable: &PassableLocks) -> Result<(), CommandError> {
+        if self.lock_count.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        match self.locks.read().get(&DataKey::from_raw(raw_key)) {
+            Some(lock) => check_lock(lock.clone(), raw_key, read_ts, passable),
+            None => Ok(()),
+        }
+    }
+
+    /// [`Self::check_key`] for `start..end`; an empty end is unbounded.
+    pub(crate) fn check_range(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        read_ts: TimeStamp,
+        passable: &PassableLocks,
+    ) -> Result<(), CommandError> {
+        if self.lock_count.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        let start = DataKey::from_raw(start);
+        let end = if end.is_empty() { Bound::Unbounded } else { Bound::Excluded(DataKey::from_raw(end)) };
+        if let Bound::Excluded(end) = &end
+            && *end <= start
+        {
+            return Ok(());
+        }
+        for (key, lock) in self.locks.read().range((Bound::Included(start), end)) {
+            check_lock(lock.clone(), key.raw().as_bytes(), read_ts, passable)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes locks, then returns `max_ts` as it was when all of them could be seen, and a guard that withdraws them.
+    ///
+    /// `finish` gives each lock its `min_commit_ts` before readers get at it.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        mut locks: Vec<(DataKey, Lock)>,
+        finish: impl FnOnce(TimeStamp) -> TimeStamp,
+    ) -> (TimeStamp, MemoryLockGuard) {
+        let mut table = self.locks.write();
+        self.lock_count.fetch_add(locks.len(), Ordering::SeqCst);
+        let min_commit_ts = finish(self.max_ts());
+        let keys = locks.iter().map(|(key, _)| key.clone()).collect();
+        for (key, mut lock) in locks.drain(..) {
+            lock.min_commit_ts = min_commit_ts;
+            table.insert(key, lock);
+        }
+        (min_commit_ts, MemoryLockGuard { manager: self.clone(), keys })
+    }
+}
+
+/// Locks readers see in memory until the writes they stand for are visible.
+pub(crate) struct MemoryLockGuard {
+    manager: Arc<ConcurrencyManager>,
+    keys: Vec<DataKey>,
+}
+
+impl Drop for MemoryLockGuard {
+    fn drop(&mut self) {
+        let mut table = self.manager.locks.write();
+        for key in &self.keys {
+            table.remove(key);
+        }
+        self.manager.lock_count.fetch_sub(self.keys.len(), Ordering::SeqCst);
+    }
+}

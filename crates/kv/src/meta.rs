@@ -1,0 +1,115 @@
+//! What the node remembers about itself, under keys that start with 0x01 (data keys start with `z`).
+
+use prost::Message;
+use tidewater_proto::metapb;
+
+use crate::{Cf, Durability, Engine, EngineError, IteratorOptions, Snapshot, WriteBatch};
+
+/// The layout of everything in the data directory. Raise it when an older release could not read what a newer one writes.
+const FORMAT_VERSION: u32 = 1;
+const FORMAT_MAGIC: &[u8] = b"tidewater-kv\0";
+
+const FORMAT_KEY: &[u8] = b"\x01format";
+const IDENT_KEY: &[u8] = b"\x01ident";
+const REGION_PREFIX: &[u8] = b"\x01region";
+const REGION_PREFIX_END: &[u8] = b"\x01regioo";
+
+/// Refuses data this release does not understand, and marks a new directory as its own.
+pub(crate) fn check_format(engine: &dyn Engine) -> Result<(), EngineError> {
+    let corrupt = |reason: &str| EngineError::Corrupt { what: "format record", reason: reason.into() };
+    let Some(record) = engine.get(Cf::Default, FORMAT_KEY)? else {
+        for cf in Cf::ALL {
+            let mut iterator = engine.snapshot().iterator(cf, IteratorOptions::default());
+            if iterator.seek(&[])? {
+                return Err(corrupt("there is data, but no format record"));
+            }
+        }
+        let mut batch = WriteBatch::new();
+        batch.put(Cf::Default, FORMAT_KEY.to_vec(), [FORMAT_MAGIC, &FORMAT_VERSION.to_be_bytes()].concat());
+        return engine.write(batch, Durability::Sync);
+    };
+    let version = record.strip_prefix(FORMAT_MAGIC).ok_or_else(|| corrupt("this is not the data of a store"))?;
+    let found = u32::from_be_bytes(version.try_into().map_err(|_| corrupt("its length is wrong"))?);
+    if found == 0 {
+        return Err(corrupt("version 0 does not exist"));
+    }
+    if found > FORMAT_VERSION {
+        return Err(EngineError::NewerFormat { found, supported: FORMAT_VERSION });
+    }
+    Ok(())
+}
+
+/// The id PD gave this store.
+pub(crate) fn load_store_id(engine: &dyn Engine) -> Result<Option<u64>, EngineError> {
+    let Some(record) = engine.get(Cf::Default, IDENT_KEY)? else { return Ok(None) };
+    let id = <[u8; 8]>::try_from(&record[..])
+        .map_err(|_| EngineError::Corrupt { what: "store identity", reason: "its length is wrong".into() })?;
+    Ok(Some(u64::from_be_bytes(id)))
+}
+
+pub(crate) fn put_store_id(batch: &mut WriteBatch, store_id: u64) {
+    batch.put(Cf::Default, IDENT_KEY.to_vec(), store_id.to_be_bytes().to_vec());
+}
+
+pub(crate) fn put_region(batch: &mut WriteBatch, region: &metapb::Region) {
+    batch.put(Cf::Default, region_key(region.id), region.encode_to_vec());
+}
+
+pub(crate) fn delete_region(batch: &mut WriteBatch, region_id: u64) {
+    batch.delete(Cf::Default, region_key(region_id));
+}
+
+pub(crate) fn load_regions(snapshot: &dyn Snapshot) -> Result<Vec<metapb::Region>, EngineError> {
+    let options = IteratorOptions::range(REGION_PREFIX.to_vec(), Some(REGION_PREFIX_END.to_vec()));
+    let mut iterator = snapshot.iterator(Cf::Default, options);
+    let mut regions = Vec::new();
+    let mut valid = iterator.seek(REGION_PREFIX)?;
+    while valid {
+        let region = metapb::Region::decode(iterator.value())
+            .map_err(|error| EngineError::Corrupt { what: "region record", reason: error.to_string() })?;
+        regions.push(region);
+        valid = iterator.next()?;
+    }
+    Ok(regions)
+}
+
+fn region_key(region_id: u64) -> Vec<u8> {
+    [REGION_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryEngine;
+
+    fn with_record(cf: Cf, key: &[u8], value: &[u8]) -> MemoryEngine {
+        let engine = MemoryEngine::new();
+        let mut batch = WriteBatch::new();
+        batch.put(cf, key.to_vec(), value.to_vec());
+        engine.write(batch, Durability::Sync).unwrap();
+        engine
+    }
+
+    #[test]
+    fn a_new_directory_is_marked_and_known_again() {
+        let engine = MemoryEngine::new();
+        check_format(&engine).unwrap();
+        check_format(&engine).unwrap();
+    }
+
+    #[test]
+    fn strange_data_is_refused_and_left_alone() {
+        let newer = with_record(Cf::Default, FORMAT_KEY, b"tidewater-kv\0\0\0\0\x09");
+        assert_eq!(check_format(&newer), Err(EngineError::NewerFormat { found: 9, supported: 1 }));
+        for (cf, key, value) in [
+            (Cf::Default, FORMAT_KEY, &b"something else"[..]),
+            (Cf::Default, FORMAT_KEY, b"tidewater-kv\0\x01"),
+            (Cf::Default, FORMAT_KEY, b"tidewater-kv\0\0\0\0\0"),
+            (Cf::Write, b"zkey", b"value"),
+        ] {
+            let engine = with_record(cf, key, value);
+            assert!(matches!(check_format(&engine), Err(EngineError::Corrupt { .. })));
+            assert_eq!(engine.get(cf, key).unwrap().as_deref(), Some(value));
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The node: every command of the protocol in, one answer out.
+//!
+//! HOT for reads of single keys: `call` with a `Get` runs to its end without a task switch, a lock shared for writing, or an
+//! allocation besides the future itself, the engine key, the iterator and the value.
+
+mod admin;
+mod convert;
+mod gc;
+mod open;
+mod read;
+mod split;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tidewater_codec::TimeStamp;
+use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, kvrpcpb, tikvpb};
+use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
+
+use crate::{Engine, config::NodeConfig, region::RegionTable, scheduler::Scheduler};
+
+pub use open::NodeError;
+
+/// A storage node.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use tidewater_kv::{MemoryEngine, Node, NodeConfig};
+/// use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, kvrpcpb};
+///
+/// # async fn example(pd: Arc<dyn PdService>) -> Result<(), Box<dyn std::error::Error>> {
+/// let node = Node::open(NodeConfig::default(), Arc::new(MemoryEngine::new()), pd).await?;
+/// let request = kvrpcpb::GetRequest { key: "k".into(), version: 7, ..Default::default() };
+/// let StoreResponse::Get(answer) = node.call(StoreRequest::Get(request)).await? else { unreachable!() };
+/// assert!(answer.region_error.is_some(), "the request names no region");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Node {
+    config: NodeConfig,
+    store_id: u64,
+    pd: Arc<dyn PdService>,
+    scheduler: Scheduler,
+    regions: RegionTable,
+    compute: tokio::runtime::Handle,
+    /// Splits go one after the other.
+    split_gate: tokio::sync::Mutex<()>,
+    /// Regions that grew.
+    split_checks: mpsc::UnboundedSender<u64>,
+    /// The safe point garbage was last collected for.
+    gc_done: Mutex<TimeStamp>,
+    tasks: Mutex<Vec<AbortHandle>>,
+}
+
+impl Node {
+    /// The id the placement driver gave this store.
+    pub fn store_id(&self) -> u64 {
+        self.store_id
+    }
+
+    /// The engine below.
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.scheduler.engine
+    }
+
+    /// How many pessimistic lock requests are waiting.
+    pub fn lock_wait_count(&self) -> usize {
+        self.scheduler.waits.count()
+    }
+
+    /// How many regions the node serves.
+    pub fn region_count(&self) -> usize {
+        self.regions.all().len()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for task in self.tasks.get_mut().drain(..) {
+            task.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl StoreService for Node {
+    async fn call(&self, request: StoreRequest) -> Result<StoreResponse, TransportError> {
+        let started = Instant::now();
+        let name = command_name(&request);
+        let response = match request {
+            StoreRequest::Get(request) => StoreResponse::Get(self.get(&request)),
+            StoreRequest::BatchGet(request) => StoreResponse::BatchGet(self.batch_get(&request)),
+            StoreRequest::Scan(request) => StoreResponse::Scan(self.scan(&request)),
+            StoreRequest::Coprocessor(request) => StoreResponse::Coprocessor(self.coprocessor(request).await),
+            StoreRequest::Prewrite(request) => StoreResponse::Prewrite(self.prewrite(request).await),
+            StoreRequest::Commit(request) => StoreResponse::Commit(self.commit(request).await),
+            StoreRequest::BatchRollback(request) => StoreResponse::BatchRollback(self.batch_rollback(request).await),
+            StoreRequest::Cleanup(request) => StoreResponse::Cleanup(self.cleanup(request).await),
+            StoreRequest::PessimisticLock(request) => StoreResponse::PessimisticLock(self.pessimistic_lock(request).await),
+            StoreRequest::PessimisticRollback(request) => {
+                StoreResponse::PessimisticRollback(self.pessimistic_rollback(request).await)
+            }
+            StoreRequest::TxnHeartBeat(request) => StoreResponse::TxnHeartBeat(self.txn_heart_beat(request).await),
+            StoreRequest::CheckTxnStatus(request) => StoreResponse::CheckTxnStatus(self.check_txn_status(request).await),
+            StoreRequest::CheckSecondaryLocks(request) => {
+                StoreResponse::CheckSecondaryLocks(self.check_secondary_locks(request).await)
+            }
+            StoreRequest::ScanLock(request) => StoreResponse::ScanLock(self.scan_lock(&request)),
+            StoreRequest::ResolveLock(request) => StoreResponse::ResolveLock(self.resolve_lock(request).await),
+            StoreRequest::Gc(request) => StoreResponse::Gc(self.gc_region(request).await),
+            StoreRequest::DeleteRange(request) => StoreResponse::DeleteRange(self.delete_range(request)),
+            StoreRequest::UnsafeDestroyRange(request) => StoreResponse::UnsafeDestroyRange(self.unsafe_destroy_range(request)),
+            StoreRequest::SplitRegion(request) => StoreResponse::SplitRegion(self.split_region(request).await),
+            StoreRequest::Empty(request) => {
+                StoreResponse::Empty(tikvpb::BatchCommandsEmptyResponse { test_id: request.test_id })
+            }
+        };
+        metrics::counter!("tidewater_kv_command_total", "command" => name).increment(1);
+        metrics::histogram!("tidewater_kv_command_duration_seconds", "command" => name).record(started.elapsed().as_secs_f64());
+        Ok(response)
+    }
+}
+
+fn command_name(request: &StoreRequest) -> &'static str {
+    match request {
+        StoreRequest::Get(_) => "get",
+        StoreRequest::BatchGet(_) => "batch_get",
+        StoreRequest::Scan(_) => "scan",
+        StoreRequest::Coprocessor(_) => "coprocessor",
+        StoreRequest::Prewrite(_) => "prewrite",
+        StoreRequest::Commit(_) => "commit",
+        StoreRequest::BatchRollback(_) => "batch_rollback",
+        StoreRequest::Cleanup(_) => "cleanup",
+        StoreRequest::PessimisticLock(_) => "pessimistic_lock",
+        StoreRequest::PessimisticRollback(_) => "pessimistic_rollback",
+        StoreRequest::TxnHeartBeat(_) => "txn_heart_beat",
+        StoreRequest::CheckTxnStatus(_) => "check_txn_status",
+        StoreRequest::CheckSecondaryLocks(_) => "check_secondary_locks",
+        StoreRequest::ScanLock(_) => "scan_lock",
+        StoreRequest::ResolveLock(_) => "resolve_lock",
+        StoreRequest::Gc(_) => "gc",
+        StoreRequest::DeleteRange(_) => "delete_range",
+        StoreRequest::UnsafeDestroyRange(_) => "unsafe_destroy_range",
+        StoreRequest::SplitRegion(_) => "split_region",
+        StoreRequest::Empty(_) => "empty",
+    }
+}
+
+/// A response has a place for each kind of error.
+trait ErrorSlots: Default {
+    fn region(error: errorpb::Error) -> Self;
+    fn key(error: kvrpcpb::KeyError) -> Self;
+
+    fn command(error: &crate::error::CommandError) -> Self {
+        match error.to_wire() {
+            crate::error::WireError::Region(error) => Self::region(*error),
+            crate::error::WireError::Key(error) => Self::key(*error),
+        }
+    }
+}
+
+/// Responses with `error`, and those with `errors`.
+macro_rules! error_slots {
+    (one: $($one:ident)*; many: $($many:ident)*; text: $($text:ident)*) => {
+        $(impl ErrorSlots for kvrpcpb::$one {
+            fn region(error: errorpb::Error) -> Self {
+                Self { region_error: Some(error), ..Self::default() }
+            }
+            fn key(error: kvrpcpb::KeyError) -> Self {
+                Self { error: Some(error), ..Self::default() }
+            }
+        })*
+        $(impl ErrorSlots for kvrpcpb::$many {
+            fn region(error: errorpb::Error) -> Self {
+                Self { region_error: Some(error), ..Self::default() }
+            }
+            fn key(error: kvrpcpb::KeyError) -> Self {
+                Self { errors: vec![error], ..Self::default() }
+            }
+        })*
+        $(impl ErrorSlots for kvrpcpb::$text {
+            fn region(error: errorpb::Error) -> Self {
+                Self { region_error: Some(error), ..Self::default() }
+            }
+            fn key(error: kvrpcpb::KeyError) -> Self {
+                Self { error: error.abort, ..Self::default() }
+            }
+        })*
+    };
+}
+
+error_slots! {
+    one: GetResponse BatchGetResponse ScanResponse CommitResponse BatchRollbackResponse CleanupResponse TxnHeartBeatResponse
+        CheckTxnStatusResponse CheckSecondaryLocksResponse ScanLockResponse ResolveLockResponse GcResponse;
+    many: PrewriteResponse PessimisticLockResponse PessimisticRollbackResponse;
+    text: DeleteRangeResponse UnsafeDestroyRangeResponse
+}
+
+/// Unwraps a region check, or answers with its error.
+macro_rules! try_region {
+    ($check:expr) => {
+        match $check {
+            Ok(value) => value,
+            Err(error) => return super::ErrorSlots::region(error),
+        }
+    };
+}
+
+/// Unwraps a command's result, or answers with its error.
+macro_rules! try_command {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return super::ErrorSlots::command(&crate::error::CommandError::from(error)),
+        }
+    };
+}
+
+use {try_command, try_region};

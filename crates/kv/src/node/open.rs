@@ -1,0 +1,143 @@
+//! Opening a node: its format, its identity, its regions, its background tasks.
+
+use std::{sync::Arc, sync::atomic::Ordering};
+
+use parking_lot::Mutex;
+use tidewater_codec::{DecodeError, TimeStamp};
+use tidewater_proto::{PdError, PdService, metapb, pdpb};
+use tokio::sync::mpsc;
+
+use super::Node;
+use crate::{
+    Cf, Durability, Engine, EngineError, WriteBatch,
+    concurrency::ConcurrencyManager,
+    config::NodeConfig,
+    meta,
+    mvcc::data_range,
+    region::{Region, RegionTable},
+    scheduler::Scheduler,
+};
+
+/// Why a node does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data is not usable, see the message; it is left as it is.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The placement driver did not do its part.
+    #[error("the placement driver: {0}")]
+    Pd(#[from] PdError),
+    /// A stored region makes no sense.
+    #[error("a stored region is corrupt: {0}")]
+    Region(#[from] DecodeError),
+}
+
+impl Node {
+    /// Opens a node over an engine and joins the cluster of `pd`; the first node of a cluster makes its first region.
+    ///
+    /// Runs its background tasks on the current tokio runtime until it is dropped.
+    pub async fn open(config: NodeConfig, engine: Arc<dyn Engine>, pd: Arc<dyn PdService>) -> Result<Arc<Self>, NodeError> {
+        meta::check_format(&*engine)?;
+        let store_id = join_cluster(&config, &*engine, &*pd).await?;
+        let regions = RegionTable::new(store_id);
+        let mut loaded = Vec::new();
+        for meta in meta::load_regions(&*engine.snapshot())? {
+            let region = Region::new(meta, store_id)?;
+            let (lower, upper) = data_range(&region.raw_start, &region.raw_end);
+            let bytes = [Cf::Write, Cf::Default].map(|cf| engine.approximate_size(cf, &lower, &upper)).iter().sum();
+            region.load.bytes.store(bytes, Ordering::Relaxed);
+            loaded.push(Arc::new(region));
+        }
+        regions.install(loaded);
+        // Reads served before a restart are forgotten, but none was at a timestamp that did not exist yet.
+        let now = pd.timestamps(1).await?;
+        let now = TimeStamp::compose(now.physical.unsigned_abs(), now.logical.unsigned_abs());
+        let (split_checks, requested) = mpsc::unbounded_channel();
+        let compute = config.compute.clone().unwrap_or_else(tokio::runtime::Handle::current);
+        let node = Arc::new(Self {
+            scheduler: Scheduler::new(engine, ConcurrencyManager::new(now))?,
+            config,
+            store_id,
+            pd,
+            regions,
+            compute,
+            split_gate: tokio::sync::Mutex::new(()),
+            split_checks,
+            gc_done: Mutex::new(TimeStamp::ZERO),
+            tasks: Mutex::default(),
+        });
+        node.start_tasks(requested);
+        node.report().await;
+        Ok(node)
+    }
+
+    fn start_tasks(self: &Arc<Self>, split_checks: mpsc::UnboundedReceiver<u64>) {
+        // Tasks hold the node weakly: it closes when its owner drops it.
+        let mut tasks = vec![
+            tokio::spawn(super::split::check_splits(Arc::downgrade(self), split_checks)).abort_handle(),
+            tokio::spawn(super::admin::heartbeats(Arc::downgrade(self), self.config.heartbeat_interval)).abort_handle(),
+        ];
+        if let Some(interval) = self.config.gc_poll_interval {
+            tasks.push(tokio::spawn(super::gc::follow_safe_point(Arc::downgrade(self), interval)).abort_handle());
+        }
+        *self.tasks.lock() = tasks;
+    }
+}
+
+/// Finds out who this store is; gets an id, and the first region if the cluster is new.
+async fn join_cluster(config: &NodeConfig, engine: &dyn Engine, pd: &dyn PdService) -> Result<u64, NodeError> {
+    let known = meta::load_store_id(engine)?;
+    let store_id = match known {
+        Some(store_id) => store_id,
+        None => pd.alloc_id(1).await?,
+    };
+    let store = metapb::Store {
+        id: store_id,
+        address: config.address.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        node_state: metapb::NodeState::Serving.into(),
+        ..Default::default()
+    };
+    if known.is_none() {
+        let mut batch = WriteBatch::new();
+        meta::put_store_id(&mut batch, store_id);
+        engine.write(batch, Durability::Sync)?;
+    }
+    if !pd.is_bootstrapped().await? {
+        bootstrap(engine, pd, &store).await?;
+    }
+    pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
+    Ok(store_id)
+}
+
+async fn bootstrap(engine: &dyn Engine, pd: &dyn PdService, store: &metapb::Store) -> Result<(), NodeError> {
+    // A region may be there from an attempt that did not reach the placement driver.
+    let region = match meta::load_regions(&*engine.snapshot())?.into_iter().next() {
+        Some(region) => region,
+        None => {
+            let region = metapb::Region {
+                id: pd.alloc_id(1).await?,
+                region_epoch: Some(metapb::RegionEpoch { conf_ver: 1, version: 1 }),
+                peers: vec![metapb::Peer { id: pd.alloc_id(1).await?, store_id: store.id, ..Default::default() }],
+                ..Default::default()
+            };
+            // Local first: the placement driver must not point to a region that does not exist.
+            let mut batch = WriteBatch::new();
+            meta::put_region(&mut batch, &region);
+            engine.write(batch, Durability::Sync)?;
+            region
+        }
+    };
+    let region_id = region.id;
+    let request = pdpb::BootstrapRequest { store: Some(store.clone()), region: Some(region), ..Default::default() };
+    match pd.bootstrap(request).await {
+        Ok(_) => Ok(()),
+        Err(PdError::AlreadyBootstrapped) => {
+            // Another store was faster; its region is the cluster's.
+            let mut batch = WriteBatch::new();
+            meta::delete_region(&mut batch, region_id);
+            Ok(engine.write(batch, Durability::Sync)?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

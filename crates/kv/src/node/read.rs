@@ -1,0 +1,157 @@
+//! Reading commands.
+//!
+//! The order matters: note the read, look at the locks in memory, then take the snapshot (see `concurrency`).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidewater_codec::TimeStamp;
+use tidewater_proto::{coprocessor as wire, kvrpcpb};
+
+use super::{Node, convert, try_command, try_region};
+use crate::{
+    Snapshot,
+    commands::{
+        read::{self, Pair, ReadOptions},
+        scan_lock::scan_lock,
+    },
+    coprocessor,
+    error::{CommandError, lock_info},
+    mvcc::{Direction, IsolationLevel, ScannerOptions},
+};
+
+impl Node {
+    pub(super) fn get(&self, request: &kvrpcpb::GetRequest) -> kvrpcpb::GetResponse {
+        let region = try_region!(self.regions.check(request.context.as_ref()));
+        try_region!(region.check_key(&request.key));
+        let options = convert::read_options(request.context.as_ref(), request.version);
+        let snapshot = try_command!(self.snapshot_for_keys(&[&request.key], &options));
+        match try_command!(read::get(&snapshot, &request.key, &options)) {
+            Some(value) => kvrpcpb::GetResponse { value, ..Default::default() },
+            None => kvrpcpb::GetResponse { not_found: true, ..Default::default() },
+        }
+    }
+
+    pub(super) fn batch_get(&self, request: &kvrpcpb::BatchGetRequest) -> kvrpcpb::BatchGetResponse {
+        let region = try_region!(self.regions.check(request.context.as_ref()));
+        for key in &request.keys {
+            try_region!(region.check_key(key));
+        }
+        let options = convert::read_options(request.context.as_ref(), request.version);
+        let keys = request.keys.iter().map(|key| &key[..]).collect::<Vec<_>>();
+        let snapshot = try_command!(self.snapshot_for_keys(&keys, &options));
+        let pairs = try_command!(read::batch_get(&snapshot, &request.keys, &options));
+        kvrpcpb::BatchGetResponse { pairs: wire_pairs(pairs), ..Default::default() }
+    }
+
+    pub(super) fn scan(&self, request: &kvrpcpb::ScanRequest) -> kvrpcpb::ScanResponse {
+        let region = try_region!(self.regions.check(request.context.as_ref()));
+        // A reverse scan names its upper end first.
+        let (start, end, direction) = match request.reverse {
+            false => (&request.start_key, &request.end_key, Direction::Forward),
+            true => (&request.end_key, &request.start_key, Direction::Backward),
+        };
+        let (start, end) = region.clamp(start, end);
+        let options = convert::read_options(request.context.as_ref(), request.version);
+        let snapshot = try_command!(self.snapshot_for_range(start, end, &options));
+        let scanner = ScannerOptions {
+            start: start.to_vec(),
+            end: end.to_vec(),
+            direction,
+            read_ts: options.read_ts,
+            isolation: options.isolation,
+            passable: options.passable,
+            key_only: request.key_only,
+            fill_cache: options.fill_cache,
+        };
+        let pairs = try_command!(read::scan(&snapshot, scanner, request.limit as usize, request.sample_step as usize));
+        kvrpcpb::ScanResponse { pairs: wire_pairs(pairs), ..Default::default() }
+    }
+
+    pub(super) async fn coprocessor(&self, request: wire::Request) -> wire::Response {
+        let region = match self.regions.check(request.context.as_ref()) {
+            Ok(region) => region,
+            Err(error) => return wire::Response { region_error: Some(error), ..Default::default() },
+        };
+        let options = convert::read_options(request.context.as_ref(), request.start_ts);
+        for range in &request.ranges {
+            let inside = region.check_key(&range.start).and_then(|()| {
+                let (_, end) = region.clamp(&range.start, &range.end);
+                if end == &range.end[..] { Ok(()) } else { region.check_key(&range.end) }
+            });
+            if let Err(error) = inside {
+                return wire::Response { region_error: Some(error), ..Default::default() };
+            }
+        }
+        self.note_read(&options);
+        for range in &request.ranges {
+            match self.check_memory_locks(&range.start, &range.end, &options) {
+                Ok(()) => {}
+                Err(CommandError::Locked { key, lock }) => {
+                    return wire::Response { locked: Some(lock_info(&key, &lock)), ..Default::default() };
+                }
+                Err(error) => return wire::Response { other_error: error.to_string(), ..Default::default() },
+            }
+        }
+        let view = coprocessor::ReadView {
+            snapshot: self.scheduler.engine.snapshot(),
+            read_ts: options.read_ts,
+            isolation: options.isolation,
+            passable: options.passable,
+            fill_cache: options.fill_cache,
+        };
+        coprocessor::execute(request, view, coprocessor::CoprocessorConfig::default(), &self.compute).await
+    }
+
+    pub(super) fn scan_lock(&self, request: &kvrpcpb::ScanLockRequest) -> kvrpcpb::ScanLockResponse {
+        let region = try_region!(self.regions.check(request.context.as_ref()));
+        let (start, end) = region.clamp(&request.start_key, &request.end_key);
+        let max_ts = TimeStamp::new(request.max_version);
+        // Who looks for the locks up to `max_ts` must see those that are just being made.
+        self.scheduler.concurrency.note_read(max_ts);
+        let all = crate::mvcc::PassableLocks::default();
+        try_command!(self.scheduler.concurrency.check_range(start, end, max_ts, &all));
+        let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
+        let snapshot = self.scheduler.engine.snapshot();
+        let locks = try_command!(scan_lock(&snapshot, &self.scheduler.pessimistic, start, end, limit, max_ts));
+        let locks = locks.iter().map(|(key, lock)| lock_info(key, lock)).collect();
+        kvrpcpb::ScanLockResponse { locks, ..Default::default() }
+    }
+
+    fn note_read(&self, options: &ReadOptions) {
+        if options.isolation == IsolationLevel::Snapshot {
+            self.scheduler.concurrency.note_read(options.read_ts);
+        }
+    }
+
+    fn check_memory_locks(&self, start: &[u8], end: &[u8], options: &ReadOptions) -> Result<(), CommandError> {
+        match options.isolation {
+            IsolationLevel::Snapshot => self.scheduler.concurrency.check_range(start, end, options.read_ts, &options.passable),
+            IsolationLevel::ReadCommitted => Ok(()),
+        }
+    }
+
+    fn snapshot_for_keys(&self, keys: &[&[u8]], options: &ReadOptions) -> Result<Arc<dyn Snapshot>, CommandError> {
+        if options.isolation == IsolationLevel::Snapshot {
+            self.scheduler.concurrency.note_read(options.read_ts);
+            for key in keys {
+                self.scheduler.concurrency.check_key(key, options.read_ts, &options.passable)?;
+            }
+        }
+        Ok(self.scheduler.engine.snapshot())
+    }
+
+    fn snapshot_for_range(&self, start: &[u8], end: &[u8], options: &ReadOptions) -> Result<Arc<dyn Snapshot>, CommandError> {
+        self.note_read(options);
+        self.check_memory_locks(start, end, options)?;
+        Ok(self.scheduler.engine.snapshot())
+    }
+}
+
+fn wire_pairs(pairs: Vec<Pair>) -> Vec<kvrpcpb::KvPair> {
+    let wire = |pair: Pair| match pair.value {
+        Ok(value) => kvrpcpb::KvPair { error: None, key: pair.key, value },
+        Err(error) => kvrpcpb::KvPair { error: Some(error.to_key_error()), key: pair.key, value: Bytes::new() },
+    };
+    pairs.into_iter().map(wire).collect()
+}

@@ -1,0 +1,215 @@
+//! Splitting regions: by size, or because somebody asked.
+//!
+//! The left part keeps the region's id; the others get ids from the placement driver. All parts get the same, higher version. With one
+//! replica per region a split is one batch of metadata: no data moves, and requests under way hit the same engine before and after.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak, atomic::Ordering},
+};
+
+use tidewater_codec::{EncodedKey, Key};
+use tidewater_proto::{PdError, kvrpcpb, metapb, pdpb};
+use tokio::sync::mpsc;
+
+use super::Node;
+use crate::{
+    Cf, Durability, EngineError, IteratorOptions, WriteBatch,
+    error::CommandError,
+    meta,
+    mvcc::{DataKey, data_range, split_ts},
+    region::Region,
+    replication::WriteError,
+};
+
+/// Pieces one split makes, at most.
+const PIECES_MAX: usize = 64;
+
+/// Why a region was not split.
+#[derive(Debug, thiserror::Error)]
+enum SplitError {
+    #[error("the placement driver: {0}")]
+    Pd(#[from] PdError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the placement driver answered with {given} ids for {wanted} regions")]
+    Ids { wanted: usize, given: usize },
+    #[error("the region is gone")]
+    Gone,
+}
+
+/// Checks regions that grew, until the node is gone.
+pub(super) async fn check_splits(node: Weak<Node>, mut requested: mpsc::UnboundedReceiver<u64>) {
+    while let Some(region_id) = requested.recv().await {
+        let Some(node) = node.upgrade() else { return };
+        let Some(region) = node.regions.get(region_id) else { continue };
+        let keys = match node.find_split_keys(&region) {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::warn!(%error, region = region_id, "the split check failed");
+                Vec::new()
+            }
+        };
+        region.load.check_requested.store(false, Ordering::Relaxed);
+        if !keys.is_empty()
+            && let Err(error) = node.split(region_id, &keys).await
+        {
+            tracing::warn!(%error, region = region_id, "the split failed");
+        }
+    }
+}
+
+impl Node {
+    /// Queues a region for a split check if it may have grown too large.
+    pub(super) fn request_split_check(&self, region: &Region) {
+        let load = &region.load;
+        let is_large = load.bytes.load(Ordering::Relaxed) >= self.config.region_bytes_max
+            || load.keys.load(Ordering::Relaxed) >= self.config.region_keys_max;
+        if is_large && !load.check_requested.swap(true, Ordering::Relaxed) {
+            // The receiver lives as long as the node.
+            let _ = self.split_checks.send(region.id());
+        }
+    }
+
+    /// Measures a region; returns where to cut it if it is too large.
+    fn find_split_keys(&self, region: &Region) -> Result<Vec<Key>, CommandError> {
+        let (lower, upper) = data_range(&region.raw_start, &region.raw_end);
+        let snapshot = self.scheduler.engine.snapshot();
+        let options = IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.clone(), Some(upper)) };
+        let mut writes = snapshot.iterator(Cf::Write, options.clone());
+        let mut values = snapshot.iterator(Cf::Default, options);
+        let mut values_valid = values.seek(&lower)?;
+        let (mut bytes, mut keys) = (0, 0);
+        let (mut piece_bytes, mut piece_keys) = (0, 0);
+        let mut cuts = Vec::new();
+        let mut previous = Vec::new();
+        let mut valid = writes.seek(&lower)?;
+        while valid {
+            let (key, _) = split_ts(writes.key())?;
+            if key != previous {
+                let full = piece_bytes >= self.config.region_bytes_split || piece_keys >= self.config.region_keys_split;
+                if full && cuts.len() + 1 < PIECES_MAX {
+                    cuts.push(DataKey::from_engine(key).raw());
+                    (piece_bytes, piece_keys) = (0, 0);
+                }
+                previous.clear();
+                previous.extend_from_slice(key);
+            }
+            let mut size = (writes.key().len() + writes.value().len()) as u64;
+            while values_valid && values.key() <= writes.key() {
+                size += (values.key().len() + values.value().len()) as u64;
+                values_valid = values.next()?;
+            }
+            (bytes, keys) = (bytes + size, keys + 1);
+            (piece_bytes, piece_keys) = (piece_bytes + size, piece_keys + 1);
+            valid = writes.next()?;
+        }
+        region.load.bytes.store(bytes, Ordering::Relaxed);
+        region.load.keys.store(keys, Ordering::Relaxed);
+        let too_large = bytes >= self.config.region_bytes_max || keys >= self.config.region_keys_max;
+        Ok(if too_large { cuts } else { Vec::new() })
+    }
+
+    /// Cuts a region at user keys; those on its boundaries or outside are ignored. Returns all parts in key order.
+    async fn split(&self, region_id: u64, keys: &[Key]) -> Result<Vec<Arc<Region>>, SplitError> {
+        let _gate = self.split_gate.lock().await;
+        let region = self.regions.get(region_id).ok_or(SplitError::Gone)?;
+        let inside = |key: &&Key| region.contains(key.as_bytes()) && key.as_bytes() != region.raw_start;
+        let cuts = keys.iter().filter(inside).map(Key::encode).collect::<BTreeSet<_>>();
+        let cuts = cuts.into_iter().take(PIECES_MAX - 1).collect::<Vec<_>>();
+        if cuts.is_empty() {
+            return Ok(vec![region]);
+        }
+        let request = pdpb::AskBatchSplitRequest {
+            region: Some(region.meta.clone()),
+            split_count: cuts.len() as u32,
+            ..Default::default()
+        };
+        let ids = self.pd.ask_batch_split(request).await?.ids;
+        if ids.len() != cuts.len() {
+            return Err(SplitError::Ids { wanted: cuts.len(), given: ids.len() });
+        }
+        let metas = split_metas(&region.meta, &cuts, &ids);
+        let mut batch = WriteBatch::new();
+        for meta in &metas {
+            meta::put_region(&mut batch, meta);
+        }
+        let written = self.scheduler.replication.write(batch, Durability::Sync, Box::new(|_| ())).await;
+        written.map_err(|(WriteError::Refused(error) | WriteError::Unknown(error))| error)?;
+        let mut parts = Vec::with_capacity(metas.len());
+        let share = metas.len() as u64;
+        for meta in &metas {
+            let part = Region::new(meta.clone(), self.store_id)
+                .map_err(|error| EngineError::Corrupt { what: "region", reason: error.to_string() })?;
+            part.load.bytes.store(region.load.bytes.load(Ordering::Relaxed) / share, Ordering::Relaxed);
+            part.load.keys.store(region.load.keys.load(Ordering::Relaxed) / share, Ordering::Relaxed);
+            parts.push(Arc::new(part));
+        }
+        self.regions.install(parts.clone());
+        metrics::counter!("tidewater_kv_region_split_total").increment(1);
+        // The split has happened; if the placement driver does not hear of it now, heartbeats will tell.
+        let report = pdpb::ReportBatchSplitRequest { regions: metas, ..Default::default() };
+        if let Err(error) = self.pd.report_batch_split(report).await {
+            tracing::warn!(%error, region = region_id, "the split was not reported");
+        }
+        for part in &parts {
+            self.report_region(part).await;
+        }
+        Ok(parts)
+    }
+
+    pub(super) async fn split_region(&self, request: kvrpcpb::SplitRegionRequest) -> kvrpcpb::SplitRegionResponse {
+        let failed = |error: tidewater_proto::errorpb::Error| kvrpcpb::SplitRegionResponse {
+            region_error: Some(error),
+            ..Default::default()
+        };
+        let region = match self.regions.check(request.context.as_ref()) {
+            Ok(region) => region,
+            Err(error) => return failed(error),
+        };
+        let mut keys = request.split_keys;
+        if keys.is_empty() {
+            keys.push(request.split_key);
+        }
+        for key in &keys {
+            if let Err(error) = region.check_key(key) {
+                return failed(error);
+            }
+        }
+        let keys = keys.into_iter().map(|key| Key::new(key.to_vec())).collect::<Vec<_>>();
+        match self.split(region.id(), &keys).await {
+            Ok(parts) => {
+                let regions = parts.iter().map(|part| part.meta.clone()).collect::<Vec<_>>();
+                kvrpcpb::SplitRegionResponse {
+                    left: regions.first().cloned(),
+                    right: regions.last().cloned(),
+                    regions,
+                    ..Default::default()
+                }
+            }
+            Err(error) => failed(tidewater_proto::errorpb::Error { message: error.to_string(), ..Default::default() }),
+        }
+    }
+}
+
+fn split_metas(region: &metapb::Region, cuts: &[EncodedKey], ids: &[pdpb::SplitId]) -> Vec<metapb::Region> {
+    let mut epoch = region.region_epoch.unwrap_or_default();
+    epoch.version += cuts.len() as u64;
+    let boundary = |cut: &EncodedKey| bytes::Bytes::copy_from_slice(cut.as_bytes());
+    let end_of = |index: usize| cuts.get(index).map_or_else(|| region.end_key.clone(), boundary);
+    let mut metas = vec![metapb::Region { region_epoch: Some(epoch), end_key: end_of(0), ..region.clone() }];
+    for (index, (cut, id)) in cuts.iter().zip(ids).enumerate() {
+        let mut part = metapb::Region {
+            id: id.new_region_id,
+            start_key: boundary(cut),
+            end_key: end_of(index + 1),
+            region_epoch: Some(epoch),
+            peers: region.peers.clone(),
+        };
+        for (peer, id) in part.peers.iter_mut().zip(&id.new_peer_ids) {
+            peer.id = *id;
+        }
+        metas.push(part);
+    }
+    metas
+}

@@ -1,0 +1,200 @@
+//! Regions: which parts of the key space this node serves, and whether a request means what it says.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use tidewater_codec::{DecodeError, EncodedKey};
+use tidewater_proto::{errorpb, kvrpcpb, metapb};
+
+use crate::{Cf, WriteBatch, WriteOp};
+
+/// One region at one epoch. A split makes new ones.
+pub(crate) struct Region {
+    pub meta: metapb::Region,
+    /// This node's peer.
+    pub peer: metapb::Peer,
+    /// The boundaries as user keys; an empty end is unbounded.
+    pub raw_start: Vec<u8>,
+    pub raw_end: Vec<u8>,
+    pub load: RegionLoad,
+}
+
+/// Counters of a region.
+#[derive(Default)]
+pub(crate) struct RegionLoad {
+    /// Bytes and keys when last measured plus what was written since: an upper bound, unless much was deleted.
+    pub bytes: AtomicU64,
+    pub keys: AtomicU64,
+    /// Since the last heartbeat.
+    pub bytes_written: AtomicU64,
+    pub keys_written: AtomicU64,
+    /// A split check is on its way.
+    pub check_requested: AtomicBool,
+}
+
+impl Region {
+    pub(crate) fn new(meta: metapb::Region, store_id: u64) -> Result<Self, DecodeError> {
+        let raw = |key: &Bytes| match key.is_empty() {
+            true => Ok(Vec::new()),
+            false => EncodedKey::from_encoded(key.to_vec()).decode().map(tidewater_codec::Key::into_bytes),
+        };
+        let peer = meta.peers.iter().find(|peer| peer.store_id == store_id).cloned();
+        Ok(Self {
+            raw_start: raw(&meta.start_key)?,
+            raw_end: raw(&meta.end_key)?,
+            peer: peer.ok_or(DecodeError::Invalid("region without a peer on this store"))?,
+            meta,
+            load: RegionLoad::default(),
+        })
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.meta.id
+    }
+
+    pub(crate) fn contains(&self, raw_key: &[u8]) -> bool {
+        *raw_key >= *self.raw_start && (self.raw_end.is_empty() || *raw_key < *self.raw_end)
+    }
+
+    pub(crate) fn check_key(&self, raw_key: &[u8]) -> Result<(), errorpb::Error> {
+        if self.contains(raw_key) {
+            return Ok(());
+        }
+        let key = EncodedKey::into_bytes(tidewater_codec::Key::new(raw_key).encode());
+        Err(errorpb::Error {
+            message: format!("the key is not in region {}", self.id()),
+            key_not_in_region: Some(errorpb::KeyNotInRegion {
+                key: key.into(),
+                region_id: self.id(),
+                start_key: self.meta.start_key.clone(),
+                end_key: self.meta.end_key.clone(),
+            }),
+            ..Default::default()
+        })
+    }
+
+    /// The part of `start..end` (user keys, an empty end is unbounded) inside the region; some clients send whole ranges.
+    pub(crate) fn clamp<'a>(&'a self, start: &'a [u8], end: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        let start = start.max(&self.raw_start);
+        let end = match (end.is_empty(), self.raw_end.is_empty()) {
+            (true, _) => &self.raw_end,
+            (false, true) => end,
+            (false, false) => end.min(&self.raw_end),
+        };
+        (start, end)
+    }
+
+    pub(crate) fn note_written(&self, batch: &WriteBatch) {
+        let (mut bytes, mut keys) = (0, 0);
+        for op in batch.ops() {
+            if let WriteOp::Put { cf: cf @ (Cf::Write | Cf::Default), key, value } = op {
+                bytes += (key.len() + value.len()) as u64;
+                keys += u64::from(*cf == Cf::Write);
+            }
+        }
+        if bytes > 0 {
+            self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.load.keys.fetch_add(keys, Ordering::Relaxed);
+            self.load.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+            self.load.keys_written.fetch_add(keys, Ordering::Relaxed);
+        }
+    }
+}
+
+/// All regions of the node.
+pub(crate) struct RegionTable {
+    store_id: u64,
+    regions: RwLock<Regions>,
+}
+
+#[derive(Default)]
+struct Regions {
+    by_id: BTreeMap<u64, Arc<Region>>,
+    by_start: BTreeMap<Vec<u8>, u64>,
+}
+
+impl RegionTable {
+    pub(crate) fn new(store_id: u64) -> Self {
+        Self { store_id, regions: RwLock::default() }
+    }
+
+    /// Puts regions in, in place of older ones with their ids, all at once.
+    pub(crate) fn install(&self, new: Vec<Arc<Region>>) {
+        let mut regions = self.regions.write();
+        for region in new {
+            if let Some(old) = regions.by_id.insert(region.id(), region.clone())
+                && old.raw_start != region.raw_start
+            {
+                regions.by_start.remove(&old.raw_start);
+            }
+            regions.by_start.insert(region.raw_start.clone(), region.id());
+        }
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Region>> {
+        self.regions.read().by_id.get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Region>> {
+        self.regions.read().by_id.values().cloned().collect()
+    }
+
+    /// The region a request is for, if the client's picture of it is right.
+    pub(crate) fn check(&self, context: Option<&kvrpcpb::Context>) -> Result<Arc<Region>, errorpb::Error> {
+        let context = context.ok_or_else(|| region_not_found(0))?;
+        let regions = self.regions.read();
+        if let Some(peer) = &context.peer
+            && peer.store_id != self.store_id
+        {
+            return Err(errorpb::Error {
+                message: format!("this is store {}, not {}", self.store_id, peer.store_id),
+                store_not_match: Some(errorpb::StoreNotMatch {
+                    request_store_id: peer.store_id,
+                    actual_store_id: self.store_id,
+                }),
+                ..Default::default()
+            });
+        }
+        let Some(region) = regions.by_id.get(&context.region_id) else { return Err(region_not_found(context.region_id)) };
+        if let Some(peer) = &context.peer
+            && peer.id != region.peer.id
+        {
+            return Err(errorpb::Error {
+                message: format!("peer {} of region {} is not here", peer.id, region.id()),
+                mismatch_peer_id: Some(errorpb::MismatchPeerId { request_peer_id: peer.id, store_peer_id: region.peer.id }),
+                ..Default::default()
+            });
+        }
+        let expected = context.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
+        let actual = region.meta.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
+        if expected != actual {
+            // The next region is what a split most likely took away.
+            let next = regions.by_start.range::<[u8], _>((Bound::Excluded(&region.raw_start[..]), Bound::Unbounded)).next();
+            let next = next.and_then(|(_, id)| regions.by_id.get(id));
+            return Err(errorpb::Error {
+                message: format!("region {} is at version {actual}, not {expected}", region.id()),
+                epoch_not_match: Some(errorpb::EpochNotMatch {
+                    current_regions: std::iter::once(region).chain(next).map(|region| region.meta.clone()).collect(),
+                }),
+                ..Default::default()
+            });
+        }
+        Ok(region.clone())
+    }
+}
+
+fn region_not_found(region_id: u64) -> errorpb::Error {
+    errorpb::Error {
+        message: format!("region {region_id} is not on this store"),
+        region_not_found: Some(errorpb::RegionNotFound { region_id }),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,179 @@
+//! How a batch becomes durable: the local way, one copy, group-committed.
+//!
+//! On a device all batches go through one writer thread. It takes whatever is queued, writes it as one engine batch with one fsync, and
+//! answers everyone: a hundred small transactions cost one device round trip. In memory a write is a few microseconds and happens
+//! inline, without threads, so that simulations are single-threaded.
+//!
+//! A write that fails leaves the engine in an unknown state. The callers are told so, and from then on nothing is written: what was
+//! acknowledged stays true, and reads go on.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::oneshot;
+
+use crate::{Durability, Engine, EngineError, WriteBatch, WriteCost};
+
+/// Batches joined into one engine write, at most.
+const GROUP_BATCHES_MAX: usize = 1024;
+/// Bytes joined into one engine write, at most (one batch may be larger).
+const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// Runs when the batch is visible, or will never be: releases latches and in-memory locks.
+pub(crate) type Release = Box<dyn FnOnce(bool) + Send>;
+
+pub(crate) struct LocalReplication {
+    engine: Arc<dyn Engine>,
+    failure: Arc<Failure>,
+    /// Present when writes wait for a device.
+    writer: Option<Writer>,
+}
+
+/// The first failure, which closes the store for writing.
+#[derive(Default)]
+struct Failure {
+    happened: AtomicBool,
+    reason: OnceLock<String>,
+}
+
+impl Failure {
+    fn check(&self) -> Result<(), EngineError> {
+        if !self.happened.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        Err(EngineError::ReadOnly { reason: self.reason.get().cloned().unwrap_or_default() })
+    }
+
+    fn note(&self, error: &EngineError) {
+        tracing::error!(%error, "a write failed, the store is read-only from now on");
+        let _ = self.reason.set(error.to_string());
+        self.happened.store(true, Ordering::Release);
+    }
+}
+
+struct Writer {
+    queue: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Job {
+    batch: WriteBatch,
+    durability: Durability,
+    release: Release,
+    done: oneshot::Sender<Result<(), WriteError>>,
+}
+
+/// How a write can fail.
+#[derive(Debug, Clone)]
+pub(crate) enum WriteError {
+    /// It was not attempted.
+    Refused(EngineError),
+    /// It was attempted and may have happened.
+    Unknown(EngineError),
+}
+
+impl LocalReplication {
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> Result<Self, EngineError> {
+        let failure = Arc::new(Failure::default());
+        let writer = match engine.write_cost() {
+            WriteCost::Memory => None,
+            WriteCost::Device => Some(Writer::start(engine.clone(), failure.clone())?),
+        };
+        Ok(Self { engine, failure, writer })
+    }
+
+    /// Whether writes are still accepted.
+    pub(crate) fn check_writable(&self) -> Result<(), EngineError> {
+        self.failure.check()
+    }
+
+    /// Makes a batch visible (and durable, as asked). `release` runs in any case, also when the caller goes away.
+    pub(crate) async fn write(&self, batch: WriteBatch, durability: Durability, release: Release) -> Result<(), WriteError> {
+        if let Err(error) = self.failure.check() {
+            release(false);
+            return Err(WriteError::Refused(error));
+        }
+        if batch.is_empty() {
+            release(true);
+            return Ok(());
+        }
+        let Some(queue) = self.writer.as_ref().and_then(|writer| writer.queue.as_ref()) else {
+            let result = self.engine.write(batch, durability);
+            release(result.is_ok());
+            return result.map_err(|error| {
+                self.failure.note(&error);
+                WriteError::Unknown(error)
+            });
+        };
+        let (done, result) = oneshot::channel();
+        if let Err(error) = queue.send(Job { batch, durability, release, done }) {
+            (error.0.release)(false);
+            return Err(WriteError::Refused(stopped()));
+        }
+        result.await.unwrap_or_else(|_| Err(WriteError::Unknown(stopped())))
+    }
+}
+
+fn stopped() -> EngineError {
+    EngineError::ReadOnly { reason: "the store is shutting down".into() }
+}
+
+impl Writer {
+    fn start(engine: Arc<dyn Engine>, failure: Arc<Failure>) -> Result<Self, EngineError> {
+        let (queue, jobs) = crossbeam_channel::unbounded();
+        // The one thread this crate starts by itself: a blocking fsync in the middle of an async runtime would stop its other tasks.
+        // Memory engines, and with them simulations, never come here.
+        let thread = std::thread::Builder::new()
+            .name("kv-writer".into())
+            .spawn(move || write_groups(&*engine, &failure, &jobs))
+            .map_err(|error| EngineError::Failed { operation: "start the writer thread", reason: error.to_string() })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take()
+            // A job's `release` may hold the last handle to the node: then this runs on the writer thread itself.
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_groups(engine: &dyn Engine, failure: &Failure, jobs: &Receiver<Job>) {
+    let mut group = Vec::new();
+    while let Ok(first) = jobs.recv() {
+        let mut batch = WriteBatch::new();
+        let mut durability = Durability::Buffered;
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(mut job) = next {
+            bytes += job.batch.size();
+            durability = durability.max(job.durability);
+            batch.append(std::mem::take(&mut job.batch));
+            group.push(job);
+            next = if group.len() < GROUP_BATCHES_MAX && bytes < GROUP_BYTES_MAX { jobs.try_recv().ok() } else { None };
+        }
+        metrics::histogram!("tidewater_kv_write_group_batches").record(group.len() as f64);
+        let result = match failure.check() {
+            Err(error) => Err(WriteError::Refused(error)),
+            Ok(()) => engine.write(batch, durability).map_err(|error| {
+                failure.note(&error);
+                WriteError::Unknown(error)
+            }),
+        };
+        for job in group.drain(..) {
+            (job.release)(result.is_ok());
+            let _ = job.done.send(result.clone());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Runs write commands: latches, snapshot, the command itself, writes, and whom to wake.
+
+use std::sync::Arc;
+
+use tokio::time::{Duration, Instant, timeout_at};
+
+use crate::{
+    Durability, Engine, EngineError,
+    commands::{
+        CommandContext, WriteCommand,
+        pessimistic_lock::{LockedValue, PessimisticLock},
+    },
+    concurrency::ConcurrencyManager,
+    error::CommandError,
+    latch::{LatchGuard, Latches},
+    lock_wait::{LockWaits, Ticket},
+    mvcc::{DataKey, MvccTxn},
+    pessimistic::PessimisticLocks,
+    region::Region,
+    replication::{LocalReplication, WriteError},
+};
+
+pub(crate) struct Scheduler {
+    pub engine: Arc<dyn Engine>,
+    pub replication: LocalReplication,
+    pub latches: Latches,
+    pub concurrency: Arc<ConcurrencyManager>,
+    pub pessimistic: Arc<PessimisticLocks>,
+    pub waits: Arc<LockWaits>,
+}
+
+impl Scheduler {
+    pub(crate) fn new(engine: Arc<dyn Engine>, concurrency: Arc<ConcurrencyManager>) -> Result<Self, EngineError> {
+        Ok(Self {
+            replication: LocalReplication::new(engine.clone())?,
+            engine,
+            latches: Latches::new(),
+            concurrency,
+            pessimistic: Arc::default(),
+            waits: Arc::default(),
+        })
+    }
+
+    /// Runs a command to its end; its writes are visible, and as durable as the command wants, when this returns.
+    pub(crate) async fn run<C: WriteCommand>(&self, region: &Region, command: &C) -> Result<C::Answer, CommandError> {
+        self.replication.check_writable()?;
+        let latches = self.latches.acquire(command.keys()).await;
+        let (txn, answer) = self.execute(command)?;
+        self.submit(region, txn, latches, C::DURABILITY).await?;
+        Ok(answer)
+    }
+
+    /// Locks keys; waits up to `wait` for others to give them up.
+    pub(crate) async fn pessimistic_lock(
+        &self,
+        region: &Region,
+        command: &PessimisticLock,
+        wait: Option<Duration>,
+    ) -> Result<Vec<LockedValue>, CommandError> {
+        self.replication.check_writable()?;
+        let deadline = wait.map(|wait| Instant::now() + wait);
+        let mut ticket: Option<(DataKey, Ticket)> = None;
+        loop {
+            let latches = self.latches.acquire(command.keys()).await;
+            let (locked, holder) = match (self.execute(command), deadline) {
+                (Ok((txn, values)), _) => {
+                    self.submit(region, txn, latches, PessimisticLock::DURABILITY).await?;
+                    if let Some((_, ticket)) = ticket {
+                        ticket.settle();
+                    }
+                    return Ok(values);
+                }
+                (Err(CommandError::Locked { key, lock }), Some(deadline)) if Instant::now() < deadline => {
+                    let holder = lock.start_ts;
+                    (CommandError::Locked { key, lock }, holder)
+                }
+                (Err(error), _) => return Err(error),
+            };
+            let CommandError::Locked { key, .. } = &locked else { return Err(locked) };
+            let key = DataKey::from_raw(key.as_bytes());
+            // Under the latches still: the holder cannot slip away between the look and the queue.
+            let entered = self.waits.enter(&key, command.start_ts, holder);
+            if let Some((old_key, old)) = ticket.take()
+                && old_key == key
+            {
+                old.settle();
+            }
+            let mut entered = entered?;
+            drop(latches);
+            match timeout_at(deadline.unwrap_or_else(Instant::now), entered.wait()).await {
+                Ok(woken) => woken?,
+                Err(_) => return Err(locked),
+            }
+            ticket = Some((key, entered));
+        }
+    }
+
+    fn execute<C: WriteCommand>(&self, command: &C) -> Result<(MvccTxn, C::Answer), CommandError> {
+        let snapshot = self.engine.snapshot();
+        let mut context = CommandContext::new(&snapshot, &self.pessimistic, &self.concurrency);
+        command.execute(&mut context)
+    }
+
+    async fn submit(&self, region: &Region, txn: MvccTxn, latches: LatchGuard, durability: Durability) -> Result<(), CommandError> {
+        if txn.is_empty() {
+            return Ok(());
+        }
+        let MvccTxn { batch, pessimistic, released, acquired, memory_locks } = txn;
+        region.note_written(&batch);
+        let (locks, waits) = (self.pessimistic.clone(), self.waits.clone());
+        let release = Box::new(move |visible: bool| {
+            if visible {
+                locks.apply(pessimistic);
+                waits.acquired(&acquired);
+                waits.released(&released);
+            }
+            drop(memory_locks);
+            // Last: whoever gets the latches sees everything above.
+            drop(latches);
+        });
+        self.replication.write(batch, durability, release).await.map_err(|error| match error {
+            WriteError::Refused(error) => CommandError::Engine(error),
+            WriteError::Unknown(error) => CommandError::Undetermined(error),
+        })
+    }
+}

@@ -48,6 +48,8 @@ mod command;
 mod config;
 mod coprocessor;
 mod error;
+#[cfg(feature = "testing")]
+pub mod fault;
 mod grouping;
 mod key_error;
 mod oracle;

@@ -332,6 +332,11 @@ impl Request {
         }
     }
 
+    /// Stores lock by existence only when they read the value anyway.
+    fn returns_values(&self) -> bool {
+        self.options.return_values || self.options.only_if_exists
+    }
+
     fn command(&self, wanted: &[&Wanted]) -> kvrpcpb::PessimisticLockRequest {
         let mutation = |wanted: &&Wanted| kvrpcpb::Mutation {
             op: Op::PessimisticLock as i32,
@@ -352,7 +357,7 @@ impl Request {
                 // Zero would mean the store's default.
                 Some(deadline) => i64::try_from(millis(deadline.saturating_duration_since(now))).unwrap_or(i64::MAX).max(1),
             },
-            return_values: self.options.return_values,
+            return_values: self.returns_values(),
             check_existence: true,
             lock_only_if_exists: self.options.only_if_exists,
             min_commit_ts: self.for_update_ts.next().into_inner(),
@@ -364,7 +369,7 @@ impl Request {
         let misfit = |what: &str, count: usize| TxnError::Protocol {
             reason: format!("{count} {what} for {} locks", wanted.len()),
         };
-        if self.options.return_values && values.len() != wanted.len() {
+        if self.returns_values() && values.len() != wanted.len() {
             return Err(misfit("values", values.len()));
         }
         if !not_founds.is_empty() && not_founds.len() != wanted.len() {

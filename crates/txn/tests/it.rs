@@ -1,0 +1,16 @@
+//! Transactions against stores: a small fake one, and the real one over its memory engine, both cut into tiny regions.
+
+#[path = "it/bank.rs"]
+mod bank;
+#[path = "it/cluster.rs"]
+mod cluster;
+#[path = "it/fake_store.rs"]
+mod fake_store;
+#[path = "it/locking.rs"]
+mod locking;
+#[path = "it/reading.rs"]
+mod reading;
+#[path = "it/simulation.rs"]
+mod simulation;
+#[path = "it/writing.rs"]
+mod writing;

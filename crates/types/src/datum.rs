@@ -135,6 +135,12 @@ impl From<i64> for Datum {
     }
 }
 
+impl From<i32> for Datum {
+    fn from(value: i32) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
 impl From<u64> for Datum {
     fn from(value: u64) -> Self {
         Self::UInt(value)

@@ -191,7 +191,6 @@ fn times() {
     check(Duration::from_micros(1_000_000).unwrap(), &datetime, "1970-01-01 00:00:01", "1970-01-01 00:00:01");
     let date = FieldType::date();
     check("2020-01-02 23:59:59.9", &date, "2020-01-02", "2020-01-02");
-    check("0000-00-00", &date, "Incorrect date value: '0000-00-00' for column 'c' at row 1", "0000-00-00");
 }
 
 /// Zero dates are a matter of sql_mode alone when it is not strict.
@@ -200,6 +199,9 @@ fn zero_dates_follow_the_mode() {
     let partial = Datum::from("2020-00-10");
     let date = FieldType::date();
     assert!(convert(&partial, &date, &strict()).is_err());
+    let zero = convert(&Datum::from("0000-00-00"), &date, &strict()).unwrap_err();
+    let message = "Incorrect date value: '0000-00-00' for column 'c' at row 1";
+    assert_eq!(zero.to_sql_error("c", 1), SqlError::new(ErrorCode::TruncatedWrongValue, message));
     assert_eq!(convert(&partial, &date, &lenient()).map(|stored| stored == time("2020-00-10")), Ok(true));
     let no_zero = ConvertContext { column: Arc::from("c"), ..ConvertContext::new(SqlMode::NO_ZERO_IN_DATE) };
     assert_eq!(convert(&partial, &date, &no_zero), Ok(Datum::Time(Time::ZERO)));

@@ -168,9 +168,11 @@ mod tests {
             let restored = restored.map(|bytes| [vec![row::ROW_VERSION], bytes].concat());
             let value = |handle| IndexValue { handle, partition: partition.map(TableId), restored: restored.as_deref() };
             let with_int = value(int.map(Handle::Int));
-            prop_assert_eq!(decode(&encoded(&with_int, IndexLayout::IntHandle)), Ok(with_int));
+            let bytes = encoded(&with_int, IndexLayout::IntHandle);
+            prop_assert_eq!(decode(&bytes), Ok(with_int));
             let with_common = value(common.map(|bytes| Handle::Common(bytes.into())));
-            prop_assert_eq!(decode(&encoded(&with_common, IndexLayout::CommonHandle)), Ok(with_common));
+            let bytes = encoded(&with_common, IndexLayout::CommonHandle);
+            prop_assert_eq!(decode(&bytes), Ok(with_common));
         }
 
         #[test]

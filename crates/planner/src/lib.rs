@@ -14,10 +14,19 @@
 //! order of one list; `optimizer` chooses access paths, join algorithms and what the store computes; `resolve` gives
 //! columns their positions. [`ranges`] turns conditions into key ranges, at planning or (for parameters) at run time.
 
+mod binder;
 mod context;
 mod error;
+mod estimate;
+mod explain;
+mod expr_tools;
+mod logical;
+mod optimizer;
 mod physical;
+mod plan;
+mod point_plan;
 pub mod ranges;
+mod rules;
 
 use std::sync::Arc;
 
@@ -25,7 +34,10 @@ use tidewater_types::FieldType;
 
 pub use context::{PlanContext, PlannerVars, VariableScope};
 pub use error::PlanError;
+pub use explain::{ExplainRow, explain};
 pub use physical::*;
+pub use plan::plan;
+pub use point_plan::point_plan;
 pub use ranges::{DynamicRanges, RangeColumn, Ranges};
 pub use tidewater_stats::KeyRange;
 
@@ -79,43 +91,4 @@ pub struct OutputColumn {
     pub db: Arc<str>,
     /// The type, with the column's flags.
     pub field_type: FieldType,
-}
-
-/// Plans a query, an INSERT or REPLACE, an UPDATE or a DELETE.
-pub fn plan(statement: &tidewater_parser::ast::Statement, cx: &PlanContext<'_>) -> Result<Plan, PlanError> {
-    let _ = (statement, cx);
-    Err(PlanError::Unsupported("planning".to_owned()))
-}
-
-/// Plans a statement that reads, locks, updates or deletes at most one row, found by all columns of a unique key;
-/// `None` for all others. With [`PlannerVars::keep_parameters`] the plan is the same for all parameter values.
-pub fn point_plan(
-    statement: &tidewater_parser::ast::Statement,
-    cx: &PlanContext<'_>,
-) -> Result<Option<Plan>, PlanError> {
-    let _ = (statement, cx);
-    Ok(None)
-}
-
-/// One row of EXPLAIN.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExplainRow {
-    /// The operator with its number, drawn as a tree.
-    pub id: String,
-    /// The operator's number, to find its run-time statistics.
-    pub plan_id: u32,
-    /// Expected rows.
-    pub est_rows: f64,
-    /// `root` or `cop[tikv]`.
-    pub task: &'static str,
-    /// Table, index, partition.
-    pub access_object: String,
-    /// The rest.
-    pub operator_info: String,
-}
-
-/// A plan as EXPLAIN shows it.
-pub fn explain(plan: &PhysicalPlan) -> Vec<ExplainRow> {
-    let _ = plan;
-    Vec::new()
 }

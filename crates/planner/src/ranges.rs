@@ -1,4 +1,13 @@
 //! Key ranges from conditions.
+//!
+//! `derive` turns conditions with known constants into [`KeyRange`]s. Where a constant is a parameter or a column of an
+//! outer row, `shape` tells at planning which conditions will restrict the key, and [`Ranges::resolve`] derives the ranges
+//! when the scan opens.
+
+mod condition;
+mod derive;
+mod interval;
+mod shape;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,6 +17,9 @@ use tidewater_stats::KeyRange;
 use tidewater_types::FieldType;
 
 use crate::PlanError;
+
+pub(crate) use derive::{Derived, derive};
+pub(crate) use shape::{Shape, shape};
 
 /// The ranges of a scan.
 #[derive(Clone, Debug)]
@@ -67,6 +79,5 @@ impl Ranges {
 
 /// The ranges for the parameters and the outer row that `ctx` holds.
 pub fn resolve(dynamic: &DynamicRanges, ctx: &EvalContext) -> Result<Vec<KeyRange>, PlanError> {
-    let _ = (dynamic, ctx);
-    Ok(vec![KeyRange::full()])
+    Ok(derive(&dynamic.columns, &dynamic.conditions, ctx).ranges)
 }

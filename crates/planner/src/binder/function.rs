@@ -1,0 +1,73 @@
+//! Function calls.
+
+use tidewater_expr::{Expr, FunctionTraits, function};
+use tidewater_parser::ast;
+
+use super::{Binder, Env};
+use crate::PlanError;
+
+impl Binder<'_> {
+    pub(super) fn bind_function(
+        &mut self,
+        env: &mut Env<'_>,
+        call: &ast::FunctionCall,
+    ) -> Result<Expr, PlanError> {
+        if let Some(schema) = &call.schema {
+            return Err(PlanError::NoSuchFunction(format!("{schema}.{}", call.name)));
+        }
+        let mut args = Vec::with_capacity(call.args.len() + 1);
+        for arg in &call.args {
+            match arg {
+                // `INTERVAL n unit` is two arguments to the registry: the number and the unit's name.
+                ast::Expr::Interval { value, unit } => {
+                    args.push(self.bind_expr(env, value)?);
+                    args.push(self.unit(*unit)?);
+                }
+                ast::Expr::Unit(unit) => args.push(self.unit(*unit)?),
+                other => args.push(self.bind_expr(env, other)?),
+            }
+        }
+        let name = match call.name.as_str() {
+            "any_value" => return args.into_iter().next().ok_or(PlanError::OperandColumns(1)),
+            name => name,
+        };
+        let Some(def) = function(name) else {
+            let database = self.cx.current_db.unwrap_or_default();
+            return Err(PlanError::NoSuchFunction(format!("{database}.{name}")));
+        };
+        if def.traits.intersects(FunctionTraits::VOLATILE.union(FunctionTraits::SESSION)) {
+            self.cacheable = false;
+        }
+        self.call(name, args)
+    }
+
+    fn unit(&mut self, unit: ast::TimeUnit) -> Result<Expr, PlanError> {
+        self.bind_literal(&ast::Literal::String(ast::StringLiteral::new(unit_name(unit))))
+    }
+}
+
+fn unit_name(unit: ast::TimeUnit) -> &'static str {
+    use ast::TimeUnit as U;
+    match unit {
+        U::Microsecond => "MICROSECOND",
+        U::Second => "SECOND",
+        U::Minute => "MINUTE",
+        U::Hour => "HOUR",
+        U::Day => "DAY",
+        U::Week => "WEEK",
+        U::Month => "MONTH",
+        U::Quarter => "QUARTER",
+        U::Year => "YEAR",
+        U::SecondMicrosecond => "SECOND_MICROSECOND",
+        U::MinuteMicrosecond => "MINUTE_MICROSECOND",
+        U::MinuteSecond => "MINUTE_SECOND",
+        U::HourMicrosecond => "HOUR_MICROSECOND",
+        U::HourSecond => "HOUR_SECOND",
+        U::HourMinute => "HOUR_MINUTE",
+        U::DayMicrosecond => "DAY_MICROSECOND",
+        U::DaySecond => "DAY_SECOND",
+        U::DayMinute => "DAY_MINUTE",
+        U::DayHour => "DAY_HOUR",
+        U::YearMonth => "YEAR_MONTH",
+    }
+}

@@ -156,7 +156,9 @@ impl<'a> DagBuilder<'a> {
             CopOp::Aggregation { aggregates, group_by, streamed } => {
                 let mut agg_func = Vec::with_capacity(aggregates.len());
                 for call in aggregates {
-                    let call = call.clone().map_args(&mut |arg| bind(arg, self.ctx))?;
+                    let mut call = call.clone();
+                    call.args =
+                        call.args.into_iter().map(|arg| bind(arg, self.ctx)).collect::<Result<_, _>>()?;
                     let function = pushdown::aggregate_to_tipb(&call);
                     agg_func.push(function.ok_or_else(|| ReadError::NotPushable { expression: call.to_string() })?);
                 }

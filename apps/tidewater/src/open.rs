@@ -90,6 +90,7 @@ impl Database {
             server_version: SERVER_VERSION.to_owned(),
             split_tables: false,
             gc: true,
+            sleeper: None,
         })
         .await?;
         Ok(Self { sql, _node: node, _pd: pd })

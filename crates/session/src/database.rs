@@ -1,15 +1,28 @@
 //! What all sessions of one SQL node share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tidewater_catalog::InfoSchema;
+use tidewater_ddl::Ddl;
+use tidewater_executor::MemoryTracker;
+use tidewater_expr::Sleeper;
+use tidewater_table::AutoIds;
 use tidewater_txn::TxnClient;
 use tidewater_types::SqlError;
 use tidewater_types::clock::WallClock;
 use tokio::runtime::Handle;
 
 use crate::auth::AuthInfo;
+use crate::error::from_ddl;
+use crate::privileges::Accounts;
 use crate::processes::ProcessList;
 use crate::session::{Session, SessionOptions};
+use crate::statistics::StatsCache;
+use crate::variables::GlobalVariables;
 
 /// What [`Database::open`] needs.
 pub struct DatabaseOptions {
@@ -27,18 +40,53 @@ pub struct DatabaseOptions {
     pub split_tables: bool,
     /// Runs the garbage collection worker.
     pub gc: bool,
+    /// How `SLEEP()` waits; `None`: not at all.
+    pub sleeper: Option<Arc<dyn Sleeper>>,
 }
 
 /// Everything sessions share: catalog, statistics, global variables, accounts, the process list.
 pub struct Database {
     pub(crate) options: DatabaseOptions,
     pub(crate) processes: ProcessList,
+    pub(crate) variables: GlobalVariables,
+    pub(crate) memory: MemoryTracker,
+    ddl: Arc<Ddl>,
+    auto_ids: Arc<AutoIds>,
+    accounts: ArcSwap<Accounts>,
+    stats: Arc<StatsCache>,
+    status: Mutex<BTreeMap<&'static str, u64>>,
+    seeds: AtomicU64,
+    started_micros: i64,
 }
 
 impl Database {
     /// Opens the database behind a transactional client. The first time the system schema is made.
     pub async fn open(options: DatabaseOptions) -> Result<Arc<Self>, SqlError> {
-        Ok(Arc::new(Self { options, processes: ProcessList::default() }))
+        let client = options.txn.clone();
+        let auto_ids = Arc::new(AutoIds::new(Arc::clone(&client)));
+        let ddl = Ddl::open(client, Arc::clone(&auto_ids), crate::infoschema::add_to).await.map_err(from_ddl)?;
+        let database = Arc::new(Self {
+            processes: ProcessList::default(),
+            variables: GlobalVariables::new(&options.server_version),
+            memory: MemoryTracker::unlimited("server"),
+            ddl,
+            auto_ids,
+            accounts: ArcSwap::from_pointee(Accounts::default()),
+            stats: Arc::default(),
+            status: Mutex::default(),
+            seeds: AtomicU64::new(options.seed),
+            started_micros: options.clock.now_micros(),
+            options,
+        });
+        drop(database.ddl.spawn());
+        crate::bootstrap::run(&database).await?;
+        database.load_global_variables().await?;
+        database.reload_accounts().await?;
+        database.load_statistics().await?;
+        if database.options.gc {
+            crate::gc::spawn(&database);
+        }
+        Ok(database)
     }
 
     /// A session for a client that has proved who it is.
@@ -46,16 +94,23 @@ impl Database {
         Session::new(self.clone(), options)
     }
 
+    /// A session of the system itself: nobody's rights, everything allowed.
+    pub(crate) fn internal_session(self: &Arc<Self>) -> Result<Session, SqlError> {
+        let mut session = self.session(SessionOptions { user: "system".to_owned(), ..SessionOptions::default() })?;
+        session.internal = true;
+        self.processes.remove(session.id());
+        Ok(session)
+    }
+
     /// The account for a user name and a client address (`127.0.0.1`, `localhost`), the most specific host first.
     pub fn lookup_user(&self, user: &str, client_host: &str) -> Option<AuthInfo> {
-        let _ = client_host;
-        (user == "root").then(|| AuthInfo {
-            user: user.to_owned(),
-            host: "%".to_owned(),
-            plugin: "mysql_native_password".to_owned(),
-            auth_string: Vec::new(),
-            locked: false,
-            require_tls: false,
+        self.accounts.load().matching(user, client_host).map(|account| AuthInfo {
+            user: account.user.clone(),
+            host: account.host.clone(),
+            plugin: account.plugin.clone(),
+            auth_string: account.auth_string.clone(),
+            locked: account.locked,
+            require_tls: account.require_tls,
         })
     }
 
@@ -66,8 +121,8 @@ impl Database {
 
     /// A global system variable's value.
     pub fn global_variable(&self, name: &str) -> Option<String> {
-        let _ = name;
-        None
+        let id = crate::variables::find(name)?;
+        Some(self.variables.values().get(id).to_string())
     }
 
     /// `@@version`.
@@ -77,7 +132,7 @@ impl Database {
 
     /// Adds to a counter that `SHOW STATUS` lists, such as `Bytes_sent` or `Aborted_clients`; the server counts these.
     pub fn count_status(&self, name: &'static str, by: u64) {
-        let _ = (name, by);
+        *self.status.lock().entry(name).or_default() += by;
     }
 
     /// Stops the background workers and kills all sessions. The store is closed by who opened it.
@@ -85,5 +140,99 @@ impl Database {
         for process in self.processes.list() {
             process.kill_connection();
         }
+        self.ddl.stop();
+        self.auto_ids.give_back().await;
+    }
+
+    pub(crate) fn client(&self) -> &TxnClient {
+        &self.options.txn
+    }
+
+    pub(crate) fn ddl(&self) -> &Arc<Ddl> {
+        &self.ddl
+    }
+
+    pub(crate) fn auto_ids(&self) -> &Arc<AutoIds> {
+        &self.auto_ids
+    }
+
+    pub(crate) fn schema(&self) -> Arc<InfoSchema> {
+        self.ddl.schema()
+    }
+
+    pub(crate) fn stats(&self) -> Arc<StatsCache> {
+        Arc::clone(&self.stats)
+    }
+
+    pub(crate) fn accounts(&self) -> Arc<Accounts> {
+        self.accounts.load_full()
+    }
+
+    pub(crate) fn set_accounts(&self, accounts: Accounts) {
+        self.accounts.store(Arc::new(accounts));
+    }
+
+    /// A seed that no other session has.
+    pub(crate) fn next_seed(&self) -> u64 {
+        self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+
+    /// Keeps a global variable over restarts.
+    pub(crate) async fn persist_global_variable(&self, name: &str, value: &str) -> Result<(), SqlError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.ddl
+            .with_meta(move |meta| {
+                let (name, value) = (name.clone(), value.clone());
+                Box::pin(async move { meta.put_global_variable(&name, &value) })
+            })
+            .await
+            .map_err(from_ddl)
+    }
+
+    async fn load_global_variables(&self) -> Result<(), SqlError> {
+        let stored = self
+            .ddl
+            .with_meta(|meta| Box::pin(async move { meta.global_variables().await }))
+            .await
+            .map_err(from_ddl)?;
+        for (name, value) in stored {
+            if let Some(id) = crate::variables::find(&name) {
+                self.variables.set(id, &value);
+            }
+        }
+        Ok(())
+    }
+
+    /// The lines of SHOW STATUS.
+    pub(crate) fn status_lines(&self) -> Vec<(String, String)> {
+        let uptime = (self.options.clock.now_micros() - self.started_micros).max(0) / 1_000_000;
+        let mut lines: BTreeMap<String, String> = [
+            ("Aborted_clients", 0),
+            ("Aborted_connects", 0),
+            ("Bytes_received", 0),
+            ("Bytes_sent", 0),
+            ("Com_select", 0),
+            ("Connections", 0),
+            ("Max_used_connections", 0),
+            ("Open_tables", 0),
+            ("Questions", 0),
+            ("Slow_queries", 0),
+            ("Threads_cached", 0),
+            ("Threads_created", 0),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_string()))
+        .collect();
+        for (name, value) in self.status.lock().iter() {
+            lines.insert((*name).to_owned(), value.to_string());
+        }
+        let sessions = self.processes.count().to_string();
+        lines.insert("Threads_connected".to_owned(), sessions.clone());
+        lines.insert("Threads_running".to_owned(), sessions);
+        lines.insert("Uptime".to_owned(), uptime.to_string());
+        lines.insert("Ssl_cipher".to_owned(), String::new());
+        lines.insert("Ssl_version".to_owned(), String::new());
+        lines.insert("ddl_schema_version".to_owned(), self.schema().version().to_string());
+        lines.into_iter().collect()
     }
 }

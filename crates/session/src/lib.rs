@@ -18,16 +18,30 @@
 
 mod auth;
 mod batch;
+mod bootstrap;
+mod build;
+mod context;
 mod database;
+mod dispatch;
+mod dml;
 mod error;
+mod gc;
 mod infile;
+mod infoschema;
 mod load_data;
 pub mod password;
 mod prepared;
+mod privileges;
 mod processes;
+mod query;
 mod result;
 mod session;
+mod show;
 mod statement_end;
+mod statements;
+mod statistics;
+mod transaction;
+mod variables;
 mod warnings;
 
 pub use auth::AuthInfo;

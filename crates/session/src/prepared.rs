@@ -1,8 +1,11 @@
 //! Prepared statements: what the server learns of them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidewater_types::{Datum, FieldType, TypeCode};
+use tidewater_parser::ast::Statement;
+use tidewater_planner::Plan;
+use tidewater_types::{Datum, FieldType, SqlMode, TypeCode};
 
 use crate::result::ResultField;
 
@@ -38,12 +41,78 @@ impl From<Datum> for Parameter {
             Datum::UInt(_) => FieldType::uint(),
             Datum::Float(_) => FieldType::new(TypeCode::Float),
             Datum::Double(_) => FieldType::double(),
-            Datum::Decimal(value) => FieldType::decimal(65, i32::from(value.scale())),
+            Datum::Decimal(value) => FieldType::decimal(65, value.scale()),
             Datum::Bytes(_) => FieldType::string(),
             Datum::Time(_) => FieldType::datetime(6),
             Datum::Duration(_) => FieldType::duration(6),
             Datum::Json(_) => FieldType::json(),
         };
         Self { value, field_type }
+    }
+}
+
+/// A prepared statement of a session.
+pub(crate) struct Prepared {
+    pub(crate) id: u32,
+    pub(crate) text: Arc<str>,
+    pub(crate) statement: Arc<Statement>,
+    /// Number of `?`.
+    pub(crate) parameters: usize,
+    /// A point plan that fits all parameter values, and the schema it was made for.
+    pub(crate) plan: Option<CachedPlan>,
+}
+
+/// A plan that may be run again.
+#[derive(Clone)]
+pub(crate) struct CachedPlan {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) fields: Arc<[ResultField]>,
+    pub(crate) schema_version: i64,
+    /// The parameter types it was planned with.
+    pub(crate) types: Vec<(TypeCode, bool)>,
+    pub(crate) database: Option<Arc<str>>,
+    pub(crate) sql_mode: SqlMode,
+    /// Planned for a transaction (locks) or for autocommit (none).
+    pub(crate) in_transaction: bool,
+}
+
+/// The prepared statements of a session: by id for the protocol, by name for SQL.
+#[derive(Default)]
+pub(crate) struct PreparedStatements {
+    by_id: HashMap<u32, Prepared>,
+    names: HashMap<String, u32>,
+    last_id: u32,
+}
+
+impl PreparedStatements {
+    pub(crate) fn add(&mut self, text: Arc<str>, statement: Statement, parameters: usize) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1).max(1);
+        let id = self.last_id;
+        self.by_id.insert(id, Prepared { id, text, statement: Arc::new(statement), parameters, plan: None });
+        id
+    }
+
+    pub(crate) fn by_id(&self, id: u32) -> Option<&Prepared> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn by_id_mut(&mut self, id: u32) -> Option<&mut Prepared> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(crate) fn close(&mut self, id: u32) {
+        self.by_id.remove(&id);
+        self.names.retain(|_, named| *named != id);
+    }
+
+    /// Gives a statement a name; one that had it before is forgotten.
+    pub(crate) fn name(&mut self, name: &str, id: u32) {
+        if let Some(old) = self.names.insert(name.to_lowercase(), id) {
+            self.by_id.remove(&old);
+        }
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<u32> {
+        self.names.get(&name.to_lowercase()).copied()
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bitflags::bitflags;
 use tidewater_chunk::Chunk;
-use tidewater_executor::BoxedOperator;
+use tidewater_executor::{BoxedOperator, ExecError, KillFlag};
 use tidewater_types::{FieldType, SqlError};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::infile::LocalInfile;
 use crate::statement_end::StatementEnd;
@@ -107,6 +109,8 @@ pub struct RecordSet {
     end: Option<StatementEnd>,
     /// What is left of a chunk that [`RecordSet::fetch`] cut.
     rest: Option<Chunk>,
+    /// `max_execution_time`.
+    deadline: Option<(Instant, KillFlag)>,
 }
 
 /// Where the chunks come from.
@@ -123,11 +127,16 @@ pub(crate) enum Source {
 
 impl RecordSet {
     pub(crate) fn new(fields: Arc<[ResultField]>, source: Source, end: Option<StatementEnd>) -> Self {
-        Self { fields, source, end, rest: None }
+        Self { fields, source, end, rest: None, deadline: None }
     }
 
     pub(crate) fn from_chunks(fields: Vec<ResultField>, chunks: Vec<Chunk>, end: Option<StatementEnd>) -> Self {
         Self::new(fields.into(), Source::Chunks(chunks.into()), end)
+    }
+
+    /// Ends the statement with error 3024 when it runs longer.
+    pub(crate) fn set_deadline(&mut self, limit: Duration, kill: KillFlag) {
+        self.deadline = Some((Instant::now() + limit, kill));
     }
 
     /// The columns.
@@ -140,7 +149,17 @@ impl RecordSet {
         if let Some(rest) = self.rest.take() {
             return Ok(Some(rest));
         }
-        let next = self.pull().await;
+        let deadline = self.deadline.clone();
+        let next = match deadline {
+            None => self.pull().await,
+            Some((deadline, kill)) => match tokio::time::timeout_at(deadline, self.pull()).await {
+                Ok(next) => next,
+                Err(_) => {
+                    kill.time_out();
+                    Err(crate::error::from_exec(ExecError::TimedOut))
+                }
+            },
+        };
         match &next {
             Ok(Some(chunk)) => {
                 if let Some(end) = &mut self.end {

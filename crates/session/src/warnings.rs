@@ -1,47 +1,38 @@
 //! The warnings of the last statement, as `SHOW WARNINGS` lists them.
 
-use std::sync::Arc;
+use tidewater_types::{SqlError, Warning, WarningLevel, Warnings};
 
-use parking_lot::Mutex;
-use tidewater_types::{SqlError, Warning, WarningLevel};
-
-/// MySQL's `max_error_count`: further warnings are counted, not kept.
-const WARNINGS_MAX: usize = 1024;
-
-/// The list of one session; shared with the running statement.
+/// The list of one statement; shared with all that work for it.
 #[derive(Clone, Default)]
-pub(crate) struct WarningList(Arc<Mutex<Kept>>);
-
-#[derive(Default)]
-struct Kept {
-    warnings: Vec<Warning>,
-    total: usize,
-}
+pub(crate) struct WarningList(Warnings);
 
 impl WarningList {
-    pub(crate) fn clear(&self) {
-        let mut kept = self.0.lock();
-        kept.warnings.clear();
-        kept.total = 0;
+    /// The form expressions push to.
+    pub(crate) fn shared(&self) -> Warnings {
+        self.0.clone()
     }
 
     pub(crate) fn push(&self, warning: Warning) {
-        let mut kept = self.0.lock();
-        kept.total += 1;
-        if kept.warnings.len() < WARNINGS_MAX {
-            kept.warnings.push(warning);
-        }
+        self.0.push(warning);
     }
 
     pub(crate) fn push_error(&self, error: &SqlError) {
         self.push(Warning { level: WarningLevel::Error, code: error.code, message: error.message.clone() });
     }
 
+    pub(crate) fn push_note(&self, code: u16, message: String) {
+        self.push(Warning { level: WarningLevel::Note, code, message });
+    }
+
     pub(crate) fn count(&self) -> u16 {
-        u16::try_from(self.0.lock().total).unwrap_or(u16::MAX)
+        u16::try_from(self.0.count()).unwrap_or(u16::MAX)
     }
 
     pub(crate) fn list(&self) -> Vec<Warning> {
-        self.0.lock().warnings.clone()
+        let list = self.0.take();
+        for warning in &list {
+            self.0.push(warning.clone());
+        }
+        list
     }
 }

@@ -1,6 +1,6 @@
 //! The table of system variables: name, scope, type, default. Sorted by name; a test checks it.
 
-use super::Kind::{Bool, Enum, Float, Int, Set, Text};
+use super::Kind::{Bool, Enum, Float, Int, Text};
 use super::Scope::{Both, Global, ReadOnly, Session};
 use super::{Definition, Kind, Scope};
 
@@ -8,7 +8,6 @@ const fn var(name: &'static str, scope: Scope, kind: Kind, default: &'static str
     Definition { name, scope, kind, default }
 }
 
-const ON_OFF: &[&str] = &["OFF", "ON"];
 const ISOLATION: &[&str] = &["READ-UNCOMMITTED", "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE"];
 const YEAR: i64 = 31_536_000;
 const U32: i64 = u32::MAX as i64;
@@ -400,6 +399,3 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("tx_read_only", "transaction_read_only"),
     ("identity", "last_insert_id"),
 ];
-
-#[expect(dead_code, reason = "the words of boolean variables, kept with the table")]
-const _: (&[&str], Kind) = (ON_OFF, Set(&[]));

@@ -1,0 +1,126 @@
+//! Rows as a writer's child gives them: the table's row and its handle out of a joined row.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewater_codec::Handle;
+use tidewater_chunk::Chunk;
+use tidewater_distsql::HandleReader;
+use tidewater_planner::{RowPositions, WriteTable};
+use tidewater_table::TableLayout;
+use tidewater_types::{Datum, FieldType};
+
+use crate::context::Statement;
+use crate::dml::{DmlError, RowMaker};
+use crate::session::Session;
+
+/// One table that a statement changes.
+pub(super) struct Target {
+    pub(super) layout: TableLayout,
+    pub(super) maker: RowMaker,
+    positions: RowPositions,
+    handles: HandleReader,
+    /// Some column or index is under change: its values are not among the child's columns.
+    incomplete: bool,
+}
+
+/// A row of the table.
+pub(super) struct OldRow {
+    pub(super) handle: Handle,
+    pub(super) row: Vec<Datum>,
+}
+
+impl Session {
+    pub(super) fn change_target(
+        &mut self,
+        table: &WriteTable,
+        positions: &RowPositions,
+        context: &Statement,
+    ) -> Target {
+        let info = Arc::clone(&table.source.info);
+        let layout = TableLayout::new(Arc::clone(&info), self.vars.hot.time_zone.clone());
+        let maker = RowMaker::new(table, &layout, &context.eval, &self.convert_context(&context.eval));
+        if let Some(open) = &mut self.txn {
+            open.touch(&info);
+        }
+        let incomplete = info.columns.iter().any(|column| !column.state.is_public())
+            || info.indices.iter().any(|index| !index.state.is_public());
+        Target {
+            handles: HandleReader::new(&info, positions.handle.clone(), &context.eval.time_zone),
+            layout,
+            maker,
+            positions: positions.clone(),
+            incomplete,
+        }
+    }
+
+    /// The full rows behind the handles of a chunk, where the chunk does not have all that writers must keep.
+    pub(super) async fn full_rows(
+        &self,
+        target: &Target,
+        handles: &[Option<Handle>],
+    ) -> Result<Option<BTreeMap<Handle, Vec<Datum>>>, DmlError> {
+        let Some(open) = &self.txn else { return Ok(None) };
+        if !target.incomplete {
+            return Ok(None);
+        }
+        let keys: Vec<_> = handles.iter().flatten().map(|handle| (handle, target.layout.row_key(handle))).collect();
+        let snapshot = if open.is_pessimistic() { open.txn.snapshot_for_update() } else { open.txn.snapshot().clone() };
+        let stored = snapshot.batch_get(keys.iter().map(|(_, key)| key)).await?;
+        let mut rows = BTreeMap::new();
+        for (handle, key) in &keys {
+            let value = match open.txn.buffer().get(key.as_bytes()) {
+                Some(write) => write.value.clone(),
+                None => stored.get(key).cloned(),
+            };
+            if let Some(value) = value {
+                rows.insert((*handle).clone(), target.layout.decode_row(handle, &value)?);
+            }
+        }
+        Ok(Some(rows))
+    }
+}
+
+impl Target {
+    /// The handles of a chunk's rows; `None` where an outer join found no row.
+    pub(super) fn handles(&self, chunk: &Chunk, types: &[FieldType]) -> Result<Vec<Option<Handle>>, DmlError> {
+        let mut handles = Vec::with_capacity(chunk.num_rows());
+        for row in 0..chunk.num_rows() {
+            let handle = self
+                .handles
+                .handle(chunk, row, types)
+                .map_err(|error| DmlError::from(tidewater_executor::ExecError::from(error)))?;
+            handles.push(handle);
+        }
+        Ok(handles)
+    }
+
+    /// The table's row out of a row of the child.
+    pub(super) fn old_row(
+        &self,
+        handle: &Handle,
+        child_row: &[Datum],
+        full: Option<&BTreeMap<Handle, Vec<Datum>>>,
+    ) -> Result<OldRow, DmlError> {
+        let mut row = match full.and_then(|rows| rows.get(handle)) {
+            Some(row) => row.clone(),
+            None => self.maker.blank(),
+        };
+        let mut computed = false;
+        for column in &self.maker.table.columns {
+            match self.positions.columns.get(column.offset).copied().flatten() {
+                Some(position) => row[column.offset] = child_row[position].clone(),
+                None => computed |= column.is_virtual_generated(),
+            }
+        }
+        if computed {
+            self.maker.generate(&mut row)?;
+        }
+        Ok(OldRow { handle: handle.clone(), row })
+    }
+
+    /// Where a column of the table stands among the child's.
+    pub(super) fn position(&self, column: usize) -> Option<usize> {
+        self.positions.columns.get(column).copied().flatten()
+    }
+}

@@ -1,0 +1,48 @@
+//! DELETE.
+
+use std::collections::BTreeSet;
+
+use tidewater_planner as planner;
+use tidewater_table::write;
+
+use crate::context::Statement;
+use crate::dml::{Counts, DmlError};
+use crate::query::Planned;
+use crate::session::Session;
+
+impl Session {
+    pub(super) async fn delete(
+        &mut self,
+        node: &planner::Delete,
+        planned: &Planned,
+        context: &Statement,
+    ) -> Result<Counts, DmlError> {
+        let mut counts = Counts::default();
+        let types = node.child.field_types();
+        let mut targets: Vec<_> = node
+            .targets
+            .iter()
+            .map(|target| (self.change_target(&target.table, &target.row, context), BTreeSet::new()))
+            .collect();
+        let chunks = self.read_rows(&node.child, planned, context).await?;
+        for chunk in chunks {
+            self.process.kill_query.check()?;
+            for (target, seen) in &mut targets {
+                let handles = target.handles(&chunk, &types)?;
+                let full = self.full_rows(target, &handles).await?;
+                for (index, handle) in handles.into_iter().enumerate() {
+                    let Some(handle) = handle else { continue };
+                    if !seen.insert(handle.clone()) {
+                        continue;
+                    }
+                    let old = target.old_row(&handle, &chunk.row(index, &types), full.as_ref())?;
+                    let Some(open) = &mut self.txn else { continue };
+                    write::remove(&mut open.txn, &target.layout, &old.row, &old.handle)?;
+                    counts.found += 1;
+                    counts.affected += 1;
+                }
+            }
+        }
+        Ok(counts)
+    }
+}

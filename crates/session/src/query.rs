@@ -1,0 +1,350 @@
+//! Queries: plan, build operators, stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_catalog::InfoSchema;
+use tidewater_chunk::Chunk;
+use tidewater_codec::TableId;
+use tidewater_distsql::ReadContext;
+use tidewater_executor::{BoxedOperator, ExecError};
+use tidewater_parser::ast::{self, SelectInto};
+use tidewater_planner::{self as planner, PhysicalPlan, Plan, TableAccess};
+use tidewater_txn::Snapshot;
+use tidewater_types::{Datum, ErrorCode, FieldType, SqlError};
+use tokio::sync::mpsc;
+
+use crate::build::{Builder, LockList, VirtualRows};
+use crate::context::Statement;
+use crate::error::{from_exec, from_plan, sql_error};
+use crate::infoschema::{self, Row, Source as VirtualSource};
+use crate::prepared::Parameter;
+use crate::privileges::Rights;
+use crate::result::{RecordSet, ResultField, Source, StatementResult};
+use crate::session::Session;
+
+/// Plans that are expected to touch more rows than this run on the compute runtime.
+const INLINE_ROWS_MAX: f64 = 1_000.0;
+/// Chunks that wait for a slow client.
+const CHUNKS_AHEAD: usize = 4;
+
+/// A planned query and what it needs to run.
+pub(crate) struct Planned {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) fields: Arc<[ResultField]>,
+    pub(crate) schema: Arc<InfoSchema>,
+}
+
+impl Session {
+    /// SELECT and its relatives.
+    pub(crate) async fn run_query(
+        &mut self,
+        statement: &ast::Statement,
+        params: Vec<Parameter>,
+    ) -> Result<StatementResult, SqlError> {
+        let context = self.statement(params);
+        if self.locks_reads() {
+            // The plan must know what the transaction has written.
+            self.open_transaction().await?;
+        }
+        let planned = self.plan_statement(statement, &context)?;
+        let rows = self.run_planned(&planned, &context).await?;
+        let ast::Statement::Query(query) = statement else { return Ok(StatementResult::Rows(rows)) };
+        match &query.into {
+            None => Ok(StatementResult::Rows(rows)),
+            Some(SelectInto::Variables(names)) => self.select_into(rows, names).await,
+            Some(SelectInto::Outfile { .. } | SelectInto::Dumpfile(_)) => Err(crate::error::unsupported("INTO OUTFILE")),
+        }
+    }
+
+    pub(crate) fn plan_statement(
+        &mut self,
+        statement: &ast::Statement,
+        context: &Statement,
+    ) -> Result<Planned, SqlError> {
+        let schema = self.db.schema();
+        let plan = self
+            .with_plan_context(&schema, context, false, |cx| match planner::point_plan(statement, cx)? {
+                Some(plan) => Ok(plan),
+                None => planner::plan(statement, cx),
+            })
+            .map_err(|error| from_plan(&error))?;
+        self.check_access(&plan)?;
+        let fields = result_fields(&plan);
+        Ok(Planned { plan: Arc::new(plan), fields, schema })
+    }
+
+    /// The rights a plan needs.
+    pub(crate) fn check_access(&self, plan: &Plan) -> Result<(), SqlError> {
+        let privileges = self.privileges();
+        if privileges.is_unlimited() {
+            return Ok(());
+        }
+        for table in &plan.tables {
+            let (right, verb) = match table.access {
+                TableAccess::Select => (Rights::SELECT, "SELECT"),
+                TableAccess::Insert => (Rights::INSERT, "INSERT"),
+                TableAccess::Update => (Rights::UPDATE, "UPDATE"),
+                TableAccess::Delete => (Rights::DELETE, "DELETE"),
+            };
+            privileges.check_table(&table.database, &table.table, right, verb)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a planned query. Locking reads run to their end here; all others stream.
+    pub(crate) async fn run_planned(
+        &mut self,
+        planned: &Planned,
+        context: &Statement,
+    ) -> Result<RecordSet, SqlError> {
+        let plan = Arc::clone(&planned.plan);
+        if self.locks_reads() && takes_locks(&plan.root) {
+            let chunks = self.run_locking(&plan.root, &planned.schema, context).await?;
+            return Ok(RecordSet::new(
+                Arc::clone(&planned.fields),
+                Source::Chunks(chunks.into()),
+                Some(self.statement_end()),
+            ));
+        }
+        let single_key = reads_one_key(&plan.root);
+        let snapshot = self.read_snapshot(single_key).await?;
+        let builder = self.builder(&plan.root, snapshot, &planned.schema, context);
+        let mut operator = builder.build(&plan.root).map_err(from_exec)?;
+        let heavy = !single_key && is_heavy(&plan.root);
+        let source = match (&self.db.options.compute, heavy) {
+            (Some(compute), true) => {
+                let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+                compute.spawn(drive(operator, sender));
+                Source::Task(receiver)
+            }
+            _ => {
+                operator.open().await.map_err(from_exec)?;
+                Source::Inline(operator)
+            }
+        };
+        let mut rows = RecordSet::new(Arc::clone(&planned.fields), source, Some(self.statement_end()));
+        let limit = self.vars.hot.max_execution_time_ms;
+        if limit > 0 {
+            rows.set_deadline(Duration::from_millis(limit), self.process.kill_query.clone());
+        }
+        Ok(rows)
+    }
+
+    /// The builder of a statement's operators.
+    pub(crate) fn builder(
+        &self,
+        plan: &PhysicalPlan,
+        snapshot: Snapshot,
+        schema: &Arc<InfoSchema>,
+        context: &Statement,
+    ) -> Builder {
+        let exec = self.exec_context(context.eval.clone());
+        let mut read = ReadContext::new(exec, self.db.client().clone(), snapshot);
+        read.scan_concurrency = self.vars.hot.scan_concurrency;
+        let locks = Arc::new(LockList::default());
+        let mut tables = Vec::new();
+        let mut has_virtual = false;
+        visit_tables(plan, &mut |table, is_virtual| {
+            has_virtual |= is_virtual;
+            tables.push(table);
+        });
+        if let Some(open) = &self.txn {
+            read.dirty = open.dirty_copy(&tables);
+            if self.locks_reads() {
+                let locker: Arc<LockList> = Arc::clone(&locks);
+                read.locker = Some(locker);
+            }
+        }
+        let virtual_rows = has_virtual.then(|| {
+            let source = self.virtual_source_for(Arc::clone(schema));
+            let provider: VirtualRows = Arc::new(move |table| infoschema::rows(&source, table));
+            provider
+        });
+        Builder { read, virtual_rows, locks, stats: None }
+    }
+
+    /// What virtual tables are computed from.
+    pub(crate) fn virtual_source(&self) -> VirtualSource {
+        self.virtual_source_for(self.db.schema())
+    }
+
+    fn virtual_source_for(&self, schema: Arc<InfoSchema>) -> VirtualSource {
+        let db = Arc::clone(&self.db);
+        let counts = Arc::clone(&self.db);
+        VirtualSource {
+            schema,
+            privileges: self.privileges(),
+            processes: self.db.processes.list().iter().map(|process| (process.id, process.info())).collect(),
+            session: self.vars.values().clone(),
+            global: self.db.variables.values(),
+            status: self.db.status_lines(),
+            now_micros: self.db.options.clock.now_micros(),
+            row_counts: Box::new(move |table| counts.stats().row_count(table)),
+            next_auto_increment: Box::new(move |table| db.auto_ids().peek(table)),
+        }
+    }
+
+    /// Runs a query over a schema of computed tables (SHOW .. WHERE) whose rows are given.
+    pub(crate) async fn query_computed(
+        &mut self,
+        schema: Arc<InfoSchema>,
+        query: ast::Query,
+        rows: Vec<Row>,
+    ) -> Result<Vec<Row>, SqlError> {
+        let context = self.statement(Vec::new());
+        let statement = ast::Statement::Query(Box::new(query));
+        let plan = self
+            .with_plan_context(&schema, &context, false, |cx| planner::plan(&statement, cx))
+            .map_err(|error| from_plan(&error))?;
+        let snapshot = self.db.client().snapshot(Snapshot::LATEST);
+        let mut builder = self.builder(&plan.root, snapshot, &schema, &context);
+        let rows = Arc::new(rows);
+        builder.virtual_rows = Some(Arc::new(move |_| rows.as_ref().clone()));
+        let mut operator = builder.build(&plan.root).map_err(from_exec)?;
+        let types = plan.root.field_types();
+        let chunks = tidewater_executor::collect(&mut *operator).await.map_err(from_exec)?;
+        Ok(chunks.iter().flat_map(|chunk| (0..chunk.num_rows()).map(|row| chunk.row(row, &types))).collect())
+    }
+
+    /// The value of an expression, as `SELECT expr` gives it.
+    pub(crate) async fn evaluate(&mut self, expr: &ast::Expr) -> Result<(Datum, FieldType), SqlError> {
+        let query = ast::Query::of(ast::QueryBody::Select(Box::new(ast::Select {
+            items: vec![ast::SelectItem::Expr {
+                expr: expr.clone(),
+                alias: None,
+                text: ast::SourceText::default(),
+            }],
+            ..ast::Select::default()
+        })));
+        let statement = ast::Statement::Query(Box::new(query));
+        let context = self.statement(Vec::new());
+        let planned = self.plan_statement(&statement, &context)?;
+        let mut rows = Box::pin(self.run_planned(&planned, &context)).await?;
+        let field_type = planned.fields.first().map_or_else(FieldType::null, |field| field.field_type.clone());
+        let types = planned.plan.root.field_types();
+        let value = match rows.next().await? {
+            Some(chunk) if chunk.num_rows() > 0 => chunk.datum(0, 0, &types[0]),
+            _ => Datum::Null,
+        };
+        Ok((value, field_type))
+    }
+
+    async fn select_into(&mut self, mut rows: RecordSet, names: &[String]) -> Result<StatementResult, SqlError> {
+        if names.len() != rows.fields().len() {
+            return Err(sql_error(
+                ErrorCode::WrongNumberOfColumnsInSelect,
+                "The used SELECT statements have a different number of columns",
+            ));
+        }
+        let fields = Arc::clone(rows.fields());
+        let mut found = 0;
+        while let Some(chunk) = rows.next().await? {
+            found += chunk.num_rows();
+            if found > 1 {
+                return Err(sql_error(ErrorCode::TooManyRows, "Result consisted of more than one row"));
+            }
+            let mut vars = self.user_vars.lock();
+            for (column, name) in names.iter().enumerate() {
+                let field_type = fields[column].field_type.clone();
+                vars.insert(name.to_lowercase(), (chunk.datum(0, column, &field_type), field_type));
+            }
+        }
+        let mut ok = self.ok();
+        ok.affected_rows = found as u64;
+        if found == 0 {
+            self.warnings.push(tidewater_types::Warning {
+                level: tidewater_types::WarningLevel::Warning,
+                code: ErrorCode::SpFetchNoData.number(),
+                message: "No data - zero rows fetched, selected, or processed".to_owned(),
+            });
+        }
+        Ok(StatementResult::Ok(ok))
+    }
+}
+
+/// Runs operators on the compute runtime and hands the chunks over.
+async fn drive(mut operator: BoxedOperator, sender: mpsc::Sender<Result<Chunk, SqlError>>) {
+    let run = async {
+        operator.open().await?;
+        while let Some(chunk) = operator.next().await? {
+            if sender.send(Ok(chunk)).await.is_err() {
+                // The client has gone, or wants no more.
+                break;
+            }
+        }
+        Ok::<(), ExecError>(())
+    };
+    let result = run.await;
+    operator.close().await;
+    if let Err(error) = result {
+        // Nobody may be listening any more.
+        let _ = sender.send(Err(from_exec(error))).await;
+    }
+}
+
+pub(crate) fn result_fields(plan: &Plan) -> Arc<[ResultField]> {
+    plan.output
+        .iter()
+        .map(|column| ResultField {
+            db: column.db.to_string(),
+            table: column.table.to_string(),
+            org_table: column.org_table.to_string(),
+            name: column.name.to_string(),
+            org_name: column.org_name.to_string(),
+            field_type: column.field_type.clone(),
+        })
+        .collect()
+}
+
+/// Whether the plan reads one key only, so that no timestamp is needed.
+fn reads_one_key(plan: &PhysicalPlan) -> bool {
+    match plan {
+        PhysicalPlan::PointGet(_) => true,
+        PhysicalPlan::Projection(node) => reads_one_key(&node.child),
+        PhysicalPlan::Selection(node) => reads_one_key(&node.child),
+        PhysicalPlan::Limit(node) => reads_one_key(&node.child),
+        _ => false,
+    }
+}
+
+/// Whether running the plan is worth a hop to the compute runtime.
+fn is_heavy(plan: &PhysicalPlan) -> bool {
+    if plan.rows() > INLINE_ROWS_MAX {
+        return true;
+    }
+    let own = match plan {
+        PhysicalPlan::TableReader(node) => node.scan.base.rows > INLINE_ROWS_MAX,
+        PhysicalPlan::IndexReader(node) => node.scan.base.rows > INLINE_ROWS_MAX,
+        PhysicalPlan::IndexLookUp(node) => node.index_scan.base.rows > INLINE_ROWS_MAX,
+        _ => false,
+    };
+    own || plan.children().into_iter().any(|child| is_heavy(child))
+}
+
+/// Whether a locking read is in the plan.
+pub(crate) fn takes_locks(plan: &PhysicalPlan) -> bool {
+    let own = match plan {
+        PhysicalPlan::SelectLock(_) => true,
+        PhysicalPlan::PointGet(node) => node.lock.is_some(),
+        PhysicalPlan::BatchPointGet(node) => node.lock.is_some(),
+        _ => false,
+    };
+    own || plan.children().into_iter().any(|child| takes_locks(child))
+}
+
+/// Calls `visit` with every table that is read, and whether it is computed.
+pub(crate) fn visit_tables(plan: &PhysicalPlan, visit: &mut dyn FnMut(TableId, bool)) {
+    match plan {
+        PhysicalPlan::PointGet(node) => visit(node.table.info.id, false),
+        PhysicalPlan::BatchPointGet(node) => visit(node.table.info.id, false),
+        PhysicalPlan::TableReader(node) => visit(node.table.info.id, false),
+        PhysicalPlan::IndexReader(node) => visit(node.table.info.id, false),
+        PhysicalPlan::IndexLookUp(node) => visit(node.table.info.id, false),
+        PhysicalPlan::VirtualTableScan(node) => visit(node.table.info.id, true),
+        _ => {}
+    }
+    for child in plan.children() {
+        visit_tables(child, visit);
+    }
+}

@@ -1,0 +1,16 @@
+//! Statements that need no plan, one family per file.
+
+mod admin;
+mod analyze;
+mod explain;
+mod kill;
+mod locks;
+mod prepare;
+mod schema;
+mod set;
+mod show;
+mod transactions;
+mod use_database;
+mod users;
+
+pub(crate) use show::{rows_of, run_show};

@@ -1,0 +1,239 @@
+//! The session's open transaction: kind, snapshot of each statement, savepoints, and the check at commit that the
+//! tables it wrote are still as it saw them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_catalog::TableInfo;
+use tidewater_codec::{StartTs, TableId, table_key};
+use tidewater_distsql::{DirtyCopy, DirtyRows};
+use tidewater_txn::{Isolation as ReadIsolation, Snapshot, Stage, Transaction, TxnError, TxnKind, TxnOptions};
+use tidewater_types::{ErrorCode, SqlError};
+
+use crate::error::{from_txn, sql_error};
+use crate::session::Session;
+use crate::variables::Isolation;
+
+/// Settings of `SET TRANSACTION` and `BEGIN` for one transaction.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NextTransaction {
+    isolation: Option<Isolation>,
+    read_only: Option<bool>,
+    pub(crate) pessimistic: Option<bool>,
+}
+
+impl NextTransaction {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        match name {
+            "transaction_isolation" => {
+                self.isolation = Some(match value {
+                    "READ-COMMITTED" | "READ-UNCOMMITTED" => Isolation::ReadCommitted,
+                    _ => Isolation::RepeatableRead,
+                });
+            }
+            "transaction_read_only" => self.read_only = Some(value == "ON"),
+            _ => {}
+        }
+    }
+}
+
+/// A transaction under way.
+pub(crate) struct OpenTransaction {
+    pub(crate) txn: Transaction,
+    pub(crate) isolation: Isolation,
+    pub(crate) read_only: bool,
+    /// The tables written or locked, as they were when that first happened.
+    touched: BTreeMap<TableId, Arc<TableInfo>>,
+    savepoints: Vec<(String, Stage)>,
+}
+
+impl OpenTransaction {
+    pub(crate) fn touch(&mut self, table: &Arc<TableInfo>) {
+        self.touched.entry(table.id).or_insert_with(|| Arc::clone(table));
+    }
+
+    pub(crate) fn is_pessimistic(&self) -> bool {
+        self.txn.is_pessimistic()
+    }
+
+    /// Whether the transaction has written to a table.
+    pub(crate) fn is_dirty(&self, table: TableId) -> bool {
+        self.touched.contains_key(&table)
+            && self.txn.buffer().range(&table_key::table_range(table)).next().is_some()
+    }
+
+    /// A copy of what the transaction has written to these tables.
+    pub(crate) fn dirty_copy(&self, tables: &[TableId]) -> Option<Arc<dyn DirtyRows>> {
+        if self.txn.buffer().is_empty() {
+            return None;
+        }
+        let ranges: Vec<_> = tables.iter().map(|table| table_key::table_range(*table)).collect();
+        Some(Arc::new(DirtyCopy::new(self.txn.buffer(), &ranges)))
+    }
+}
+
+impl Session {
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.txn.is_some() && (self.explicit || !self.vars.hot.autocommit)
+    }
+
+    /// Opens a transaction unless one is open.
+    pub(crate) async fn open_transaction(&mut self) -> Result<&mut OpenTransaction, SqlError> {
+        if self.txn.is_none() {
+            let multi_statement = self.explicit || !self.vars.hot.autocommit;
+            let settings = std::mem::take(&mut self.next_transaction);
+            let hot = &self.vars.hot;
+            let pessimistic = multi_statement && settings.pessimistic.unwrap_or(hot.pessimistic);
+            let options = TxnOptions {
+                kind: if pessimistic { TxnKind::Pessimistic } else { TxnKind::Optimistic },
+                start_ts: None,
+                isolation: ReadIsolation::Snapshot,
+                lock_wait_timeout: Some(Duration::from_millis(hot.lock_wait_timeout_ms)),
+            };
+            let isolation = settings.isolation.unwrap_or(hot.isolation);
+            let read_only = settings.read_only.unwrap_or(hot.read_only);
+            let txn = self.db.client().begin(options).await.map_err(|error| from_txn(&error))?;
+            self.txn = Some(OpenTransaction {
+                txn,
+                isolation,
+                read_only,
+                touched: BTreeMap::new(),
+                savepoints: Vec::new(),
+            });
+        }
+        Ok(self.txn.as_mut().expect("opened above"))
+    }
+
+    /// Where a statement that only reads sees the database.
+    pub(crate) async fn read_snapshot(&mut self, single_key: bool) -> Result<Snapshot, SqlError> {
+        if let Some(ts) = self.stale_read()? {
+            return Ok(self.db.client().snapshot(ts));
+        }
+        if self.explicit || !self.vars.hot.autocommit {
+            let committed = self.open_transaction().await?.isolation == Isolation::ReadCommitted;
+            if !committed {
+                return Ok(self.open_transaction().await?.txn.snapshot().clone());
+            }
+            let ts = self.current_ts().await?;
+            return Ok(self.open_transaction().await?.txn.snapshot_at(StartTs(ts), ReadIsolation::ReadCommitted));
+        }
+        if single_key {
+            return Ok(self.db.client().snapshot(Snapshot::LATEST));
+        }
+        let ts = self.current_ts().await?;
+        Ok(self.db.client().snapshot(StartTs(ts)))
+    }
+
+    pub(crate) async fn current_ts(&self) -> Result<tidewater_codec::TimeStamp, SqlError> {
+        self.db.client().current_timestamp().await.map_err(|error| from_txn(&error))
+    }
+
+    /// `tidb_snapshot`: read as of a time in the past.
+    fn stale_read(&self) -> Result<Option<StartTs>, SqlError> {
+        let text = self.vars.by_name("tidb_snapshot");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let bits = match text.parse::<u64>() {
+            Ok(bits) => Some(bits),
+            Err(_) => tidewater_types::Time::parse(text, 3, self.vars.hot.sql_mode)
+                .ok()
+                .and_then(|parsed| self.vars.hot.time_zone.utc_micros(parsed.time).ok())
+                .map(|micros| tidewater_codec::TimeStamp::compose(micros as u64 / 1000, 0).into_inner()),
+        };
+        bits.map(|bits| Some(StartTs::new(bits))).ok_or_else(|| {
+            sql_error(ErrorCode::WrongValueForVar, format!("Variable 'tidb_snapshot' can't be set to the value of '{text}'"))
+        })
+    }
+
+    /// Commits what is open; the session is then outside of any transaction.
+    pub(crate) async fn commit_open(&mut self) -> Result<(), SqlError> {
+        self.explicit = false;
+        let Some(mut open) = self.txn.take() else {
+            self.refresh_status();
+            return Ok(());
+        };
+        let result = self.commit(&mut open).await;
+        self.refresh_status();
+        result.map_err(|error| self.commit_error(&open, error))
+    }
+
+    /// Commits a transaction while the schema holds still.
+    pub(crate) async fn commit(&self, open: &mut OpenTransaction) -> Result<(), TxnError> {
+        if open.txn.is_readonly() {
+            return open.txn.rollback().await;
+        }
+        let db = Arc::clone(&self.db);
+        let _schema = db.ddl().hold_schema().await;
+        let schema = db.schema();
+        let changed = open.touched.iter().find(|(id, seen)| {
+            schema.table_by_id(**id).is_none_or(|current| !Arc::ptr_eq(current, seen) && current.update_ts != seen.update_ts)
+        });
+        if changed.is_some() {
+            let start = open.txn.start_ts();
+            open.txn.rollback().await?;
+            let _ = start;
+            return Err(TxnError::CommitRefused {
+                reason: "Information schema is changed during the execution of the statement(for example, table \
+                         definition may be updated by other DDL ran in parallel). If you see this error often, try \
+                         increasing `tidb_max_delta_schema_count`. [try again later]"
+                    .to_owned(),
+            });
+        }
+        open.txn.commit().await.map(|_| ())
+    }
+
+    /// The error of a commit, with duplicates told in values.
+    pub(crate) fn commit_error(&self, open: &OpenTransaction, error: TxnError) -> SqlError {
+        match &error {
+            TxnError::KeyExists { key } => self.duplicate_error(open, key).unwrap_or_else(|| from_txn(&error)),
+            _ => from_txn(&error),
+        }
+    }
+
+    /// Rolls back what is open.
+    pub(crate) async fn rollback_open(&mut self) {
+        self.explicit = false;
+        if let Some(mut open) = self.txn.take()
+            && let Err(error) = open.txn.rollback().await
+        {
+            // Locks that cannot be given back lapse.
+            tracing::debug!(%error, "rollback");
+        }
+        self.refresh_status();
+    }
+
+    pub(crate) fn set_savepoint(&mut self, name: &str) {
+        let Some(open) = &mut self.txn else { return };
+        // MySQL: a savepoint of the same name is replaced. Its stage stays open below, which does no harm.
+        open.savepoints.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        let stage = open.txn.savepoint();
+        open.savepoints.push((name.to_owned(), stage));
+    }
+
+    pub(crate) fn rollback_to_savepoint(&mut self, name: &str) -> bool {
+        let Some(open) = &mut self.txn else { return false };
+        let Some(position) = open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)) else {
+            return false;
+        };
+        let (name, stage) = open.savepoints[position].clone();
+        open.savepoints.truncate(position);
+        open.txn.rollback_to(stage);
+        // The savepoint itself stays.
+        let stage = open.txn.savepoint();
+        open.savepoints.push((name, stage));
+        true
+    }
+
+    pub(crate) fn release_savepoint(&mut self, name: &str) -> bool {
+        let Some(open) = &mut self.txn else { return false };
+        let Some(position) = open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)) else {
+            return false;
+        };
+        let (_, stage) = open.savepoints[position].clone();
+        open.savepoints.truncate(position);
+        open.txn.release(stage);
+        true
+    }
+}

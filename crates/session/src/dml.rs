@@ -29,7 +29,7 @@ use crate::result::OkResult;
 use crate::session::Session;
 use crate::transaction::OpenTransaction;
 
-pub(crate) use insert::InsertTarget;
+pub(crate) use insert::{InsertTarget, OnDuplicate};
 pub(crate) use row::RowMaker;
 
 /// Times a statement of a pessimistic transaction is run again before its conflict is reported.

@@ -23,6 +23,11 @@ pub(crate) fn unsupported(what: &str) -> SqlError {
     sql_error(ErrorCode::NotSupportedYet, format!("This version of Tidewater doesn't yet support '{what}'"))
 }
 
+/// 1347.
+pub(crate) fn wrong_object(message: String) -> SqlError {
+    SqlError { code: 1347, sqlstate: *b"HY000", message }
+}
+
 /// 1049.
 pub(crate) fn unknown_database(name: &str) -> SqlError {
     sql_error(ErrorCode::BadDbError, format!("Unknown database '{name}'"))
@@ -49,7 +54,7 @@ pub(crate) fn from_exec(error: ExecError) -> SqlError {
             "Query execution was interrupted, maximum statement execution time exceeded",
         ),
         ExecError::MoreThanOneRow => sql_error(ErrorCode::SubqueryNo1Row, "Subquery returns more than 1 row"),
-        ExecError::Arrow(_) | ExecError::Chunk(_) => sql_error(ErrorCode::UnknownError, error.to_string()),
+        ExecError::Arrow(_) | ExecError::Chunk(_) | ExecError::InvalidPlan { .. } => sql_error(ErrorCode::UnknownError, error.to_string()),
         ExecError::Storage(source) => from_storage(source),
     }
 }
@@ -131,7 +136,8 @@ pub(crate) fn from_txn(error: &TxnError) -> SqlError {
 pub(crate) fn from_table(error: TableError) -> SqlError {
     match error {
         TableError::Duplicate { .. } => sql_error(ErrorCode::DupEntry, error.to_string()),
-        TableError::AutoIncrementExhausted => sql_error(ErrorCode::AutoincReadFailed, error.to_string()),
+        TableError::AutoIncrementExhausted => tidb_error(1467, error.to_string()),
+        TableError::Conversion { .. } => sql_error(ErrorCode::WarnDataTruncated, error.to_string()),
         TableError::NullNotAllowed { .. } => sql_error(ErrorCode::BadNullError, error.to_string()),
         TableError::EntryTooLarge { .. } => tidb_error(8025, error.to_string()),
         TableError::InvalidLocalTime { .. } => sql_error(ErrorCode::TruncatedWrongValue, error.to_string()),

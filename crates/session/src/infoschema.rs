@@ -3,10 +3,10 @@
 //! `definitions` lists the tables and their columns; the other files compute the rows of one family of tables each.
 
 mod catalog_tables;
-mod columns;
+pub(crate) mod columns;
 mod definitions;
 mod keys;
-mod server_tables;
+pub(crate) mod server_tables;
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use tidewater_types::{ErrorCode, SqlError};
 use crate::error::sql_error;
 use crate::infoschema::{Row, is_virtual_database, text};
 
-pub(crate) use accounts::{Account, Accounts, DatabaseGrant, TableGrant, host_matches};
+pub(crate) use accounts::{Account, Accounts, DatabaseGrant, TableGrant};
 
 bitflags! {
     /// MySQL's static privileges.

@@ -2,7 +2,7 @@
 
 use tidewater_catalog::{ShowCreateOptions, show_create_database, show_create_table, show_create_view};
 use tidewater_parser::ast::ObjectName;
-use tidewater_types::{Datum, ErrorCode, FieldType, SqlError};
+use tidewater_types::{Datum, FieldType, SqlError};
 
 use crate::infoschema::{Source, text};
 use crate::session::Session;
@@ -98,27 +98,25 @@ pub(super) fn create_table(session: &Session, source: &Source, name: &ObjectName
         return create_view(session, source, name);
     }
     let _ = database;
-    let next = (source.next_auto_increment)(table.id);
-    let options = ShowCreateOptions { auto_increment: next, ..ShowCreateOptions::default() };
+    let next = (source.next_auto_increment)(table.id).unwrap_or(0);
+    let options = ShowCreateOptions { next_auto_increment: next, ..ShowCreateOptions::default() };
+    let context = session.convert_context(&session.eval_context());
     Ok(Table::of_text(
         &["Table", "Create Table"],
-        vec![vec![text(table.name.as_str()), text(show_create_table(&table, &options))]],
+        vec![vec![text(table.name.as_str()), text(show_create_table(&table, options, &context))]],
     ))
 }
 
 pub(super) fn create_view(session: &Session, source: &Source, name: &ObjectName) -> Result<Table, SqlError> {
     let (database, table) = session.known_table(&source.schema, name)?;
     if !table.is_view() {
-        return Err(SqlError::new(
-            ErrorCode::WrongObject,
-            format!("'{database}.{}' is not VIEW", table.name),
-        ));
+        return Err(crate::error::wrong_object(format!("'{database}.{}' is not VIEW", table.name)));
     }
     Ok(Table::of_text(
         &["View", "Create View", "character_set_client", "collation_connection"],
         vec![vec![
             text(table.name.as_str()),
-            text(show_create_view(&table, &ShowCreateOptions::default())),
+            text(show_create_view(&table, ShowCreateOptions::default())),
             text("utf8mb4"),
             text("utf8mb4_bin"),
         ]],
@@ -127,9 +125,6 @@ pub(super) fn create_view(session: &Session, source: &Source, name: &ObjectName)
 
 pub(super) fn create_database(source: &Source, name: &str, if_not_exists: bool) -> Result<Table, SqlError> {
     let database = source.schema.database(name).ok_or_else(|| crate::error::unknown_database(name))?;
-    let mut sql = show_create_database(database, &ShowCreateOptions::default());
-    if if_not_exists {
-        sql = sql.replacen("CREATE DATABASE ", "CREATE DATABASE /*!32312 IF NOT EXISTS*/ ", 1);
-    }
+    let sql = show_create_database(database, if_not_exists);
     Ok(Table::of_text(&["Database", "Create Database"], vec![vec![text(database.name.as_str()), text(sql)]]))
 }

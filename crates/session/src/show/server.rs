@@ -123,7 +123,7 @@ pub(super) fn processlist(source: &Source, full: bool) -> Table {
     if !full {
         for row in &mut rows {
             if let Some(Datum::Bytes(info)) = row.last_mut() {
-                let shown: String = String::from_utf8_lossy(info).chars().take(PROCESS_INFO_CHARS).collect();
+                let shown: String = String::from_utf8_lossy(&*info).chars().take(PROCESS_INFO_CHARS).collect();
                 *info = shown.into_bytes();
             }
         }

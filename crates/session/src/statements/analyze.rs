@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use rand::SeedableRng;
 use tidewater_parser::ast::{self, AnalyzeTable};
 use tidewater_stats::{BuildOptions, StatsBuilder};
-use tidewater_types::SqlError;
+use tidewater_types::{ErrorCode, SqlError};
 
+use crate::error::sql_error;
 use crate::infoschema::text;
 use crate::privileges::Rights;
 use crate::result::StatementResult;
@@ -65,10 +67,20 @@ impl Session {
         let context = self.statement(Vec::new());
         let planned = self.plan_statement(&statement, &context)?;
         let mut rows = self.run_planned(&planned, &context).await?;
-        let options = BuildOptions { seed: self.db.next_seed(), ..BuildOptions::default() };
-        let mut builder = StatsBuilder::new(table, options);
+        let read: Vec<_> = columns.iter().map(|column| (column.id, column.field_type.clone())).collect();
+        let indices = table
+            .public_indices()
+            .map(|index| {
+                let positions = index.columns.iter().filter_map(|part| {
+                    columns.iter().position(|column| column.offset == part.offset)
+                });
+                (index.id, positions.collect())
+            })
+            .collect();
+        let random = rand::rngs::StdRng::seed_from_u64(self.db.next_seed());
+        let mut builder = StatsBuilder::new(read, indices, BuildOptions::default(), random);
         while let Some(chunk) = rows.next().await? {
-            builder.update(&chunk);
+            builder.push(&chunk).map_err(|error| sql_error(ErrorCode::UnknownError, error.to_string()))?;
         }
         let stats = builder.finish();
         let json = stats.to_json();

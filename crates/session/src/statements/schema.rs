@@ -11,7 +11,7 @@ use tidewater_ddl::{AlterContext, AlterStep, plan_alter};
 use tidewater_parser::ast::{self, DatabaseOption, ObjectName};
 use tidewater_types::{Collation, ErrorCode, SqlError};
 
-use crate::error::{from_ddl, from_txn, no_such_table, sql_error, unknown_database, unsupported};
+use crate::error::{from_ddl, from_txn, no_such_table, sql_error, unknown_database, unsupported, wrong_object};
 use crate::infoschema::is_virtual_database;
 use crate::privileges::Rights;
 use crate::result::OkResult;
@@ -139,10 +139,7 @@ impl Session {
             Some(like) => {
                 let (_, like) = self.known_table(&schema, like)?;
                 if like.is_view() {
-                    return Err(sql_error(
-                        ErrorCode::WrongObject,
-                        format!("'{}.{}' is not BASE TABLE", database.name, like.name),
-                    ));
+                    return Err(wrong_object(format!("'{}.{}' is not BASE TABLE", database.name, like.name)));
                 }
                 build_table_like(&like, &create.name.name)
             }
@@ -278,10 +275,7 @@ impl Session {
             .table(database.name.lower(), &name.name)
             .ok_or_else(|| no_such_table(database.name.as_str(), &name.name))?;
         if table.is_view() {
-            return Err(sql_error(
-                ErrorCode::WrongObject,
-                format!("'{}.{}' is not BASE TABLE", database.name, table.name),
-            ));
+            return Err(wrong_object(format!("'{}.{}' is not BASE TABLE", database.name, table.name)));
         }
         Ok(Arc::clone(table))
     }
@@ -319,10 +313,7 @@ impl Session {
             self.check_right(&database, table.name.lower(), Rights::DROP, "DROP")?;
             if table.is_view() != views {
                 if views {
-                    return Err(sql_error(
-                        ErrorCode::WrongObject,
-                        format!("'{}.{}' is not VIEW", database.name, table.name),
-                    ));
+                    return Err(wrong_object(format!("'{}.{}' is not VIEW", database.name, table.name)));
                 }
                 missing.push(format!("{database_name}.{}", name.name.as_str()));
                 continue;
@@ -422,10 +413,7 @@ impl Session {
         let old = schema.table(database.name.lower(), &create.name.name);
         let replaces = match old {
             Some(old) if !old.is_view() => {
-                return Err(sql_error(
-                    ErrorCode::WrongObject,
-                    format!("'{}.{}' is not VIEW", database.name, old.name),
-                ));
+                return Err(wrong_object(format!("'{}.{}' is not VIEW", database.name, old.name)));
             }
             Some(old) if create.or_replace || create.alter => Some(old.id),
             Some(old) => {

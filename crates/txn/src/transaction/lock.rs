@@ -24,6 +24,9 @@ use crate::key_error::{KeyFailure, key};
 use crate::resolver::Met;
 use crate::TxnError;
 
+/// A store that took this long to refuse a lock kept us in its waiting room: we go back to it without a pause, for we lose our turn.
+const STORE_WAITED_MIN: Duration = Duration::from_millis(100);
+
 /// How to lock.
 #[derive(Debug, Clone, Default)]
 pub struct LockOptions {
@@ -307,6 +310,7 @@ impl Request {
             if wanted.is_empty() {
                 return Ok(Done::Answer(skipped.into_iter().map(Got::Skipped).collect()));
             }
+            let asked = Instant::now();
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, || self.command(&wanted)).await? else {
                 return Ok(Done::Again(batch.items));
             };
@@ -326,7 +330,7 @@ impl Request {
             if let Some((lock, remaining)) = left.wait {
                 match self.options.wait {
                     LockWait::SkipLocked if wanted.iter().any(|wanted| wanted.key == lock.key) => skipped.push(lock.key.clone()),
-                    _ => self.wait(&lock, remaining, &mut lock_backoff).await?,
+                    _ => self.wait(&lock, remaining, asked, &mut lock_backoff).await?,
                 }
             }
         }
@@ -387,7 +391,13 @@ impl Request {
         Ok(got.collect())
     }
 
-    async fn wait(&self, lock: &LockInfo, remaining: Duration, backoff: &mut Backoff) -> Result<(), TxnError> {
+    async fn wait(
+        &self,
+        lock: &LockInfo,
+        remaining: Duration,
+        asked: Instant,
+        backoff: &mut Backoff,
+    ) -> Result<(), TxnError> {
         let (locked, holder) = (key(&lock.key), start(lock.lock_version));
         let Some(deadline) = self.deadline else {
             return Err(TxnError::LockNotAvailable { key: locked, holder });
@@ -395,6 +405,9 @@ impl Request {
         let now = Instant::now();
         if now >= deadline {
             return Err(TxnError::LockWaitTimeout { key: locked, holder, waited: now - self.called });
+        }
+        if now - asked >= STORE_WAITED_MIN {
+            return Ok(());
         }
         let longest = remaining.min(deadline - now).max(Duration::from_millis(1));
         backoff.pause_within(Pause::LockOfWrite, longest, "its transaction is alive").await

@@ -210,9 +210,11 @@ impl StoreService for FakeStore {
                         match state.check(request.context.as_ref(), &keys) {
                             Ok(_) => StoreResponse::$variant(state.$method(request)),
                             Err(error) => {
-                                let mut response = state.empty(&request);
-                                response.region_error = Some(error);
-                                StoreResponse::$variant(response)
+                                let mut response = StoreResponse::$variant(Default::default());
+                                if let StoreResponse::$variant(inner) = &mut response {
+                                    inner.region_error = Some(error);
+                                }
+                                response
                             }
                         }
                     })*
@@ -238,17 +240,6 @@ impl StoreService for FakeStore {
     }
 }
 
-/// Pairs a request with its empty response.
-trait Empty<Response> {
-    fn empty(&self, request: &impl Sized) -> Response;
-}
-
-impl<Response: Default> Empty<Response> for State {
-    fn empty(&self, _: &impl Sized) -> Response {
-        Response::default()
-    }
-}
-
 impl State {
     fn check(&self, context: Option<&kv::Context>, keys: &[Bytes]) -> Result<(), errorpb::Error> {
         let context = context.cloned().unwrap_or_default();
@@ -258,7 +249,8 @@ impl State {
             return Err(errorpb::Error { region_not_found, ..Default::default() });
         };
         if region.region_epoch != context.region_epoch {
-            let current_regions = self.regions.values().filter(|other| other.region_epoch >= region.region_epoch).cloned().collect();
+            let version = |region: &metapb::Region| region.region_epoch.map_or(0, |epoch| epoch.version);
+            let current_regions = self.regions.values().filter(|other| version(other) >= version(region)).cloned().collect();
             let epoch_not_match = Some(errorpb::EpochNotMatch { current_regions });
             return Err(errorpb::Error { epoch_not_match, ..Default::default() });
         }

@@ -1,0 +1,14 @@
+//! Integration tests: the node through its protocol.
+
+#[path = "it/commands.rs"]
+mod commands;
+#[path = "it/crash.rs"]
+mod crash;
+#[path = "it/lock_wait.rs"]
+mod lock_wait;
+#[path = "it/model.rs"]
+mod model;
+#[path = "it/regions.rs"]
+mod regions;
+#[path = "it/support.rs"]
+mod support;

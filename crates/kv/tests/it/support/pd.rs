@@ -1,0 +1,151 @@
+//! A placement driver in a few lines: ids and timestamps count up, regions are what it was told.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tidewater_codec::Key;
+use tidewater_proto::{PdError, PdService, metapb, pdpb};
+
+#[derive(Default)]
+pub struct TestPd {
+    last_id: AtomicU64,
+    last_ts: AtomicU64,
+    pub safe_point: AtomicU64,
+    regions: Mutex<BTreeMap<u64, metapb::Region>>,
+    stores: Mutex<BTreeMap<u64, metapb::Store>>,
+    pub heartbeats: AtomicU64,
+}
+
+impl TestPd {
+    /// The region of a user key.
+    pub fn region_of(&self, key: &[u8]) -> metapb::Region {
+        let encoded = Key::new(key).encode();
+        let regions = self.regions.lock();
+        let holds = |region: &&metapb::Region| {
+            region.start_key[..] <= *encoded.as_bytes() && (region.end_key.is_empty() || *encoded.as_bytes() < region.end_key[..])
+        };
+        regions.values().find(holds).cloned().expect("the regions cover everything")
+    }
+
+    pub fn regions(&self) -> Vec<metapb::Region> {
+        let mut regions = self.regions.lock().values().cloned().collect::<Vec<_>>();
+        regions.sort_by(|a, b| a.start_key.cmp(&b.start_key));
+        regions
+    }
+
+    pub fn region_by_id(&self, id: u64) -> Option<metapb::Region> {
+        self.regions.lock().get(&id).cloned()
+    }
+
+    pub fn store_count(&self) -> usize {
+        self.stores.lock().len()
+    }
+
+    fn put_region(&self, region: metapb::Region) {
+        self.regions.lock().insert(region.id, region);
+    }
+}
+
+#[async_trait]
+impl PdService for TestPd {
+    async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
+        let last = self.last_ts.fetch_add(u64::from(count), Ordering::SeqCst) + u64::from(count);
+        Ok(pdpb::Timestamp { physical: (last >> 18) as i64, logical: (last & 0x3_ffff) as i64, suffix_bits: 0 })
+    }
+
+    async fn get_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+        let regions = self.regions.lock();
+        let key = &request.region_key;
+        let region = regions.values().find(|region| region.start_key <= *key && (region.end_key.is_empty() || *key < region.end_key));
+        Ok(pdpb::GetRegionResponse { region: region.cloned(), ..Default::default() })
+    }
+
+    async fn get_prev_region(&self, _: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+        Ok(pdpb::GetRegionResponse::default())
+    }
+
+    async fn get_region_by_id(&self, request: pdpb::GetRegionByIdRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+        Ok(pdpb::GetRegionResponse { region: self.region_by_id(request.region_id), ..Default::default() })
+    }
+
+    async fn scan_regions(&self, _: pdpb::ScanRegionsRequest) -> Result<pdpb::ScanRegionsResponse, PdError> {
+        Ok(pdpb::ScanRegionsResponse { region_metas: self.regions(), ..Default::default() })
+    }
+
+    async fn get_store(&self, request: pdpb::GetStoreRequest) -> Result<pdpb::GetStoreResponse, PdError> {
+        Ok(pdpb::GetStoreResponse { store: self.stores.lock().get(&request.store_id).cloned(), ..Default::default() })
+    }
+
+    async fn get_all_stores(&self, _: pdpb::GetAllStoresRequest) -> Result<pdpb::GetAllStoresResponse, PdError> {
+        Ok(pdpb::GetAllStoresResponse { stores: self.stores.lock().values().cloned().collect(), ..Default::default() })
+    }
+
+    async fn put_store(&self, request: pdpb::PutStoreRequest) -> Result<pdpb::PutStoreResponse, PdError> {
+        let store = request.store.unwrap_or_default();
+        self.stores.lock().insert(store.id, store);
+        Ok(pdpb::PutStoreResponse::default())
+    }
+
+    async fn store_heartbeat(&self, _: pdpb::StoreHeartbeatRequest) -> Result<pdpb::StoreHeartbeatResponse, PdError> {
+        Ok(pdpb::StoreHeartbeatResponse::default())
+    }
+
+    async fn is_bootstrapped(&self) -> Result<bool, PdError> {
+        Ok(!self.regions.lock().is_empty())
+    }
+
+    async fn bootstrap(&self, request: pdpb::BootstrapRequest) -> Result<pdpb::BootstrapResponse, PdError> {
+        if !self.regions.lock().is_empty() {
+            return Err(PdError::AlreadyBootstrapped);
+        }
+        self.put_region(request.region.unwrap_or_default());
+        Ok(pdpb::BootstrapResponse::default())
+    }
+
+    async fn alloc_id(&self, count: u32) -> Result<u64, PdError> {
+        Ok(self.last_id.fetch_add(u64::from(count), Ordering::SeqCst) + u64::from(count))
+    }
+
+    async fn region_heartbeat(&self, request: pdpb::RegionHeartbeatRequest) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
+        self.heartbeats.fetch_add(1, Ordering::SeqCst);
+        self.put_region(request.region.unwrap_or_default());
+        Ok(pdpb::RegionHeartbeatResponse::default())
+    }
+
+    async fn ask_batch_split(&self, request: pdpb::AskBatchSplitRequest) -> Result<pdpb::AskBatchSplitResponse, PdError> {
+        let mut ids = Vec::new();
+        for _ in 0..request.split_count {
+            let last = self.alloc_id(2).await?;
+            ids.push(pdpb::SplitId { new_region_id: last - 1, new_peer_ids: vec![last] });
+        }
+        Ok(pdpb::AskBatchSplitResponse { ids, ..Default::default() })
+    }
+
+    async fn report_batch_split(&self, request: pdpb::ReportBatchSplitRequest) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
+        request.regions.into_iter().for_each(|region| self.put_region(region));
+        Ok(pdpb::ReportBatchSplitResponse::default())
+    }
+
+    async fn get_gc_safe_point(&self, _: pdpb::GetGcSafePointRequest) -> Result<pdpb::GetGcSafePointResponse, PdError> {
+        Ok(pdpb::GetGcSafePointResponse { safe_point: self.safe_point.load(Ordering::SeqCst), ..Default::default() })
+    }
+
+    async fn update_gc_safe_point(
+        &self,
+        request: pdpb::UpdateGcSafePointRequest,
+    ) -> Result<pdpb::UpdateGcSafePointResponse, PdError> {
+        let old = self.safe_point.fetch_max(request.safe_point, Ordering::SeqCst);
+        Ok(pdpb::UpdateGcSafePointResponse { new_safe_point: old.max(request.safe_point), ..Default::default() })
+    }
+
+    async fn update_service_gc_safe_point(
+        &self,
+        request: pdpb::UpdateServiceGcSafePointRequest,
+    ) -> Result<pdpb::UpdateServiceGcSafePointResponse, PdError> {
+        Ok(pdpb::UpdateServiceGcSafePointResponse { min_safe_point: request.safe_point, ..Default::default() })
+    }
+}

@@ -9,7 +9,8 @@ use tidewater_proto::{PdService, metapb, pdpb};
 use tidewater_types::clock::SystemClock;
 
 fn driver() -> Arc<PlacementDriver> {
-    PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), Arc::new(SystemClock)).expect("an empty storage opens")
+    PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), Arc::new(SystemClock))
+        .expect("an empty storage opens")
 }
 
 fn timestamps(c: &mut Criterion) {
@@ -41,7 +42,9 @@ fn regions(c: &mut Criterion) {
     c.bench_function("region_of_a_key_among_10000", |b| {
         b.iter(|| {
             index = (index + 7_919) % 10_000;
-            runtime.block_on(pd.get_region(pdpb::GetRegionRequest { region_key: key(index), ..Default::default() }))
+            runtime.block_on(
+                pd.get_region(pdpb::GetRegionRequest { region_key: key(index), ..Default::default() }),
+            )
         });
     });
 }

@@ -47,18 +47,24 @@ pub(crate) enum Update {
 impl Update {
     pub(crate) fn write_to(&self, batch: &mut Batch) {
         match self {
-            Self::Bootstrapped => batch.push((records::BOOTSTRAPPED.to_owned(), Some(records::encode_u64(1)))),
+            Self::Bootstrapped => {
+                batch.push((records::BOOTSTRAPPED.to_owned(), Some(records::encode_u64(1))))
+            }
             Self::Store(store) => batch.push((records::store(store.id), Some(store.encode_to_vec()))),
             Self::Region(change) => {
                 batch.extend(change.remove.iter().map(|&id| (records::region(id), None)));
                 let RegionRecord { region, leader } = &*change.install;
-                batch.push((records::region(region.id), Some(records::encode_region(region, leader.as_ref()))));
+                batch.push((
+                    records::region(region.id),
+                    Some(records::encode_region(region, leader.as_ref())),
+                ));
             }
             Self::GcSafePoint(safe_point) => {
                 batch.push((records::GC_SAFE_POINT.to_owned(), Some(records::encode_u64(*safe_point))));
             }
             Self::Service { id, claim } => {
-                let value = claim.map(|claim| records::encode_service(id, claim.safe_point, claim.expires_micros));
+                let value =
+                    claim.map(|claim| records::encode_service(id, claim.safe_point, claim.expires_micros));
                 batch.push((records::service(id), value));
             }
         }
@@ -117,7 +123,9 @@ impl Cluster {
         match self.regions.check(record) {
             Ok(Some(change)) => self.regions.apply(&change),
             Ok(None) => {}
-            Err(stale) => tracing::warn!(region = id, newer = stale.newer_id, "a stored region is out of date"),
+            Err(stale) => {
+                tracing::warn!(region = id, newer = stale.newer_id, "a stored region is out of date")
+            }
         }
     }
 }

@@ -40,7 +40,11 @@ pub struct PlacementDriver {
 
 impl PlacementDriver {
     /// Opens the driver over what an earlier one left in `storage`, or founds a new cluster in an empty one.
-    pub fn open(config: PdConfig, storage: Arc<dyn Storage>, clock: Arc<dyn WallClock>) -> Result<Arc<Self>, OpenError> {
+    pub fn open(
+        config: PdConfig,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn WallClock>,
+    ) -> Result<Arc<Self>, OpenError> {
         let (cluster, counters) = Cluster::load(&storage.load()?)?;
         let cluster_id = match counters.cluster_id {
             Some(id) => id,
@@ -147,7 +151,9 @@ fn log_failed_refill(error: &StorageError) {
 impl PdService for PlacementDriver {
     async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
         if count == 0 || count > TIMESTAMPS_PER_CALL_MAX {
-            return Err(invalid(format!("cannot give out {count} timestamps at once, between 1 and {TIMESTAMPS_PER_CALL_MAX} can be")));
+            return Err(invalid(format!(
+                "cannot give out {count} timestamps at once, between 1 and {TIMESTAMPS_PER_CALL_MAX} can be"
+            )));
         }
         loop {
             match self.oracle.take(count) {
@@ -159,7 +165,8 @@ impl PdService for PlacementDriver {
                 }
                 Taken::Exhausted => {
                     let oracle = self.oracle.clone();
-                    self.blocking(move || oracle.move_window().map_err(|error| storage_failed(&error))).await?;
+                    self.blocking(move || oracle.move_window().map_err(|error| storage_failed(&error)))
+                        .await?;
                 }
             }
         }
@@ -169,15 +176,24 @@ impl PdService for PlacementDriver {
         Ok(self.region_response(self.cluster.read().regions.by_key(&request.region_key)))
     }
 
-    async fn get_prev_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+    async fn get_prev_region(
+        &self,
+        request: pdpb::GetRegionRequest,
+    ) -> Result<pdpb::GetRegionResponse, PdError> {
         Ok(self.region_response(self.cluster.read().regions.before(&request.region_key)))
     }
 
-    async fn get_region_by_id(&self, request: pdpb::GetRegionByIdRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+    async fn get_region_by_id(
+        &self,
+        request: pdpb::GetRegionByIdRequest,
+    ) -> Result<pdpb::GetRegionResponse, PdError> {
         Ok(self.region_response(self.cluster.read().regions.by_id(request.region_id)))
     }
 
-    async fn scan_regions(&self, request: pdpb::ScanRegionsRequest) -> Result<pdpb::ScanRegionsResponse, PdError> {
+    async fn scan_regions(
+        &self,
+        request: pdpb::ScanRegionsRequest,
+    ) -> Result<pdpb::ScanRegionsResponse, PdError> {
         let limit = usize::try_from(request.limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
         let cluster = self.cluster.read();
         let mut response = pdpb::ScanRegionsResponse { header: self.header(), ..Default::default() };
@@ -196,11 +212,21 @@ impl PdService for PlacementDriver {
 
     async fn get_store(&self, request: pdpb::GetStoreRequest) -> Result<pdpb::GetStoreResponse, PdError> {
         let cluster = self.cluster.read();
-        let record = cluster.stores.get(&request.store_id).ok_or(PdError::StoreNotFound { store_id: request.store_id })?;
-        Ok(pdpb::GetStoreResponse { header: self.header(), store: Some(record.store.clone()), stats: record.stats })
+        let record = cluster
+            .stores
+            .get(&request.store_id)
+            .ok_or(PdError::StoreNotFound { store_id: request.store_id })?;
+        Ok(pdpb::GetStoreResponse {
+            header: self.header(),
+            store: Some(record.store.clone()),
+            stats: record.stats,
+        })
     }
 
-    async fn get_all_stores(&self, request: pdpb::GetAllStoresRequest) -> Result<pdpb::GetAllStoresResponse, PdError> {
+    async fn get_all_stores(
+        &self,
+        request: pdpb::GetAllStoresRequest,
+    ) -> Result<pdpb::GetAllStoresResponse, PdError> {
         let cluster = self.cluster.read();
         let stores = cluster.stores.values().map(|record| record.store.clone());
         let wanted = stores.filter(|store| !(request.exclude_tombstone_stores && is_tombstone(store)));
@@ -214,9 +240,14 @@ impl PdService for PlacementDriver {
                 return Err(PdError::StoreTombstone { store_id: store.id });
             }
             if let Some(other) = cluster.stores.values().find(|other| {
-                other.store.id != store.id && other.store.address == store.address && !is_tombstone(&other.store)
+                other.store.id != store.id
+                    && other.store.address == store.address
+                    && !is_tombstone(&other.store)
             }) {
-                return Err(invalid(format!("store {} already has the address {}", other.store.id, store.address)));
+                return Err(invalid(format!(
+                    "store {} already has the address {}",
+                    other.store.id, store.address
+                )));
             }
             Ok((vec![Update::Store(store)], ()))
         })
@@ -224,7 +255,10 @@ impl PdService for PlacementDriver {
         Ok(pdpb::PutStoreResponse { header: self.header() })
     }
 
-    async fn store_heartbeat(&self, request: pdpb::StoreHeartbeatRequest) -> Result<pdpb::StoreHeartbeatResponse, PdError> {
+    async fn store_heartbeat(
+        &self,
+        request: pdpb::StoreHeartbeatRequest,
+    ) -> Result<pdpb::StoreHeartbeatResponse, PdError> {
         let stats = request.stats.ok_or_else(|| invalid("the heart beat holds no statistics".to_owned()))?;
         let mut cluster = self.cluster.write();
         let store_id = stats.store_id;
@@ -234,7 +268,10 @@ impl PdService for PlacementDriver {
         }
         record.store.last_heartbeat = self.clock.now_micros().saturating_mul(1_000);
         record.stats = Some(stats);
-        Ok(pdpb::StoreHeartbeatResponse { header: self.header(), cluster_version: CLUSTER_VERSION.to_owned() })
+        Ok(pdpb::StoreHeartbeatResponse {
+            header: self.header(),
+            cluster_version: CLUSTER_VERSION.to_owned(),
+        })
     }
 
     async fn is_bootstrapped(&self) -> Result<bool, PdError> {
@@ -259,7 +296,9 @@ impl PdService for PlacementDriver {
 
     async fn alloc_id(&self, count: u32) -> Result<u64, PdError> {
         if count == 0 || count > IDS_PER_CALL_MAX {
-            return Err(invalid(format!("cannot give out {count} ids at once, between 1 and {IDS_PER_CALL_MAX} can be")));
+            return Err(invalid(format!(
+                "cannot give out {count} ids at once, between 1 and {IDS_PER_CALL_MAX} can be"
+            )));
         }
         if let Some(last) = self.ids.try_allocate(count) {
             return Ok(last);
@@ -268,7 +307,10 @@ impl PdService for PlacementDriver {
         self.blocking(move || ids.allocate(count).map_err(|error| storage_failed(&error))).await
     }
 
-    async fn region_heartbeat(&self, request: pdpb::RegionHeartbeatRequest) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
+    async fn region_heartbeat(
+        &self,
+        request: pdpb::RegionHeartbeatRequest,
+    ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
         let region = valid_region(request.region)?;
         let response = pdpb::RegionHeartbeatResponse {
             header: self.header(),
@@ -285,10 +327,16 @@ impl PdService for PlacementDriver {
         Ok(response)
     }
 
-    async fn ask_batch_split(&self, request: pdpb::AskBatchSplitRequest) -> Result<pdpb::AskBatchSplitResponse, PdError> {
+    async fn ask_batch_split(
+        &self,
+        request: pdpb::AskBatchSplitRequest,
+    ) -> Result<pdpb::AskBatchSplitResponse, PdError> {
         let region = valid_region(request.region)?;
         if request.split_count == 0 || request.split_count > SPLIT_COUNT_MAX {
-            return Err(invalid(format!("cannot split into {} regions, between 1 and {SPLIT_COUNT_MAX} can be", request.split_count)));
+            return Err(invalid(format!(
+                "cannot split into {} regions, between 1 and {SPLIT_COUNT_MAX} can be",
+                request.split_count
+            )));
         }
         if self.cluster.read().regions.by_id(region.id).is_none() {
             return Err(PdError::RegionNotFound { region_id: region.id });
@@ -309,14 +357,23 @@ impl PdService for PlacementDriver {
         Ok(pdpb::AskBatchSplitResponse { header: self.header(), ids })
     }
 
-    async fn report_batch_split(&self, request: pdpb::ReportBatchSplitRequest) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
+    async fn report_batch_split(
+        &self,
+        request: pdpb::ReportBatchSplitRequest,
+    ) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
         for region in request.regions {
             let region = valid_region(Some(region))?;
             self.update(move |cluster| {
                 // Until the new regions report themselves, the leader is on the store that led the old one.
                 let old = cluster.regions.by_key(&region.start_key).and_then(|old| old.leader.clone());
                 let known = cluster.regions.by_id(region.id).and_then(|known| known.leader.clone());
-                let leader = known.or_else(|| region.peers.iter().find(|peer| Some(peer.store_id) == old.as_ref().map(|l| l.store_id)).cloned());
+                let leader = known.or_else(|| {
+                    region
+                        .peers
+                        .iter()
+                        .find(|peer| Some(peer.store_id) == old.as_ref().map(|l| l.store_id))
+                        .cloned()
+                });
                 Ok((region_update(cluster, RegionRecord { region, leader })?.into_iter().collect(), ()))
             })
             .await?;
@@ -324,8 +381,14 @@ impl PdService for PlacementDriver {
         Ok(pdpb::ReportBatchSplitResponse { header: self.header() })
     }
 
-    async fn get_gc_safe_point(&self, _: pdpb::GetGcSafePointRequest) -> Result<pdpb::GetGcSafePointResponse, PdError> {
-        Ok(pdpb::GetGcSafePointResponse { header: self.header(), safe_point: self.cluster.read().safe_points.gc })
+    async fn get_gc_safe_point(
+        &self,
+        _: pdpb::GetGcSafePointRequest,
+    ) -> Result<pdpb::GetGcSafePointResponse, PdError> {
+        Ok(pdpb::GetGcSafePointResponse {
+            header: self.header(),
+            safe_point: self.cluster.read().safe_points.gc,
+        })
     }
 
     async fn update_gc_safe_point(
@@ -357,7 +420,10 @@ impl PdService for PlacementDriver {
             // Below the safe point the data may be gone already: such a claim would promise what cannot be kept.
             if claim.is_some_and(|claim| claim.safe_point < cluster.safe_points.gc) {
                 let gc = cluster.safe_points.gc;
-                return Err(invalid(format!("the service safe point {} is below the GC safe point {gc}", request.safe_point)));
+                return Err(invalid(format!(
+                    "the service safe point {} is below the GC safe point {gc}",
+                    request.safe_point
+                )));
             }
             Ok((vec![Update::Service { id: request.service_id, claim }], ()))
         })
@@ -377,7 +443,10 @@ fn region_update(cluster: &Cluster, report: RegionRecord) -> Result<Option<Updat
     let id = report.region.id;
     match cluster.regions.check(report) {
         Ok(change) => Ok(change.map(Update::Region)),
-        Err(stale) => Err(invalid(format!("the report of region {id} is older than what is known of region {}", stale.newer_id))),
+        Err(stale) => Err(invalid(format!(
+            "the report of region {id} is older than what is known of region {}",
+            stale.newer_id
+        ))),
     }
 }
 

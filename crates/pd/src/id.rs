@@ -61,7 +61,11 @@ mod tests {
         let storage = Arc::new(MemoryStorage::new());
         let mut last = 0;
         for _ in 0..5 {
-            let bound = storage.load().unwrap().get(records::ID_BOUND).map_or(0, |v| records::decode_u64("", v).unwrap());
+            let bound = storage
+                .load()
+                .unwrap()
+                .get(records::ID_BOUND)
+                .map_or(0, |v| records::decode_u64("", v).unwrap());
             let ids = IdAllocator::new(storage.clone(), 10, bound);
             for count in [1, 3, 25, 1] {
                 let next = ids.try_allocate(count).map_or_else(|| ids.allocate(count).unwrap(), |id| id);

@@ -42,14 +42,18 @@ pub(crate) fn decode_store(name: &str, value: &[u8]) -> Result<metapb::Store, Op
     metapb::Store::decode(value).map_err(|error| damaged(name, &error.to_string()))
 }
 
-pub(crate) fn decode_region(name: &str, value: &[u8]) -> Result<(metapb::Region, Option<metapb::Peer>), OpenError> {
+pub(crate) fn decode_region(
+    name: &str,
+    value: &[u8],
+) -> Result<(metapb::Region, Option<metapb::Peer>), OpenError> {
     let stored = pdpb::Region::decode(value).map_err(|error| damaged(name, &error.to_string()))?;
     let region = stored.region.ok_or_else(|| damaged(name, "it holds no region"))?;
     Ok((region, stored.leader))
 }
 
 pub(crate) fn encode_region(region: &metapb::Region, leader: Option<&metapb::Peer>) -> Vec<u8> {
-    pdpb::Region { region: Some(region.clone()), leader: leader.cloned(), ..Default::default() }.encode_to_vec()
+    pdpb::Region { region: Some(region.clone()), leader: leader.cloned(), ..Default::default() }
+        .encode_to_vec()
 }
 
 /// A service's safe point: its id, the safe point, when it lapses.

@@ -45,14 +45,16 @@ impl RegionTree {
 
     /// The region that holds `key`.
     pub(crate) fn by_key(&self, key: &[u8]) -> Option<&Arc<RegionRecord>> {
-        let (_, record) = self.by_start.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()?;
+        let (_, record) =
+            self.by_start.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()?;
         holds(&record.region, key).then_some(record)
     }
 
     /// The region just before the one that holds `key`.
     pub(crate) fn before(&self, key: &[u8]) -> Option<&Arc<RegionRecord>> {
         let start = &self.by_key(key)?.region.start_key;
-        let (_, record) = self.by_start.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(&start[..]))).next_back()?;
+        let (_, record) =
+            self.by_start.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(&start[..]))).next_back()?;
         (record.region.end_key == *start).then_some(record)
     }
 
@@ -85,7 +87,8 @@ impl RegionTree {
         if let Some(newer) = overlapping.iter().find(|known| epoch(&known.region).0 > version) {
             return Err(StaleReport { newer_id: newer.region.id });
         }
-        let remove = overlapping.iter().map(|known| known.region.id).filter(|&id| id != report.region.id).collect();
+        let remove =
+            overlapping.iter().map(|known| known.region.id).filter(|&id| id != report.region.id).collect();
         Ok(Some(Change { install: Arc::new(report), remove }))
     }
 

@@ -58,7 +58,12 @@ struct State {
 
 impl Oracle {
     /// An oracle above the window found in the storage; it owns none of the time yet.
-    pub(crate) fn new(config: &TsoConfig, clock: Arc<dyn WallClock>, storage: Arc<dyn Storage>, stored_window: u64) -> Self {
+    pub(crate) fn new(
+        config: &TsoConfig,
+        clock: Arc<dyn WallClock>,
+        storage: Arc<dyn Storage>,
+        stored_window: u64,
+    ) -> Self {
         let stored = i64::try_from(stored_window).unwrap_or(i64::MAX);
         Self {
             clock,
@@ -138,7 +143,8 @@ mod tests {
 
     fn oracle(clock: &Arc<ManualClock>, storage: &Arc<MemoryStorage>) -> Oracle {
         let stored = storage.load().unwrap();
-        let window = stored.get(records::TSO_WINDOW).map_or(0, |value| records::decode_u64("", value).unwrap());
+        let window =
+            stored.get(records::TSO_WINDOW).map_or(0, |value| records::decode_u64("", value).unwrap());
         Oracle::new(&TsoConfig::default(), clock.clone(), storage.clone(), window)
     }
 

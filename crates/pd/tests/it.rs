@@ -61,14 +61,19 @@ async fn bootstrap(pd: &PlacementDriver) -> Result<pdpb::BootstrapResponse, PdEr
 }
 
 async fn at(pd: &PlacementDriver, key: &'static str) -> Option<(u64, u64)> {
-    let request = pdpb::GetRegionRequest { region_key: Bytes::from_static(key.as_bytes()), ..Default::default() };
+    let request =
+        pdpb::GetRegionRequest { region_key: Bytes::from_static(key.as_bytes()), ..Default::default() };
     let response = pd.get_region(request).await.unwrap();
     Some((response.region?.id, response.leader?.id))
 }
 
-async fn heartbeat(pd: &PlacementDriver, region: metapb::Region) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
+async fn heartbeat(
+    pd: &PlacementDriver,
+    region: metapb::Region,
+) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
     let leader = region.peers.first().cloned();
-    pd.region_heartbeat(pdpb::RegionHeartbeatRequest { region: Some(region), leader, ..Default::default() }).await
+    pd.region_heartbeat(pdpb::RegionHeartbeatRequest { region: Some(region), leader, ..Default::default() })
+        .await
 }
 
 #[tokio::test]
@@ -105,7 +110,8 @@ async fn a_cluster_is_founded_once() {
         assert!(host.pd().is_bootstrapped().await.unwrap());
         assert_eq!(bootstrap(host.pd()).await.unwrap_err(), PdError::AlreadyBootstrapped);
         assert_eq!(at(host.pd(), "anything").await, Some((2, 102)));
-        let response = host.pd().get_store(pdpb::GetStoreRequest { store_id: 1, ..Default::default() }).await.unwrap();
+        let response =
+            host.pd().get_store(pdpb::GetStoreRequest { store_id: 1, ..Default::default() }).await.unwrap();
         assert_eq!(response.store.unwrap().address, "one:1");
         let unknown = host.pd().get_store(pdpb::GetStoreRequest { store_id: 9, ..Default::default() }).await;
         assert_eq!(unknown.unwrap_err(), PdError::StoreNotFound { store_id: 9 });
@@ -116,21 +122,42 @@ async fn a_cluster_is_founded_once() {
 async fn splits_survive_restarts_and_old_news() {
     for mut host in Host::both() {
         bootstrap(host.pd()).await.unwrap();
-        let ask = pdpb::AskBatchSplitRequest { region: Some(region(2, "", "", 1)), split_count: 2, ..Default::default() };
+        let ask = pdpb::AskBatchSplitRequest {
+            region: Some(region(2, "", "", 1)),
+            split_count: 2,
+            ..Default::default()
+        };
         let ids = host.pd().ask_batch_split(ask).await.unwrap().ids;
         assert_eq!(ids.iter().map(|id| id.new_peer_ids.len()).collect::<Vec<_>>(), [1, 1]);
         let mut all: Vec<_> = ids.iter().flat_map(|id| [id.new_region_id, id.new_peer_ids[0]]).collect();
         all.dedup();
         assert_eq!(all.len(), 4);
-        let mut regions = vec![region(ids[0].new_region_id, "", "g", 3), region(ids[1].new_region_id, "g", "p", 3), region(2, "p", "", 3)];
+        let mut regions = vec![
+            region(ids[0].new_region_id, "", "g", 3),
+            region(ids[1].new_region_id, "g", "p", 3),
+            region(2, "p", "", 3),
+        ];
         for (region, id) in regions.iter_mut().zip(&ids) {
             region.peers[0].id = id.new_peer_ids[0];
         }
-        host.pd().report_batch_split(pdpb::ReportBatchSplitRequest { regions: regions.clone(), ..Default::default() }).await.unwrap();
-        assert_eq!(at(host.pd(), "a").await, Some((ids[0].new_region_id, ids[0].new_peer_ids[0])), "led where the old one was");
+        host.pd()
+            .report_batch_split(pdpb::ReportBatchSplitRequest {
+                regions: regions.clone(),
+                ..Default::default()
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            at(host.pd(), "a").await,
+            Some((ids[0].new_region_id, ids[0].new_peer_ids[0])),
+            "led where the old one was"
+        );
         host.restart();
         assert_eq!(host.pd().region_count(), 3);
-        assert!(matches!(heartbeat(host.pd(), region(2, "", "", 1)).await, Err(PdError::InvalidValue { .. })));
+        assert!(matches!(
+            heartbeat(host.pd(), region(2, "", "", 1)).await,
+            Err(PdError::InvalidValue { .. })
+        ));
         for region in regions.clone() {
             heartbeat(host.pd(), region).await.unwrap();
         }
@@ -140,7 +167,9 @@ async fn splits_survive_restarts_and_old_news() {
             limit,
             ..Default::default()
         };
-        for (start, end, limit, expected) in [("", "", 0, &[0, 1, 2][..]), ("h", "", 0, &[1, 2]), ("a", "g", 0, &[0]), ("", "", 2, &[0, 1])] {
+        for (start, end, limit, expected) in
+            [("", "", 0, &[0, 1, 2][..]), ("h", "", 0, &[1, 2]), ("a", "g", 0, &[0]), ("", "", 2, &[0, 1])]
+        {
             let found = host.pd().scan_regions(scan(start, end, limit)).await.unwrap().regions;
             let expected: Vec<_> = expected.iter().map(|&index| regions[index].clone()).collect();
             assert_eq!(found.into_iter().map(|found| found.region.unwrap()).collect::<Vec<_>>(), expected);
@@ -158,13 +187,24 @@ async fn stores_keep_their_addresses_apart() {
         bootstrap(host.pd()).await.unwrap();
         let put = |store| pdpb::PutStoreRequest { store: Some(store), ..Default::default() };
         host.pd().put_store(put(store(3, "three:1"))).await.unwrap();
-        assert!(matches!(host.pd().put_store(put(store(4, "three:1"))).await, Err(PdError::InvalidValue { .. })));
+        assert!(matches!(
+            host.pd().put_store(put(store(4, "three:1"))).await,
+            Err(PdError::InvalidValue { .. })
+        ));
         let gone = metapb::Store { state: metapb::StoreState::Tombstone as i32, ..store(3, "three:1") };
         host.pd().put_store(put(gone)).await.unwrap();
-        assert_eq!(host.pd().put_store(put(store(3, "three:1"))).await.unwrap_err(), PdError::StoreTombstone { store_id: 3 });
+        assert_eq!(
+            host.pd().put_store(put(store(3, "three:1"))).await.unwrap_err(),
+            PdError::StoreTombstone { store_id: 3 }
+        );
         host.pd().put_store(put(store(4, "three:1"))).await.unwrap();
-        let all = |exclude_tombstone_stores| pdpb::GetAllStoresRequest { exclude_tombstone_stores, ..Default::default() };
-        let ids = |response: pdpb::GetAllStoresResponse| response.stores.iter().map(|store| store.id).collect::<Vec<_>>();
+        let all = |exclude_tombstone_stores| pdpb::GetAllStoresRequest {
+            exclude_tombstone_stores,
+            ..Default::default()
+        };
+        let ids = |response: pdpb::GetAllStoresResponse| {
+            response.stores.iter().map(|store| store.id).collect::<Vec<_>>()
+        };
         assert_eq!(ids(host.pd().get_all_stores(all(false)).await.unwrap()), [1, 3, 4]);
         assert_eq!(ids(host.pd().get_all_stores(all(true)).await.unwrap()), [1, 4]);
     }
@@ -181,7 +221,10 @@ async fn safe_points_rise_and_are_held_back() {
         };
         let raise = |safe_point| pdpb::UpdateGcSafePointRequest { safe_point, ..Default::default() };
         assert_eq!(host.pd().update_gc_safe_point(raise(100)).await.unwrap().new_safe_point, 100);
-        assert!(matches!(host.pd().update_service_gc_safe_point(service(60, 50)).await, Err(PdError::InvalidValue { .. })));
+        assert!(matches!(
+            host.pd().update_service_gc_safe_point(service(60, 50)).await,
+            Err(PdError::InvalidValue { .. })
+        ));
         let lowest = host.pd().update_service_gc_safe_point(service(60, 200)).await.unwrap();
         assert_eq!((lowest.min_safe_point, lowest.ttl), (200, 60));
         host.restart();

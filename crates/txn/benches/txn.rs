@@ -28,9 +28,13 @@ fn key(index: u64) -> Key {
 
 fn client(runtime: &Runtime, regions: u64) -> TxnClient {
     runtime.block_on(async {
-        let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), Arc::new(SystemClock)).expect("a driver");
+        let pd =
+            PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), Arc::new(SystemClock))
+                .expect("a driver");
         let pd: Arc<dyn PdService> = pd;
-        let node = Node::open(NodeConfig::default(), Arc::new(MemoryEngine::new()), pd.clone()).await.expect("a node");
+        let node = Node::open(NodeConfig::default(), Arc::new(MemoryEngine::new()), pd.clone())
+            .await
+            .expect("a node");
         let client = TxnClient::new(pd, Arc::new(Direct(node)), TxnConfig::default());
         client.split_regions((1..regions).map(|index| key(index * 1_000))).await.expect("regions");
         client
@@ -61,7 +65,10 @@ fn short_ways(c: &mut Criterion) {
     let write = |client: &TxnClient, index: u64| {
         let client = client.clone();
         async move {
-            let mut txn = client.begin(TxnOptions { kind: TxnKind::Optimistic, ..Default::default() }).await.expect("a start");
+            let mut txn = client
+                .begin(TxnOptions { kind: TxnKind::Optimistic, ..Default::default() })
+                .await
+                .expect("a start");
             txn.put(key(index), vec![7; 100]).expect("room");
             txn.commit().await.expect("no rival")
         }
@@ -85,7 +92,8 @@ fn short_ways(c: &mut Criterion) {
 }
 
 fn buffer(c: &mut Criterion) {
-    let keys: Vec<_> = (0..10_000u64).map(|index| Bytes::from(key(index * 7_919 % 10_000).into_bytes())).collect();
+    let keys: Vec<_> =
+        (0..10_000u64).map(|index| Bytes::from(key(index * 7_919 % 10_000).into_bytes())).collect();
     let value = Bytes::from(vec![7; 100]);
     let fill = |staged: bool| {
         let mut buffer = WriteBuffer::new();

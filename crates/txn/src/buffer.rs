@@ -180,7 +180,8 @@ impl WriteBuffer {
         if !self.is_open(stage) {
             return Vec::new();
         }
-        let mut keys: Vec<_> = self.undo[self.stages[stage.depth].undo_start..].iter().map(|undo| undo.key.clone()).collect();
+        let mut keys: Vec<_> =
+            self.undo[self.stages[stage.depth].undo_start..].iter().map(|undo| undo.key.clone()).collect();
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -192,7 +193,10 @@ impl WriteBuffer {
     }
 
     /// The writes to a range of keys, in order; an empty end is unbounded.
-    pub fn range<'a>(&'a self, range: &Range<Key>) -> impl DoubleEndedIterator<Item = (&'a Bytes, &'a Write)> + use<'a> {
+    pub fn range<'a>(
+        &'a self,
+        range: &Range<Key>,
+    ) -> impl DoubleEndedIterator<Item = (&'a Bytes, &'a Write)> + use<'a> {
         self.range_bytes(range.start.as_bytes(), range.end.as_bytes())
     }
 
@@ -207,7 +211,9 @@ impl WriteBuffer {
             end if end < start => Bound::Excluded(start),
             end => Bound::Excluded(end),
         };
-        self.entries.range::<[u8], _>((Bound::Included(start), upper)).map(|(key, tracked)| (key, &tracked.write))
+        self.entries
+            .range::<[u8], _>((Bound::Included(start), upper))
+            .map(|(key, tracked)| (key, &tracked.write))
     }
 
     fn presumption(&self, key: &[u8]) -> Presumption {

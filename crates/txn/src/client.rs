@@ -82,7 +82,9 @@ impl TxnClient {
                     is_raw_key: false,
                     ..Default::default()
                 };
-                let Sent::Answer(response) = self.cluster.send(&region, &mut backoff, command).await? else { continue };
+                let Sent::Answer(response) = self.cluster.send(&region, &mut backoff, command).await? else {
+                    continue;
+                };
                 self.cluster.regions.forget(&region);
                 let leader = region.leader().store_id;
                 for piece in response.regions {
@@ -104,9 +106,15 @@ impl TxnClient {
             loop {
                 // Any region serves to carry the context; the store ignores it here.
                 let region = self.cluster.locate(&start, &mut backoff).await?;
-                let command =
-                    kvrpcpb::UnsafeDestroyRangeRequest { context: None, start_key: start.clone(), end_key: end.clone() };
-                let Some(response) = self.cluster.call(store_id, &region, command, &mut backoff).await? else { continue };
+                let command = kvrpcpb::UnsafeDestroyRangeRequest {
+                    context: None,
+                    start_key: start.clone(),
+                    end_key: end.clone(),
+                };
+                let Some(response) = self.cluster.call(store_id, &region, command, &mut backoff).await?
+                else {
+                    continue;
+                };
                 if !response.error.is_empty() {
                     return Err(TxnError::Store { reason: response.error });
                 }
@@ -120,7 +128,8 @@ impl TxnClient {
     /// nobody can read any more. Returns the safe point in force, which a service may hold back.
     pub async fn collect_garbage(&self, safe_point: StartTs) -> Result<StartTs, TxnError> {
         self.cluster.settle_old_locks(Bytes::new(), &[], safe_point).await?;
-        let request = pdpb::UpdateGcSafePointRequest { safe_point: safe_point.into_inner(), ..Default::default() };
+        let request =
+            pdpb::UpdateGcSafePointRequest { safe_point: safe_point.into_inner(), ..Default::default() };
         let response = self.cluster.pd.update_gc_safe_point(request).await.map_err(TxnError::Pd)?;
         let in_force = response.new_safe_point.min(safe_point.into_inner());
         self.for_each_region(|| kvrpcpb::GcRequest { safe_point: in_force, ..Default::default() }).await?;
@@ -132,9 +141,12 @@ impl TxnClient {
         loop {
             let mut backoff = self.cluster.backoff(self.cluster.config.patience.commit);
             let region = self.cluster.locate(&from, &mut backoff).await?;
-            let Sent::Answer(response) = self.cluster.send(&region, &mut backoff, &make).await? else { continue };
+            let Sent::Answer(response) = self.cluster.send(&region, &mut backoff, &make).await? else {
+                continue;
+            };
             if let Some(error) = response.error {
-                return Err(crate::key_error::KeyFailure::new(error, StartTs::default()).into_error(StartTs::default()));
+                return Err(crate::key_error::KeyFailure::new(error, StartTs::default())
+                    .into_error(StartTs::default()));
             }
             if region.end().is_empty() {
                 return Ok(());

@@ -101,13 +101,19 @@ impl Cluster {
                 if region.contains(key) {
                     return Ok(region);
                 }
-                return Err(TxnError::Protocol { reason: format!("region {} does not hold the key it was found by", region.id()) });
+                return Err(TxnError::Protocol {
+                    reason: format!("region {} does not hold the key it was found by", region.id()),
+                });
             }
         }
     }
 
     /// The region that holds the keys just below `end`; an empty `end` is unbounded.
-    pub(crate) async fn locate_before(&self, end: &[u8], backoff: &mut Backoff) -> Result<Arc<Region>, TxnError> {
+    pub(crate) async fn locate_before(
+        &self,
+        end: &[u8],
+        backoff: &mut Backoff,
+    ) -> Result<Arc<Region>, TxnError> {
         if let Some(region) = self.regions.find_before(end) {
             return Ok(region);
         }
@@ -117,7 +123,9 @@ impl Cluster {
         };
         loop {
             let request = pdpb::GetRegionRequest { region_key: region_key.clone(), ..Default::default() };
-            let Some(region) = self.learn(self.pd.get_region(request.clone()).await, backoff).await? else { continue };
+            let Some(region) = self.learn(self.pd.get_region(request.clone()).await, backoff).await? else {
+                continue;
+            };
             if end.is_empty() || region.start()[..] < *end {
                 return Ok(region);
             }
@@ -139,7 +147,9 @@ impl Cluster {
                 Ok(Some(self.regions.insert(region)))
             }
             Ok(_) => {
-                backoff.pause(Pause::RegionChanged, "the placement driver knows no region for the key").await?;
+                backoff
+                    .pause(Pause::RegionChanged, "the placement driver knows no region for the key")
+                    .await?;
                 Ok(None)
             }
             Err(error) => {
@@ -191,16 +201,17 @@ impl Cluster {
                 Ok(connection) => connection,
                 Err(error) => {
                     self.regions.forget(region);
-                    let kind = if matches!(error, ConnectError::Pd(_)) { Pause::Pd } else { Pause::Transport };
+                    let kind =
+                        if matches!(error, ConnectError::Pd(_)) { Pause::Pd } else { Pause::Transport };
                     backoff.pause(kind, error).await?;
                     return Ok(None);
                 }
             },
         };
         match connection.call(command.into_request()).await {
-            Ok(response) => C::from_response(response)
-                .map(Some)
-                .ok_or_else(|| TxnError::Protocol { reason: format!("store {store_id} answered a {} with something else", C::NAME) }),
+            Ok(response) => C::from_response(response).map(Some).ok_or_else(|| TxnError::Protocol {
+                reason: format!("store {store_id} answered a {} with something else", C::NAME),
+            }),
             Err(error) => {
                 backoff.lost_answers += 1;
                 self.stores.forget(store_id);
@@ -211,7 +222,12 @@ impl Cluster {
         }
     }
 
-    async fn handle(&self, region: &Region, error: errorpb::Error, backoff: &mut Backoff) -> Result<Next, TxnError> {
+    async fn handle(
+        &self,
+        region: &Region,
+        error: errorpb::Error,
+        backoff: &mut Backoff,
+    ) -> Result<Next, TxnError> {
         metrics::counter!("tidewater_txn_region_errors_total").increment(1);
         let message = error.message;
         if let Some(not_leader) = error.not_leader {
@@ -306,7 +322,11 @@ impl Cluster {
         Ok(Next::Regroup)
     }
 
-    pub(crate) fn install(&self, region: metapb::Region, leader: Option<&metapb::Peer>) -> Result<(), TxnError> {
+    pub(crate) fn install(
+        &self,
+        region: metapb::Region,
+        leader: Option<&metapb::Peer>,
+    ) -> Result<(), TxnError> {
         self.regions.insert(Arc::new(Region::new(region, leader)?));
         Ok(())
     }

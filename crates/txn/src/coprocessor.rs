@@ -6,10 +6,10 @@ use bytes::Bytes;
 use tidewater_codec::Key;
 use tidewater_proto::coprocessor;
 
+use crate::TxnError;
 use crate::client::{RegionTask, TxnClient};
 use crate::cluster::Sent;
 use crate::snapshot::Snapshot;
-use crate::TxnError;
 
 /// What is asked of every region of a scan.
 #[derive(Debug, Clone)]
@@ -135,7 +135,11 @@ mod tests {
 
     fn show(ranges: &[Range<Key>]) -> String {
         let text = |key: &Key| String::from_utf8_lossy(key.as_bytes()).into_owned();
-        ranges.iter().map(|range| format!("{}..{}", text(&range.start), text(&range.end))).collect::<Vec<_>>().join(" ")
+        ranges
+            .iter()
+            .map(|range| format!("{}..{}", text(&range.start), text(&range.end)))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -153,7 +157,11 @@ mod tests {
         ];
         for (start, end, order, expected) in cases {
             let scanned = coprocessor::KeyRange { start: start.into(), end: end.into() };
-            assert_eq!(show(&unscanned(ranges.clone(), &scanned, order)), expected, "{start}..{end} {order:?}");
+            assert_eq!(
+                show(&unscanned(ranges.clone(), &scanned, order)),
+                expected,
+                "{start}..{end} {order:?}"
+            );
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::backoff::Pause;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TxnError {
     /// Someone committed a write to a key after our snapshot (or after the statement's, under pessimistic locking).
-    #[error("write conflict on {key}: started at {start}, but the transaction of {conflict_start} committed it at {conflict_commit} ({reason})")]
+    #[error(
+        "write conflict on {key}: started at {start}, but the transaction of {conflict_start} committed it at {conflict_commit} ({reason})"
+    )]
     WriteConflict {
         /// The contended key.
         key: Key,
@@ -166,22 +168,27 @@ impl TxnError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::WriteConflict { reason, .. } => match reason {
-                ConflictReason::PessimisticRetry | ConflictReason::ReadCommittedCheck => Remedy::RetryStatement,
+                ConflictReason::PessimisticRetry | ConflictReason::ReadCommittedCheck => {
+                    Remedy::RetryStatement
+                }
                 ConflictReason::Optimistic
                 | ConflictReason::SelfRolledBack
                 | ConflictReason::LazyUniquenessCheck
                 | ConflictReason::NotLocked
                 | ConflictReason::Unknown => Remedy::RestartTransaction,
             },
-            Self::RolledBack { .. } | Self::Deadlock { .. } | Self::CommitRefused { .. } => Remedy::RestartTransaction,
+            Self::RolledBack { .. } | Self::Deadlock { .. } | Self::CommitRefused { .. } => {
+                Remedy::RestartTransaction
+            }
             Self::KeyExists { .. }
             | Self::LockWaitTimeout { .. }
             | Self::LockNotAvailable { .. }
             | Self::EntryTooLarge { .. }
             | Self::TooLarge { .. } => Remedy::ReportStatement,
-            Self::AssertionFailed { .. } | Self::Finished { .. } | Self::Store { .. } | Self::Protocol { .. } => {
-                Remedy::ReportTransaction
-            }
+            Self::AssertionFailed { .. }
+            | Self::Finished { .. }
+            | Self::Store { .. }
+            | Self::Protocol { .. } => Remedy::ReportTransaction,
             Self::Undetermined { .. } => Remedy::ReportUnknownOutcome,
             Self::LockNotResolved { .. } | Self::Unavailable { .. } | Self::Pd(_) => Remedy::RetryLater,
         }

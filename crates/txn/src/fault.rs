@@ -54,7 +54,8 @@ pub struct FaultyConnector {
 impl FaultyConnector {
     /// Wraps a connector.
     pub fn new(inner: Arc<dyn StoreConnector>, faults: Faults, seed: u64) -> Self {
-        let network = Network { faults, rng: Mutex::new(SmallRng::seed_from_u64(seed)), trace: Arc::new(Trace::new()) };
+        let network =
+            Network { faults, rng: Mutex::new(SmallRng::seed_from_u64(seed)), trace: Arc::new(Trace::new()) };
         Self { inner, network: Arc::new(network) }
     }
 
@@ -176,9 +177,14 @@ impl StoreService for FaultyStore {
 fn region_error(request: &StoreRequest, kind: u8) -> Option<StoreResponse> {
     let region_error = Some(match kind {
         0 => errorpb::Error { server_is_busy: Some(errorpb::ServerIsBusy::default()), ..Default::default() },
-        1 => errorpb::Error { epoch_not_match: Some(errorpb::EpochNotMatch::default()), ..Default::default() },
+        1 => {
+            errorpb::Error { epoch_not_match: Some(errorpb::EpochNotMatch::default()), ..Default::default() }
+        }
         2 => errorpb::Error { not_leader: Some(errorpb::NotLeader::default()), ..Default::default() },
-        _ => errorpb::Error { region_not_found: Some(errorpb::RegionNotFound::default()), ..Default::default() },
+        _ => errorpb::Error {
+            region_not_found: Some(errorpb::RegionNotFound::default()),
+            ..Default::default()
+        },
     });
     macro_rules! answer {
         ($($variant:ident: $message:path,)*) => {

@@ -42,7 +42,11 @@ pub(crate) enum Done<O, T> {
 
 impl Cluster {
     /// Cuts items, in the order of their keys, into batches.
-    pub(crate) async fn batches<T: Keyed>(&self, items: Vec<T>, backoff: &mut Backoff) -> Result<Vec<Batch<T>>, TxnError> {
+    pub(crate) async fn batches<T: Keyed>(
+        &self,
+        items: Vec<T>,
+        backoff: &mut Backoff,
+    ) -> Result<Vec<Batch<T>>, TxnError> {
         debug_assert!(items.is_sorted_by(|a, b| a.key() <= b.key()));
         let mut batches = Vec::new();
         let mut current: Option<(Arc<Region>, Vec<T>, usize)> = None;
@@ -88,7 +92,8 @@ impl Cluster {
         F: Future<Output = (Result<Done<O, T>, TxnError>, Backoff)>,
     {
         let mut answers = Vec::with_capacity(batches.len());
-        let mut waiting: std::collections::VecDeque<_> = batches.into_iter().map(|batch| (batch, backoff.fork())).collect();
+        let mut waiting: std::collections::VecDeque<_> =
+            batches.into_iter().map(|batch| (batch, backoff.fork())).collect();
         let mut running = FuturesUnordered::new();
         let mut failure = None;
         loop {
@@ -100,10 +105,12 @@ impl Cluster {
             backoff.lost_answers += std::mem::take(&mut patience.lost_answers);
             match result {
                 Ok(Done::Answer(answer)) => answers.push(answer),
-                Ok(Done::Again(items)) if failure.is_none() => match self.batches(items.to_vec(), &mut patience).await {
-                    Ok(again) => waiting.extend(again.into_iter().map(|batch| (batch, patience.fork()))),
-                    Err(error) => failure = Some(error),
-                },
+                Ok(Done::Again(items)) if failure.is_none() => {
+                    match self.batches(items.to_vec(), &mut patience).await {
+                        Ok(again) => waiting.extend(again.into_iter().map(|batch| (batch, patience.fork()))),
+                        Err(error) => failure = Some(error),
+                    }
+                }
                 Ok(Done::Again(_)) => {}
                 Err(error) => failure = failure.or(Some(error)),
             }

@@ -53,7 +53,9 @@ impl KeyFailure {
             Self::CommitTsExpired => rolled_back(our_start, "the commit timestamp came too late"),
             Self::TxnNotFound => rolled_back(our_start, "the transaction is not known"),
             Self::LockNotFound => rolled_back(our_start, "its lock is gone"),
-            Self::PrimaryMismatch => TxnError::Protocol { reason: "the primary of a lock is not a primary".to_owned() },
+            Self::PrimaryMismatch => {
+                TxnError::Protocol { reason: "the primary of a lock is not a primary".to_owned() }
+            }
         }
     }
 }
@@ -71,18 +73,26 @@ fn fatal(error: kvrpcpb::KeyError, our_start: StartTs) -> TxnError {
             holder: start(edge.wait_for_txn),
             key: key(&edge.key),
         });
-        return TxnError::Deadlock { key: key(&deadlock.lock_key), holder: start(deadlock.lock_ts), chain: chain.collect() };
+        return TxnError::Deadlock {
+            key: key(&deadlock.lock_key),
+            holder: start(deadlock.lock_ts),
+            chain: chain.collect(),
+        };
     }
     if let Some(failed) = error.assertion_failed {
         let expected_exist = failed.assertion == kvrpcpb::Assertion::Exist as i32;
         return TxnError::AssertionFailed { key: key(&failed.key), expected_exist };
     }
     if let Some(too_large) = error.commit_ts_too_large {
-        return TxnError::CommitRefused { reason: format!("the store would have committed at {}", too_large.commit_ts) };
+        return TxnError::CommitRefused {
+            reason: format!("the store would have committed at {}", too_large.commit_ts),
+        };
     }
     let reason = if error.abort.is_empty() { error.retryable } else { error.abort };
     if reason.is_empty() {
-        return TxnError::Protocol { reason: format!("an empty key error for the transaction of {our_start}") };
+        return TxnError::Protocol {
+            reason: format!("an empty key error for the transaction of {our_start}"),
+        };
     }
     TxnError::Store { reason }
 }

@@ -71,4 +71,6 @@ pub use region::Region;
 pub use region_cache::RegionCache;
 pub use scan::Scan;
 pub use snapshot::{Isolation, Snapshot};
-pub use transaction::{CommitCheck, LockOptions, LockWait, Locked, Transaction, TxnKind, TxnOptions, TxnScan};
+pub use transaction::{
+    CommitCheck, LockOptions, LockWait, Locked, Transaction, TxnKind, TxnOptions, TxnScan,
+};

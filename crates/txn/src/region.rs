@@ -28,7 +28,8 @@ impl Region {
         if region.peers.is_empty() {
             return Err(TxnError::Protocol { reason: format!("region {id} has no peers") });
         }
-        let leader = leader.and_then(|leader| region.peers.iter().position(|peer| peer.id == leader.id)).unwrap_or(0);
+        let leader =
+            leader.and_then(|leader| region.peers.iter().position(|peer| peer.id == leader.id)).unwrap_or(0);
         Ok(Self { id, epoch, start, end, peers: region.peers, leader: AtomicUsize::new(leader) })
     }
 
@@ -102,6 +103,8 @@ fn raw_boundary(id: u64, encoded: &Bytes) -> Result<Bytes, TxnError> {
     }
     match EncodedKey::from_encoded(&encoded[..]).decode() {
         Ok(key) => Ok(Bytes::from(key.into_bytes())),
-        Err(error) => Err(TxnError::Protocol { reason: format!("region {id} has a boundary that is not a key: {error}") }),
+        Err(error) => Err(TxnError::Protocol {
+            reason: format!("region {id} has a boundary that is not a key: {error}"),
+        }),
     }
 }

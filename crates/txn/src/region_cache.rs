@@ -52,11 +52,16 @@ impl RegionCache {
         let (version, conf_ver) = region.epoch();
         let newer = overlapping.iter().find(|known| {
             let (known_version, known_conf_ver) = known.epoch();
-            known_version > version || (known.id() == region.id() && known_version == version && known_conf_ver > conf_ver)
+            known_version > version
+                || (known.id() == region.id() && known_version == version && known_conf_ver > conf_ver)
         });
         if let Some(newer) = newer {
             // Another region's news do not answer for our key range: the caller uses what it asked for, once.
-            return if newer.id() == region.id() && newer.range() == region.range() { newer.clone() } else { region };
+            return if newer.id() == region.id() && newer.range() == region.range() {
+                newer.clone()
+            } else {
+                region
+            };
         }
         for old in overlapping {
             map.remove(&old);
@@ -132,7 +137,8 @@ mod tests {
     use super::*;
 
     fn region(id: u64, start: &str, end: &str, version: u64) -> Arc<Region> {
-        let encode = |key: &str| if key.is_empty() { vec![] } else { Key::new(key.as_bytes()).encode().into_bytes() };
+        let encode =
+            |key: &str| if key.is_empty() { vec![] } else { Key::new(key.as_bytes()).encode().into_bytes() };
         let region = metapb::Region {
             id,
             start_key: encode(start).into(),
@@ -153,8 +159,14 @@ mod tests {
         cache.insert(region(1, "", "g", 1));
         cache.insert(region(2, "g", "p", 1));
         cache.insert(region(3, "p", "", 1));
-        assert_eq!(["", "f", "g", "ozz", "p", "zz"].map(|key| id(cache.find(key.as_bytes())).unwrap()), [1, 1, 2, 2, 3, 3]);
-        assert_eq!(["a", "g", "h", "p", "q", ""].map(|key| id(cache.find_before(key.as_bytes())).unwrap()), [1, 1, 2, 2, 3, 3]);
+        assert_eq!(
+            ["", "f", "g", "ozz", "p", "zz"].map(|key| id(cache.find(key.as_bytes())).unwrap()),
+            [1, 1, 2, 2, 3, 3]
+        );
+        assert_eq!(
+            ["a", "g", "h", "p", "q", ""].map(|key| id(cache.find_before(key.as_bytes())).unwrap()),
+            [1, 1, 2, 2, 3, 3]
+        );
         cache.forget(&region(2, "g", "p", 1));
         assert_eq!(id(cache.find(b"h")), None);
         assert_eq!(id(cache.find_before(b"p")), None);

@@ -16,11 +16,11 @@ use bytes::Bytes;
 use tidewater_codec::{CommitTs, StartTs, TimeStamp};
 use tidewater_proto::kvrpcpb::{self, Action, LockInfo, Op};
 
+use crate::TxnError;
 use crate::backoff::{Backoff, Pause};
 use crate::cluster::{Cluster, Sent};
 use crate::error::start;
 use crate::key_error::{KeyFailure, key};
-use crate::TxnError;
 
 /// Transactions with more keys than this have all their locks of a region settled at once.
 const LIGHT_TXN_KEYS: u64 = 16;
@@ -86,12 +86,20 @@ enum Status {
     Ended(Outcome),
     /// Only this pessimistic lock lapsed: nothing was decided about the transaction.
     LockLapsed,
-    Live { remaining: Duration, ignorable: bool },
+    Live {
+        remaining: Duration,
+        ignorable: bool,
+    },
 }
 
 impl Cluster {
     /// Settles what can be settled.
-    pub(crate) async fn resolve_locks(&self, locks: Vec<LockInfo>, met: Met, backoff: &mut Backoff) -> Result<Left, TxnError> {
+    pub(crate) async fn resolve_locks(
+        &self,
+        locks: Vec<LockInfo>,
+        met: Met,
+        backoff: &mut Backoff,
+    ) -> Result<Left, TxnError> {
         metrics::counter!("tidewater_txn_locks_met_total").increment(locks.len() as u64);
         let mut left = Left::default();
         for lock in locks {
@@ -124,9 +132,15 @@ impl Cluster {
     }
 
     /// Settles what can be settled and waits once for the rest.
-    pub(crate) async fn clear_for_write(&self, locks: Vec<LockInfo>, backoff: &mut Backoff) -> Result<(), TxnError> {
+    pub(crate) async fn clear_for_write(
+        &self,
+        locks: Vec<LockInfo>,
+        backoff: &mut Backoff,
+    ) -> Result<(), TxnError> {
         match self.resolve_locks(locks, Met::ByWrite, backoff).await?.wait {
-            Some((lock, remaining)) => self.wait_for_lock(&lock, remaining, Pause::LockOfWrite, backoff).await,
+            Some((lock, remaining)) => {
+                self.wait_for_lock(&lock, remaining, Pause::LockOfWrite, backoff).await
+            }
             None => Ok(()),
         }
     }
@@ -140,9 +154,11 @@ impl Cluster {
     ) -> Result<(), TxnError> {
         let longest = remaining.max(Duration::from_millis(1));
         match backoff.pause_within(kind, longest, "its transaction is alive").await {
-            Err(TxnError::Unavailable { gave_up }) => {
-                Err(TxnError::LockNotResolved { key: key(&lock.key), holder: start(lock.lock_version), gave_up })
-            }
+            Err(TxnError::Unavailable { gave_up }) => Err(TxnError::LockNotResolved {
+                key: key(&lock.key),
+                holder: start(lock.lock_version),
+                gave_up,
+            }),
             other => other,
         }
     }
@@ -202,10 +218,12 @@ impl Cluster {
         if response.lock_ttl != 0 {
             let expires = holder.0.physical_ms().saturating_add(response.lock_ttl);
             // A read of the latest version takes place now, and now the transaction is not committed.
-            let reads_latest = matches!(met, Met::ByRead(snapshot) if snapshot.0.is_max()) && !lock.use_async_commit;
+            let reads_latest =
+                matches!(met, Met::ByRead(snapshot) if snapshot.0.is_max()) && !lock.use_async_commit;
             return Status::Live {
                 remaining: Duration::from_millis(expires.saturating_sub(now.physical_ms())),
-                ignorable: reads_latest || (action == Action::MinCommitTsPushed && matches!(met, Met::ByRead(_))),
+                ignorable: reads_latest
+                    || (action == Action::MinCommitTsPushed && matches!(met, Met::ByRead(_))),
             };
         }
         if matches!(action, Action::TtlExpirePessimisticRollback | Action::LockNotExistDoNothing) {
@@ -264,7 +282,9 @@ impl Cluster {
                 limit: u32::try_from(LOCKS_PER_REQUEST_MAX).unwrap_or(u32::MAX),
                 ..Default::default()
             };
-            let Sent::Answer(response) = self.send(&region, &mut backoff, || request.clone()).await? else { continue };
+            let Sent::Answer(response) = self.send(&region, &mut backoff, || request.clone()).await? else {
+                continue;
+            };
             if let Some(error) = response.error {
                 return Err(KeyFailure::new(error, safe_point).into_error(safe_point));
             }

@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 use tidewater_codec::{Key, StartTs, TimeStamp};
 use tidewater_proto::kvrpcpb::{self, LockInfo};
 
+use crate::TxnError;
 use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Sent, context};
 use crate::grouping::{Batch, Done};
 use crate::key_error::KeyFailure;
 use crate::scan::{Direction, Scan};
-use crate::TxnError;
 
 /// Which committed versions a read sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,18 +81,27 @@ impl Snapshot {
     }
 
     /// The values of many keys; absent keys are absent from the map.
-    pub async fn batch_get(&self, keys: impl IntoIterator<Item = &Key>) -> Result<BTreeMap<Key, Bytes>, TxnError> {
+    pub async fn batch_get(
+        &self,
+        keys: impl IntoIterator<Item = &Key>,
+    ) -> Result<BTreeMap<Key, Bytes>, TxnError> {
         let keys = keys.into_iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
         let found = self.batch_get_bytes(keys).await?;
         Ok(found.into_iter().map(|(key, value)| (Key::new(Vec::from(key)), value)).collect())
     }
 
-    pub(crate) async fn batch_get_bytes(&self, mut keys: Vec<Bytes>) -> Result<Vec<(Bytes, Bytes)>, TxnError> {
+    pub(crate) async fn batch_get_bytes(
+        &self,
+        mut keys: Vec<Bytes>,
+    ) -> Result<Vec<(Bytes, Bytes)>, TxnError> {
         keys.sort_unstable();
         keys.dedup();
         let mut backoff = self.backoff();
         let batches = self.cluster.batches(keys, &mut backoff).await?;
-        let answers = self.cluster.for_each_batch(batches, &mut backoff, |batch, patience| self.get_batch(batch, patience)).await?;
+        let answers = self
+            .cluster
+            .for_each_batch(batches, &mut backoff, |batch, patience| self.get_batch(batch, patience))
+            .await?;
         Ok(answers.into_iter().flatten().collect())
     }
 

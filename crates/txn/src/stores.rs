@@ -54,7 +54,8 @@ impl Stores {
     /// All stores that are not gone, in the order of their ids.
     pub(crate) async fn all(&self) -> Result<Vec<u64>, PdError> {
         let request = pdpb::GetAllStoresRequest { exclude_tombstone_stores: true, ..Default::default() };
-        let mut ids: Vec<u64> = self.pd.get_all_stores(request).await?.stores.iter().map(|store| store.id).collect();
+        let mut ids: Vec<u64> =
+            self.pd.get_all_stores(request).await?.stores.iter().map(|store| store.id).collect();
         ids.sort_unstable();
         Ok(ids)
     }

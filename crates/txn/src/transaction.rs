@@ -17,10 +17,10 @@ use tokio::time::Instant;
 pub use lock::{LockOptions, LockWait, Locked};
 pub use scan::TxnScan;
 
+use crate::TxnError;
 use crate::buffer::{Locking, Stage, WriteBuffer};
 use crate::cluster::Cluster;
 use crate::snapshot::{Isolation, Snapshot};
-use crate::TxnError;
 use commit::TwoPhase;
 use heart_beat::HeartBeat;
 use lock::Held;
@@ -172,7 +172,10 @@ impl Transaction {
     }
 
     /// The values of many keys, as the transaction has them; absent keys are absent from the map.
-    pub async fn batch_get(&self, keys: impl IntoIterator<Item = &Key>) -> Result<BTreeMap<Key, Bytes>, TxnError> {
+    pub async fn batch_get(
+        &self,
+        keys: impl IntoIterator<Item = &Key>,
+    ) -> Result<BTreeMap<Key, Bytes>, TxnError> {
         let mut found = BTreeMap::new();
         let mut unwritten = Vec::new();
         for key in keys {
@@ -302,8 +305,13 @@ impl Drop for Transaction {
             State::Active if self.held.is_empty() || self.kind == TxnKind::Optimistic => {}
             State::Active => {
                 let keys = std::mem::take(&mut self.held).into_keys().collect();
-                let (cluster, start, for_update_ts) = (self.cluster.clone(), self.start_ts, self.for_update_ts);
-                drop(runtime.spawn(async move { lock::rollback_locks(&cluster, start, for_update_ts, keys).await }));
+                let (cluster, start, for_update_ts) =
+                    (self.cluster.clone(), self.start_ts, self.for_update_ts);
+                drop(
+                    runtime.spawn(
+                        async move { lock::rollback_locks(&cluster, start, for_update_ts, keys).await },
+                    ),
+                );
             }
         }
     }

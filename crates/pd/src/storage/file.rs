@@ -68,7 +68,8 @@ impl FileStorage {
         if !path.exists() {
             write_whole(directory, &BTreeMap::new())?;
         }
-        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed("open", &path))?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).open(&path).map_err(failed("open", &path))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed("read", &path))?;
         let (records, length) = parse(&path, &bytes)?;
@@ -106,7 +107,11 @@ impl FileStorage {
 
     fn rewrite(&self, state: &mut State) -> Result<(), StorageError> {
         let replaced = write_whole(self.directory(), &state.records).and_then(|length| {
-            let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(failed("open", &self.path))?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&self.path)
+                .map_err(failed("open", &self.path))?;
             Ok((file, length))
         });
         match replaced {
@@ -186,14 +191,13 @@ fn write_whole(directory: &Path, records: &BTreeMap<String, Vec<u8>>) -> Result<
     file.sync_all().map_err(failed("sync", &path))?;
     let target = directory.join(FILE_NAME);
     fs::rename(&path, &target).map_err(failed("rename", &path))?;
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(failed("sync", directory))?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))?;
     Ok(bytes.len() as u64)
 }
 
 fn frame(payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("batches of metadata stay far below 4 GiB").to_le_bytes();
+    let length =
+        u32::try_from(payload.len()).expect("batches of metadata stay far below 4 GiB").to_le_bytes();
     let mut record = Vec::with_capacity(RECORD_HEADER + payload.len());
     record.extend_from_slice(&length);
     record.extend_from_slice(&crc32fast::hash(&length).to_le_bytes());
@@ -220,7 +224,9 @@ fn encode(batch: &Batch) -> Vec<u8> {
 
 /// The records of a log, and how many of its bytes are good.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(BTreeMap<String, Vec<u8>>, usize), StorageError> {
-    let Some((header, _)) = bytes.split_at_checked(FILE_HEADER).filter(|(header, _)| header.starts_with(MAGIC)) else {
+    let Some((header, _)) =
+        bytes.split_at_checked(FILE_HEADER).filter(|(header, _)| header.starts_with(MAGIC))
+    else {
         return Err(StorageError::NotOurs { path: path.to_owned() });
     };
     let found = u32_at(header, 4);

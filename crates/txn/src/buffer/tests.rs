@@ -8,7 +8,8 @@ fn key(text: &str) -> Bytes {
 
 fn contents(buffer: &WriteBuffer) -> String {
     let show = |(key, write): (&Bytes, &Write)| {
-        let value = write.value.as_ref().map_or("-".to_owned(), |value| String::from_utf8_lossy(value).into_owned());
+        let value =
+            write.value.as_ref().map_or("-".to_owned(), |value| String::from_utf8_lossy(value).into_owned());
         let presumption = if write.presumption == Presumption::NotExists { "!" } else { "" };
         format!("{}={value}{presumption}", String::from_utf8_lossy(key))
     };

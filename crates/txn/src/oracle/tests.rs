@@ -57,7 +57,8 @@ impl PdService for SlowPd {
 }
 
 fn oracle() -> (Arc<SlowPd>, Arc<Oracle>) {
-    let pd = Arc::new(SlowPd { permits: Semaphore::new(0), calls: AtomicU32::new(0), last: AtomicU64::new(0) });
+    let pd =
+        Arc::new(SlowPd { permits: Semaphore::new(0), calls: AtomicU32::new(0), last: AtomicU64::new(0) });
     (pd.clone(), Arc::new(Oracle::new(pd, 1_000)))
 }
 
@@ -84,7 +85,11 @@ async fn who_waits_together_asks_once() {
     for other in others {
         got.push(other.await.unwrap());
     }
-    assert_eq!(pd.calls.load(Ordering::SeqCst), 2, "one call for the first, one for all who waited meanwhile");
+    assert_eq!(
+        pd.calls.load(Ordering::SeqCst),
+        2,
+        "one call for the first, one for all who waited meanwhile"
+    );
     got.sort_unstable();
     assert_eq!(got, (1..=51).collect::<Vec<_>>());
 }

@@ -24,13 +24,13 @@ use tokio::time::Instant;
 use super::heart_beat::HeartBeat;
 use super::lock::{millis, rollback_locks};
 use super::{CommitCheck, State, Transaction, TxnKind};
+use crate::TxnError;
 use crate::backoff::{Backoff, Pause};
 use crate::buffer::{Locking, Presumption, Write};
 use crate::cluster::{Cluster, Sent};
 use crate::config::OnePhaseCommit;
 use crate::grouping::{Batch, Done, Keyed};
 use crate::key_error::{KeyFailure, rolled_back};
-use crate::TxnError;
 
 /// A lock of an optimistic commit lives at least this long, and longer the more there is to write.
 const OPTIMISTIC_TTL_MIN: Duration = Duration::from_secs(3);
@@ -102,7 +102,11 @@ impl Transaction {
         let result = self.run(&two_phase).await;
         self.heart_beat = None;
         let was_prewriting = matches!(std::mem::replace(&mut self.state, State::Over), State::Prewriting(_));
-        let unsure: Vec<_> = std::mem::take(&mut self.held).into_iter().filter(|(_, held)| !held.sure).map(|(key, _)| key).collect();
+        let unsure: Vec<_> = std::mem::take(&mut self.held)
+            .into_iter()
+            .filter(|(_, held)| !held.sure)
+            .map(|(key, _)| key)
+            .collect();
         if !unsure.is_empty() {
             // Left over from locking that was given up half-way.
             let (cluster, start, for_update_ts) = (self.cluster.clone(), self.start_ts, self.for_update_ts);
@@ -139,7 +143,8 @@ impl Transaction {
         }
         if batches.len() > 1 && self.heart_beat.is_none() {
             let primary = two_phase.primary.clone();
-            self.heart_beat = Some(HeartBeat::start(self.cluster.clone(), self.start_ts, primary, self.begun));
+            self.heart_beat =
+                Some(HeartBeat::start(self.cluster.clone(), self.start_ts, primary, self.begun));
         }
         two_phase.prewrite(batches, &mut backoff).await?;
         if !two_phase.mutations.iter().any(is_lockable) {
@@ -162,7 +167,8 @@ impl Transaction {
     }
 
     fn two_phase(&self) -> TwoPhase {
-        let mut mutations: Vec<_> = self.buffer.iter().map(|(key, write)| self.mutation(key, write)).collect();
+        let mut mutations: Vec<_> =
+            self.buffer.iter().map(|(key, write)| self.mutation(key, write)).collect();
         let only_locked = self.held.iter().filter(|(key, held)| held.sure && self.buffer.get(key).is_none());
         mutations.extend(only_locked.map(|(key, _)| Mutation {
             op: Op::Lock,
@@ -172,7 +178,8 @@ impl Transaction {
         }));
         mutations.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         let first = mutations.iter().find(|mutation| is_lockable(mutation)).or(mutations.first());
-        let primary = self.primary.clone().or_else(|| first.map(|mutation| mutation.key.clone())).unwrap_or_default();
+        let primary =
+            self.primary.clone().or_else(|| first.map(|mutation| mutation.key.clone())).unwrap_or_default();
         TwoPhase {
             cluster: self.cluster.clone(),
             kind: self.kind,
@@ -226,7 +233,8 @@ impl TwoPhase {
             let [batch] = &batches[..] else {
                 if backoff.lost_answers > 0 {
                     // An attempt may have committed everything before the region was cut: two phases would not find out.
-                    return Err(backoff.exhausted(Pause::RegionChanged, "the region was split while the answer was lost"));
+                    return Err(backoff
+                        .exhausted(Pause::RegionChanged, "the region was split while the answer was lost"));
                 }
                 return Ok(OnePhase::TooWide(batches));
             };
@@ -245,7 +253,9 @@ impl TwoPhase {
                 Ok(locks) => locks,
                 // The rival is ourselves: a lost answer said "committed".
                 Err(TxnError::WriteConflict { conflict_start, conflict_commit, .. })
-                    if lost > 0 && conflict_start == self.start && conflict_commit > CommitTs(self.start.0) =>
+                    if lost > 0
+                        && conflict_start == self.start
+                        && conflict_commit > CommitTs(self.start.0) =>
                 {
                     return Ok(OnePhase::Committed(conflict_commit));
                 }
@@ -262,8 +272,14 @@ impl TwoPhase {
         }
     }
 
-    async fn prewrite(self: &Arc<Self>, batches: Vec<Batch<Mutation>>, backoff: &mut Backoff) -> Result<(), TxnError> {
-        self.cluster.for_each_batch(batches, backoff, |batch, patience| self.prewrite_batch(batch, patience)).await?;
+    async fn prewrite(
+        self: &Arc<Self>,
+        batches: Vec<Batch<Mutation>>,
+        backoff: &mut Backoff,
+    ) -> Result<(), TxnError> {
+        self.cluster
+            .for_each_batch(batches, backoff, |batch, patience| self.prewrite_batch(batch, patience))
+            .await?;
         Ok(())
     }
 
@@ -276,7 +292,11 @@ impl TwoPhase {
         (result, backoff)
     }
 
-    async fn try_prewrite_batch(&self, batch: Batch<Mutation>, backoff: &mut Backoff) -> Result<Done<(), Mutation>, TxnError> {
+    async fn try_prewrite_batch(
+        &self,
+        batch: Batch<Mutation>,
+        backoff: &mut Backoff,
+    ) -> Result<Done<(), Mutation>, TxnError> {
         loop {
             let command = || self.prewrite_command(&batch.items);
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
@@ -299,9 +319,10 @@ impl TwoPhase {
         };
         let (pessimistic_actions, for_update_ts) = match self.kind {
             TxnKind::Optimistic => (Vec::new(), 0),
-            TxnKind::Pessimistic => {
-                (mutations.iter().map(|mutation| mutation.check as i32).collect(), self.for_update_ts.into_inner())
-            }
+            TxnKind::Pessimistic => (
+                mutations.iter().map(|mutation| mutation.check as i32).collect(),
+                self.for_update_ts.into_inner(),
+            ),
         };
         kvrpcpb::PrewriteRequest {
             mutations: mutations.iter().map(wire).collect(),
@@ -321,13 +342,18 @@ impl TwoPhase {
             TxnKind::Pessimistic => self.cluster.config.lock_ttl,
             TxnKind::Optimistic => {
                 let mib = self.bytes as f64 / f64::from(1 << 20);
-                OPTIMISTIC_TTL_MIN.max(OPTIMISTIC_TTL_PER_ROOT_MIB.mul_f64(mib.sqrt())).min(OPTIMISTIC_TTL_MAX)
+                OPTIMISTIC_TTL_MIN
+                    .max(OPTIMISTIC_TTL_PER_ROOT_MIB.mul_f64(mib.sqrt()))
+                    .min(OPTIMISTIC_TTL_MAX)
             }
         }
     }
 
     /// The locks among the errors; other errors end the commit.
-    fn read_prewrite_errors(&self, errors: Vec<kvrpcpb::KeyError>) -> Result<Vec<kvrpcpb::LockInfo>, TxnError> {
+    fn read_prewrite_errors(
+        &self,
+        errors: Vec<kvrpcpb::KeyError>,
+    ) -> Result<Vec<kvrpcpb::LockInfo>, TxnError> {
         let mut locks = Vec::new();
         for error in errors {
             match KeyFailure::new(error, self.start) {
@@ -342,22 +368,32 @@ impl TwoPhase {
     async fn next_commit_ts(&self) -> Result<CommitTs, TxnError> {
         let commit = CommitTs(self.cluster.timestamp().await?);
         match &self.check {
-            Some(check) => check(commit).map(|()| commit).map_err(|reason| TxnError::CommitRefused { reason }),
+            Some(check) => {
+                check(commit).map(|()| commit).map_err(|reason| TxnError::CommitRefused { reason })
+            }
             None => Ok(commit),
         }
     }
 
     /// Commits the primary with the keys that share its request, and returns these. After an error, [`Backoff::lost_answers`] tells
     /// whether it may have happened all the same.
-    async fn commit_primary(&self, mut commit: CommitTs, backoff: &mut Backoff) -> Result<(CommitTs, Arc<[Bytes]>), TxnError> {
+    async fn commit_primary(
+        &self,
+        mut commit: CommitTs,
+        backoff: &mut Backoff,
+    ) -> Result<(CommitTs, Arc<[Bytes]>), TxnError> {
         loop {
             let batches = self.cluster.batches(self.lockable_keys(), backoff).await?;
             let Some(batch) = batches.into_iter().find(|batch| batch.items.contains(&self.primary)) else {
                 let primary = Key::new(&self.primary[..]);
-                return Err(TxnError::Protocol { reason: format!("the primary {primary} is not among the writes") });
+                return Err(TxnError::Protocol {
+                    reason: format!("the primary {primary} is not among the writes"),
+                });
             };
             let command = || self.commit_command(&batch.items, commit);
-            let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else { continue };
+            let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
+                continue;
+            };
             // An answer makes up for those that were lost: to commit twice is to commit once.
             backoff.lost_answers = 0;
             match response.error.map(|error| KeyFailure::new(error, self.start)) {
@@ -416,7 +452,11 @@ impl TwoPhase {
 
     /// The keys that have locks, in order.
     fn lockable_keys(&self) -> Vec<Bytes> {
-        self.mutations.iter().filter(|mutation| is_lockable(mutation)).map(|mutation| mutation.key.clone()).collect()
+        self.mutations
+            .iter()
+            .filter(|mutation| is_lockable(mutation))
+            .map(|mutation| mutation.key.clone())
+            .collect()
     }
 
     /// Rolls everything back; only before the moment of truth.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::heart_beat::HeartBeat;
 use super::{Transaction, TxnKind};
+use crate::TxnError;
 use crate::backoff::{Backoff, Pause};
 use crate::buffer::{Locking, Presumption, Stage};
 use crate::cluster::{Cluster, Sent};
@@ -22,7 +23,6 @@ use crate::error::start;
 use crate::grouping::{Batch, Done};
 use crate::key_error::{KeyFailure, key};
 use crate::resolver::Met;
-use crate::TxnError;
 
 /// A store that took this long to refuse a lock kept us in its waiting room: we go back to it without a pause, for we lose our turn.
 const STORE_WAITED_MIN: Duration = Duration::from_millis(100);
@@ -125,11 +125,13 @@ impl Transaction {
         if self.kind == TxnKind::Optimistic {
             return self.lock_at_commit(keys, &options).await;
         }
-        let (held, fresh): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| self.held.get(key).is_some_and(|held| held.sure));
+        let (held, fresh): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|key| self.held.get(key).is_some_and(|held| held.sure));
         let mut locked = self.lock_fresh(fresh, &options).await?;
         if options.return_values && !held.is_empty() {
             // No one can have changed what we hold.
-            let found: BTreeMap<_, _> = self.snapshot_for_update().batch_get_bytes(held.clone()).await?.into_iter().collect();
+            let found: BTreeMap<_, _> =
+                self.snapshot_for_update().batch_get_bytes(held.clone()).await?.into_iter().collect();
             let values = held.into_iter().map(|key| (Key::new(&key[..]), found.get(&key).cloned()));
             locked.values.extend(values);
         }
@@ -137,12 +139,17 @@ impl Transaction {
     }
 
     /// Locks what was written since a stage was opened and needs a lock: the end of a statement that writes.
-    pub async fn lock_written_since(&mut self, stage: Stage, options: LockOptions) -> Result<Locked, TxnError> {
+    pub async fn lock_written_since(
+        &mut self,
+        stage: Stage,
+        options: LockOptions,
+    ) -> Result<Locked, TxnError> {
         if self.kind == TxnKind::Optimistic {
             return Ok(Locked::default());
         }
         let written = self.buffer.written_since(stage);
-        let needs_lock = |key: &Bytes| self.buffer.get(key).is_some_and(|write| write.locking == Locking::WithStatement);
+        let needs_lock =
+            |key: &Bytes| self.buffer.get(key).is_some_and(|write| write.locking == Locking::WithStatement);
         let keys: Vec<_> = written.into_iter().filter(needs_lock).map(|key| Key::new(&key[..])).collect();
         if keys.is_empty() {
             return Ok(Locked::default());
@@ -157,7 +164,9 @@ impl Transaction {
 
     fn check_held(&mut self, keys: &[Bytes]) -> Result<(), TxnError> {
         for key in keys {
-            let Some(Held { exists: Some(exists), sure: true }) = self.held.get(key).copied() else { continue };
+            let Some(Held { exists: Some(exists), sure: true }) = self.held.get(key).copied() else {
+                continue;
+            };
             if self.buffer.get(key).is_some_and(|write| write.presumption == Presumption::NotExists) {
                 if exists {
                     return Err(TxnError::KeyExists { key: Key::new(&key[..]) });
@@ -171,7 +180,8 @@ impl Transaction {
     async fn lock_at_commit(&mut self, keys: Vec<Bytes>, options: &LockOptions) -> Result<Locked, TxnError> {
         let mut locked = Locked::default();
         if options.return_values {
-            let found: BTreeMap<_, _> = self.snapshot.batch_get_bytes(keys.clone()).await?.into_iter().collect();
+            let found: BTreeMap<_, _> =
+                self.snapshot.batch_get_bytes(keys.clone()).await?.into_iter().collect();
             locked.values = keys.iter().map(|key| (Key::new(&key[..]), found.get(key).cloned())).collect();
         }
         self.held.extend(keys.into_iter().map(|key| (key, Held { exists: None, sure: true })));
@@ -219,16 +229,29 @@ impl Transaction {
         if request.is_first {
             // The primary is the first key, so it is in the first batch.
             let others = rest.split_off(1);
-            got = self.cluster.for_each_batch(rest, &mut backoff, |batch, patience| request.lock(batch, patience)).await?;
-            self.heart_beat = Some(HeartBeat::start(self.cluster.clone(), self.start_ts, request.primary.clone(), self.begun));
+            got = self
+                .cluster
+                .for_each_batch(rest, &mut backoff, |batch, patience| request.lock(batch, patience))
+                .await?;
+            self.heart_beat = Some(HeartBeat::start(
+                self.cluster.clone(),
+                self.start_ts,
+                request.primary.clone(),
+                self.begun,
+            ));
             rest = others;
         }
-        got.extend(self.cluster.for_each_batch(rest, &mut backoff, |batch, patience| request.lock(batch, patience)).await?);
+        got.extend(
+            self.cluster
+                .for_each_batch(rest, &mut backoff, |batch, patience| request.lock(batch, patience))
+                .await?,
+        );
         Ok(got.into_iter().flatten().collect())
     }
 
     fn wanted(&self, key: &Bytes) -> Wanted {
-        let must_not_exist = self.buffer.get(key).is_some_and(|write| write.presumption == Presumption::NotExists);
+        let must_not_exist =
+            self.buffer.get(key).is_some_and(|write| write.presumption == Presumption::NotExists);
         Wanted { key: key.clone(), must_not_exist }
     }
 
@@ -263,7 +286,8 @@ impl Transaction {
 
     /// Gives back keys that were asked for in vain.
     async fn unlock(&mut self, keys: Vec<Bytes>) {
-        let rolled_back = rollback_locks(&self.cluster, self.start_ts, self.for_update_ts, keys.clone()).await;
+        let rolled_back =
+            rollback_locks(&self.cluster, self.start_ts, self.for_update_ts, keys.clone()).await;
         if let Err(error) = rolled_back {
             // They stay noted as held perhaps, and lapse at the latest.
             tracing::warn!(start = %self.start_ts, %error, "locks were not given back");
@@ -296,12 +320,20 @@ impl Transaction {
 }
 
 impl Request {
-    async fn lock(&self, batch: Batch<Wanted>, mut backoff: Backoff) -> (Result<Done<Vec<Got>, Wanted>, TxnError>, Backoff) {
+    async fn lock(
+        &self,
+        batch: Batch<Wanted>,
+        mut backoff: Backoff,
+    ) -> (Result<Done<Vec<Got>, Wanted>, TxnError>, Backoff) {
         let result = self.try_lock(batch, &mut backoff).await;
         (result, backoff)
     }
 
-    async fn try_lock(&self, batch: Batch<Wanted>, backoff: &mut Backoff) -> Result<Done<Vec<Got>, Wanted>, TxnError> {
+    async fn try_lock(
+        &self,
+        batch: Batch<Wanted>,
+        backoff: &mut Backoff,
+    ) -> Result<Done<Vec<Got>, Wanted>, TxnError> {
         // Waiting for others has a limit of its own.
         let mut lock_backoff = self.cluster.backoff(Duration::MAX);
         let mut skipped: Vec<Bytes> = Vec::new();
@@ -311,7 +343,9 @@ impl Request {
                 return Ok(Done::Answer(skipped.into_iter().map(Got::Skipped).collect()));
             }
             let asked = Instant::now();
-            let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, || self.command(&wanted)).await? else {
+            let Sent::Answer(response) =
+                self.cluster.send(&batch.region, backoff, || self.command(&wanted)).await?
+            else {
                 return Ok(Done::Again(batch.items));
             };
             let mut locks = Vec::new();
@@ -329,7 +363,9 @@ impl Request {
             let left = self.cluster.resolve_locks(locks, Met::ByWrite, backoff).await?;
             if let Some((lock, remaining)) = left.wait {
                 match self.options.wait {
-                    LockWait::SkipLocked if wanted.iter().any(|wanted| wanted.key == lock.key) => skipped.push(lock.key.clone()),
+                    LockWait::SkipLocked if wanted.iter().any(|wanted| wanted.key == lock.key) => {
+                        skipped.push(lock.key.clone())
+                    }
                     _ => self.wait(&lock, remaining, asked, &mut lock_backoff).await?,
                 }
             }
@@ -359,7 +395,9 @@ impl Request {
             wait_timeout: match self.deadline {
                 None => -1,
                 // Zero would mean the store's default.
-                Some(deadline) => i64::try_from(millis(deadline.saturating_duration_since(now))).unwrap_or(i64::MAX).max(1),
+                Some(deadline) => {
+                    i64::try_from(millis(deadline.saturating_duration_since(now))).unwrap_or(i64::MAX).max(1)
+                }
             },
             return_values: self.returns_values(),
             check_existence: true,
@@ -369,7 +407,12 @@ impl Request {
         }
     }
 
-    fn read(&self, wanted: &[&Wanted], values: Vec<Bytes>, not_founds: Vec<bool>) -> Result<Vec<Got>, TxnError> {
+    fn read(
+        &self,
+        wanted: &[&Wanted],
+        values: Vec<Bytes>,
+        not_founds: Vec<bool>,
+    ) -> Result<Vec<Got>, TxnError> {
         let misfit = |what: &str, count: usize| TxnError::Protocol {
             reason: format!("{count} {what} for {} locks", wanted.len()),
         };

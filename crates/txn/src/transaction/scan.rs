@@ -26,7 +26,11 @@ impl<'a> TxnScan<'a> {
 
     pub(super) fn backward(txn: &'a Transaction, range: Range<Key>) -> Self {
         let writes: Box<dyn Iterator<Item = _> + Send> = Box::new(txn.buffer.range(&range).rev());
-        Self { committed: txn.snapshot.scan_reverse(range), writes: writes.peekable(), direction: Direction::Backward }
+        Self {
+            committed: txn.snapshot.scan_reverse(range),
+            writes: writes.peekable(),
+            direction: Direction::Backward,
+        }
     }
 
     /// The next pair.

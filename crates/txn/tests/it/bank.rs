@@ -32,7 +32,13 @@ pub async fn open(client: &TxnClient) {
 }
 
 /// One attempt at a transfer.
-pub async fn transfer(client: &TxnClient, kind: TxnKind, from: u64, to: u64, amount: i64) -> Result<(), TxnError> {
+pub async fn transfer(
+    client: &TxnClient,
+    kind: TxnKind,
+    from: u64,
+    to: u64,
+    amount: i64,
+) -> Result<(), TxnError> {
     let mut txn = client.begin(TxnOptions { kind, ..Default::default() }).await?;
     let result = try_transfer(&mut txn, from, to, amount).await;
     if result.is_err() && !txn.is_over() {
@@ -49,7 +55,9 @@ async fn try_transfer(txn: &mut Transaction, from: u64, to: u64, amount: i64) ->
             let options = LockOptions { return_values: true, ..Default::default() };
             let locked = loop {
                 match txn.lock_keys(keys.clone(), options.clone()).await {
-                    Err(error) if error.remedy() == Remedy::RetryStatement => drop(txn.refresh_for_update_ts().await?),
+                    Err(error) if error.remedy() == Remedy::RetryStatement => {
+                        drop(txn.refresh_for_update_ts().await?)
+                    }
                     other => break other?,
                 }
             };
@@ -75,7 +83,13 @@ pub async fn check(client: &TxnClient) {
 }
 
 /// Many transfers by many workers; returns how many succeeded.
-pub async fn run(client: &TxnClient, seed: u64, workers: u64, transfers: u32, trace: Option<Arc<Trace>>) -> u32 {
+pub async fn run(
+    client: &TxnClient,
+    seed: u64,
+    workers: u64,
+    transfers: u32,
+    trace: Option<Arc<Trace>>,
+) -> u32 {
     let done = Arc::new(AtomicU32::new(0));
     let tasks: Vec<_> = (0..workers)
         .map(|worker| {
@@ -88,12 +102,17 @@ pub async fn run(client: &TxnClient, seed: u64, workers: u64, transfers: u32, tr
                     let to = (from + rng.random_range(1..ACCOUNTS)) % ACCOUNTS;
                     let result = transfer(&client, kind, from, to, rng.random_range(1..10)).await;
                     if let Some(trace) = &trace {
-                        trace.record("transfer", &format!("{worker}/{number} {:?}", result.as_ref().map_err(TxnError::remedy)));
+                        trace.record(
+                            "transfer",
+                            &format!("{worker}/{number} {:?}", result.as_ref().map_err(TxnError::remedy)),
+                        );
                     }
                     match result {
                         Ok(()) => drop(done.fetch_add(1, Ordering::Relaxed)),
                         Err(error) => match error.remedy() {
-                            Remedy::RestartTransaction | Remedy::RetryStatement | Remedy::ReportUnknownOutcome => {}
+                            Remedy::RestartTransaction
+                            | Remedy::RetryStatement
+                            | Remedy::ReportUnknownOutcome => {}
                             // A lock wait may time out; a bad network may stay bad for longer than anyone's patience.
                             Remedy::ReportStatement | Remedy::RetryLater => {}
                             Remedy::ReportTransaction => panic!("{error}"),
@@ -150,8 +169,10 @@ async fn no_update_is_lost() {
                 tokio::spawn(async move {
                     let mut done = 0;
                     while done < 10 {
-                        let txn_kind = if worker % 2 == 0 { TxnKind::Optimistic } else { TxnKind::Pessimistic };
-                        let mut txn = client.begin(TxnOptions { kind: txn_kind, ..Default::default() }).await.unwrap();
+                        let txn_kind =
+                            if worker % 2 == 0 { TxnKind::Optimistic } else { TxnKind::Pessimistic };
+                        let mut txn =
+                            client.begin(TxnOptions { kind: txn_kind, ..Default::default() }).await.unwrap();
                         let options = LockOptions { return_values: true, ..Default::default() };
                         let locked = match txn.lock_keys([key("counter")], options).await {
                             Ok(locked) => locked,

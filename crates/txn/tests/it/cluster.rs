@@ -57,8 +57,11 @@ impl TestCluster {
         let store: Arc<dyn StoreService> = match kind {
             StoreKind::Fake => FakeStore::open(pd.clone(), ADDRESS).await,
             StoreKind::Real => {
-                let node_config = NodeConfig { address: ADDRESS.to_owned(), gc_poll_interval: None, ..Default::default() };
-                Node::open(node_config, Arc::new(MemoryEngine::new()), pd.clone() as Arc<dyn PdService>).await.unwrap()
+                let node_config =
+                    NodeConfig { address: ADDRESS.to_owned(), gc_poll_interval: None, ..Default::default() };
+                Node::open(node_config, Arc::new(MemoryEngine::new()), pd.clone() as Arc<dyn PdService>)
+                    .await
+                    .unwrap()
             }
         };
         let connector: Arc<dyn StoreConnector> = Arc::new(Direct(store));
@@ -129,7 +132,11 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 pub fn pairs(pairs: Vec<(Key, Bytes)>) -> String {
-    pairs.iter().map(|(key, value)| format!("{}={}", text(key.as_bytes()), text(value))).collect::<Vec<_>>().join(" ")
+    pairs
+        .iter()
+        .map(|(key, value)| format!("{}={}", text(key.as_bytes()), text(value)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Runs a test on each kind of store, in one region and in many.

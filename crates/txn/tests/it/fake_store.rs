@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 use tidewater_codec::Key;
 use tidewater_proto::kvrpcpb::prewrite_request::PessimisticAction;
 use tidewater_proto::kvrpcpb::{self as kv, Op, write_conflict::Reason};
-use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, metapb, pdpb};
+use tidewater_proto::{
+    PdService, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, metapb, pdpb,
+};
 
 pub struct FakeStore {
     pd: Arc<dyn PdService>,
@@ -68,7 +70,11 @@ enum Fate {
 
 impl KeyState {
     fn read(&self, ts: u64) -> Option<Bytes> {
-        let change = self.writes.range(..=ts).rev().find(|(_, write)| matches!(write.kind, Kind::Put(_) | Kind::Delete))?;
+        let change = self
+            .writes
+            .range(..=ts)
+            .rev()
+            .find(|(_, write)| matches!(write.kind, Kind::Put(_) | Kind::Delete))?;
         match &change.1.kind {
             Kind::Put(value) => Some(value.clone()),
             _ => None,
@@ -84,7 +90,11 @@ impl KeyState {
     }
 
     fn newest(&self) -> Option<(u64, &Write)> {
-        self.writes.iter().rev().find(|(_, write)| write.kind != Kind::Rollback).map(|(commit, write)| (*commit, write))
+        self.writes
+            .iter()
+            .rev()
+            .find(|(_, write)| write.kind != Kind::Rollback)
+            .map(|(commit, write)| (*commit, write))
     }
 
     fn lock_of(&self, start: u64) -> Option<&Lock> {
@@ -156,7 +166,8 @@ impl FakeStore {
             ..Default::default()
         };
         let store = metapb::Store { id: first, address: address.to_owned(), ..Default::default() };
-        let request = pdpb::BootstrapRequest { store: Some(store), region: Some(region.clone()), ..Default::default() };
+        let request =
+            pdpb::BootstrapRequest { store: Some(store), region: Some(region.clone()), ..Default::default() };
         pd.bootstrap(request).await.unwrap();
         let state = State { regions: BTreeMap::from([(region.id, region)]), ..Default::default() };
         Arc::new(Self { pd, state: Mutex::new(state) })
@@ -168,7 +179,11 @@ impl FakeStore {
             let key = Bytes::from(Key::new(&key[..]).encode().into_bytes());
             let holding = self.state.lock().regions.values().find(|region| holds(region, &key)).cloned();
             let Some(old) = holding.filter(|old| old.start_key != key) else { continue };
-            let ask = pdpb::AskBatchSplitRequest { region: Some(old.clone()), split_count: 1, ..Default::default() };
+            let ask = pdpb::AskBatchSplitRequest {
+                region: Some(old.clone()),
+                split_count: 1,
+                ..Default::default()
+            };
             let ids = self.pd.ask_batch_split(ask).await.unwrap().ids.remove(0);
             let mut left = old.clone();
             let mut right = old.clone();
@@ -184,7 +199,10 @@ impl FakeStore {
                 state.regions.insert(left.id, left.clone());
                 state.regions.insert(right.id, right.clone());
             }
-            let report = pdpb::ReportBatchSplitRequest { regions: vec![left.clone(), right.clone()], ..Default::default() };
+            let report = pdpb::ReportBatchSplitRequest {
+                regions: vec![left.clone(), right.clone()],
+                ..Default::default()
+            };
             self.pd.report_batch_split(report).await.unwrap();
             regions.extend([left, right]);
         }
@@ -250,7 +268,8 @@ impl State {
         };
         if region.region_epoch != context.region_epoch {
             let version = |region: &metapb::Region| region.region_epoch.map_or(0, |epoch| epoch.version);
-            let current_regions = self.regions.values().filter(|other| version(other) >= version(region)).cloned().collect();
+            let current_regions =
+                self.regions.values().filter(|other| version(other) >= version(region)).cloned().collect();
             let epoch_not_match = Some(errorpb::EpochNotMatch { current_regions });
             return Err(errorpb::Error { epoch_not_match, ..Default::default() });
         }
@@ -267,7 +286,9 @@ impl State {
         let region = &self.regions[&context.unwrap().region_id];
         let raw = |key: &Bytes| match key.is_empty() {
             true => Bytes::new(),
-            false => tidewater_codec::EncodedKey::from_encoded(&key[..]).decode().unwrap().into_bytes().into(),
+            false => {
+                tidewater_codec::EncodedKey::from_encoded(&key[..]).decode().unwrap().into_bytes().into()
+            }
         };
         (raw(&region.start_key), raw(&region.end_key))
     }
@@ -276,7 +297,12 @@ impl State {
         self.keys.entry(key.clone()).or_default()
     }
 
-    fn read(&self, key: &Bytes, ts: u64, context: Option<&kv::Context>) -> Result<Option<Bytes>, kv::KeyError> {
+    fn read(
+        &self,
+        key: &Bytes,
+        ts: u64,
+        context: Option<&kv::Context>,
+    ) -> Result<Option<Bytes>, kv::KeyError> {
         let Some(state) = self.keys.get(key) else { return Ok(None) };
         let context = context.cloned().unwrap_or_default();
         if let Some(lock) = &state.lock
@@ -317,7 +343,8 @@ impl State {
 
     fn batch_get(&mut self, request: kv::BatchGetRequest) -> kv::BatchGetResponse {
         self.saw(request.version);
-        let pairs = request.keys.iter().filter_map(|key| self.pair(key, request.version, request.context.as_ref()));
+        let pairs =
+            request.keys.iter().filter_map(|key| self.pair(key, request.version, request.context.as_ref()));
         kv::BatchGetResponse { pairs: pairs.collect(), ..Default::default() }
     }
 
@@ -342,7 +369,11 @@ impl State {
         let mut errors = Vec::new();
         let mut locks = Vec::new();
         for (index, mutation) in request.mutations.iter().enumerate() {
-            let action = request.pessimistic_actions.get(index).copied().and_then(|action| PessimisticAction::try_from(action).ok());
+            let action = request
+                .pessimistic_actions
+                .get(index)
+                .copied()
+                .and_then(|action| PessimisticAction::try_from(action).ok());
             match self.prewrite_key(&request, mutation, action) {
                 Ok(Some(lock)) => locks.push((mutation.key.clone(), lock)),
                 Ok(None) => {}
@@ -355,7 +386,8 @@ impl State {
         if !errors.is_empty() {
             return kv::PrewriteResponse { errors, ..Default::default() };
         }
-        let commit = if request.try_one_pc { (self.max_ts + 1).max(request.min_commit_ts).max(start + 1) } else { 0 };
+        let commit =
+            if request.try_one_pc { (self.max_ts + 1).max(request.min_commit_ts).max(start + 1) } else { 0 };
         for (key, lock) in locks {
             let state = self.key(&key);
             state.lock = Some(lock);
@@ -396,7 +428,8 @@ impl State {
             if action == Some(PessimisticAction::DoPessimisticCheck) {
                 return Err(Refusal::error(abort("the pessimistic lock is gone")));
             }
-            let checked = request.pessimistic_actions.is_empty() || action == Some(PessimisticAction::DoConstraintCheck);
+            let checked = request.pessimistic_actions.is_empty()
+                || action == Some(PessimisticAction::DoConstraintCheck);
             if checked && let Some((commit, write)) = state.newest().filter(|(commit, _)| *commit > start) {
                 return Err(Refusal::error(conflict(key, start, commit, write, Reason::Optimistic)));
             }
@@ -426,9 +459,16 @@ impl State {
             let state = self.key(key);
             match (state.lock_of(start).cloned(), state.fate(start)) {
                 (_, Fate::Committed(_)) => {}
-                (Some(lock), _) if lock.op == Op::PessimisticLock => return refuse(abort("a pessimistic lock cannot be committed")),
+                (Some(lock), _) if lock.op == Op::PessimisticLock => {
+                    return refuse(abort("a pessimistic lock cannot be committed"));
+                }
                 (Some(lock), _) if request.commit_version < lock.min_commit => {
-                    let expired = kv::CommitTsExpired { start_ts: start, key: key.clone(), min_commit_ts: lock.min_commit, ..Default::default() };
+                    let expired = kv::CommitTsExpired {
+                        start_ts: start,
+                        key: key.clone(),
+                        min_commit_ts: lock.min_commit,
+                        ..Default::default()
+                    };
                     return refuse(kv::KeyError { commit_ts_expired: Some(expired), ..Default::default() });
                 }
                 (Some(_), _) => {}
@@ -449,7 +489,10 @@ impl State {
         for key in &request.keys {
             let state = self.key(key);
             if matches!(state.fate(request.start_version), Fate::Committed(_)) {
-                return kv::BatchRollbackResponse { error: Some(abort("committed already")), ..Default::default() };
+                return kv::BatchRollbackResponse {
+                    error: Some(abort("committed already")),
+                    ..Default::default()
+                };
             }
             state.roll_back(request.start_version);
         }
@@ -470,7 +513,9 @@ impl State {
             if !matches!(state.fate(start), Fate::Unknown) {
                 return refuse(abort("the transaction is over"));
             }
-            if let Some((commit, write)) = state.newest().filter(|(commit, _)| *commit > request.for_update_ts) {
+            if let Some((commit, write)) =
+                state.newest().filter(|(commit, _)| *commit > request.for_update_ts)
+            {
                 return refuse(conflict(key, start, commit, write, Reason::PessimisticRetry));
             }
             let value = state.read(request.for_update_ts);
@@ -509,7 +554,8 @@ impl State {
         let mut holder = lock.start;
         while let Some(&next) = self.waits.get(&holder) {
             if next == waiter {
-                let deadlock = kv::Deadlock { lock_ts: lock.start, lock_key: key.clone(), ..Default::default() };
+                let deadlock =
+                    kv::Deadlock { lock_ts: lock.start, lock_key: key.clone(), ..Default::default() };
                 return kv::KeyError { deadlock: Some(deadlock), ..Default::default() };
             }
             holder = next;
@@ -518,18 +564,24 @@ impl State {
         locked(key, lock)
     }
 
-    fn pessimistic_rollback(&mut self, request: kv::PessimisticRollbackRequest) -> kv::PessimisticRollbackResponse {
+    fn pessimistic_rollback(
+        &mut self,
+        request: kv::PessimisticRollbackRequest,
+    ) -> kv::PessimisticRollbackResponse {
         self.waits.remove(&request.start_version);
         for key in &request.keys {
             self.key(key).lock.take_if(|lock| {
-                lock.start == request.start_version && lock.op == Op::PessimisticLock && lock.for_update <= request.for_update_ts
+                lock.start == request.start_version
+                    && lock.op == Op::PessimisticLock
+                    && lock.for_update <= request.for_update_ts
             });
         }
         kv::PessimisticRollbackResponse::default()
     }
 
     fn heart_beat(&mut self, request: kv::TxnHeartBeatRequest) -> kv::TxnHeartBeatResponse {
-        match self.key(&request.primary_lock).lock.as_mut().filter(|lock| lock.start == request.start_version) {
+        match self.key(&request.primary_lock).lock.as_mut().filter(|lock| lock.start == request.start_version)
+        {
             Some(lock) => {
                 lock.ttl = lock.ttl.max(request.advise_lock_ttl);
                 kv::TxnHeartBeatResponse { lock_ttl: lock.ttl, ..Default::default() }
@@ -548,7 +600,8 @@ impl State {
         if let Some(lock) = state.lock.as_mut().filter(|lock| lock.start == start) {
             if lock.primary != *primary {
                 let mismatch = kv::PrimaryMismatch { lock_info: Some(lock_info(primary, lock)) };
-                response.error = Some(kv::KeyError { primary_mismatch: Some(mismatch), ..Default::default() });
+                response.error =
+                    Some(kv::KeyError { primary_mismatch: Some(mismatch), ..Default::default() });
                 return response;
             }
             if (start >> 18) + lock.ttl < request.current_ts >> 18 {
@@ -580,7 +633,9 @@ impl State {
                 let not_found = kv::TxnNotFound { start_ts: start, primary_key: primary.clone() };
                 response.error = Some(kv::KeyError { txn_not_found: Some(not_found), ..Default::default() });
             }
-            Fate::Unknown if request.resolving_pessimistic_lock => response.set_action(kv::Action::LockNotExistDoNothing),
+            Fate::Unknown if request.resolving_pessimistic_lock => {
+                response.set_action(kv::Action::LockNotExistDoNothing)
+            }
             Fate::Unknown => {
                 state.roll_back(start);
                 response.set_action(kv::Action::LockNotExistRollback);
@@ -612,7 +667,8 @@ impl State {
     fn scan_lock(&mut self, request: kv::ScanLockRequest) -> kv::ScanLockResponse {
         self.saw(request.max_version);
         let (start, end) = self.region_range(request.context.as_ref());
-        let inside = |key: &Bytes| *key >= start && *key >= request.start_key && (end.is_empty() || *key < end);
+        let inside =
+            |key: &Bytes| *key >= start && *key >= request.start_key && (end.is_empty() || *key < end);
         let old = self.keys.iter().filter(|(key, _)| inside(key)).filter_map(|(key, state)| {
             let lock = state.lock.as_ref().filter(|lock| lock.start <= request.max_version)?;
             Some(lock_info(key, lock))

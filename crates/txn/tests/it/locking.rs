@@ -13,7 +13,12 @@ async fn lock(txn: &mut Transaction, names: &str, wait: LockWait) -> Result<Lock
 
 fn values(locked: &Locked) -> String {
     let show = |value: &Option<bytes::Bytes>| value.as_ref().map_or("-".to_owned(), |value| text(value));
-    locked.values.iter().map(|(key, value)| format!("{}={}", text(key.as_bytes()), show(value))).collect::<Vec<_>>().join(" ")
+    locked
+        .values
+        .iter()
+        .map(|(key, value)| format!("{}={}", text(key.as_bytes()), show(value)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,17 +30,42 @@ async fn scans_cross_regions_and_pages_both_ways() {
         let mut sorted = names.clone();
         sorted.sort();
         let snapshot = cluster.client.snapshot(StartTs(cluster.client.current_timestamp().await.unwrap()));
-        let cases = [("", ""), ("a", "m"), ("c", "c100"), ("b", "z"), ("m", ""), ("", "c"), ("x5", "x4"), ("a001", "a001"), ("zz", "")];
+        let cases = [
+            ("", ""),
+            ("a", "m"),
+            ("c", "c100"),
+            ("b", "z"),
+            ("m", ""),
+            ("", "c"),
+            ("x5", "x4"),
+            ("a001", "a001"),
+            ("zz", ""),
+        ];
         for (start, end) in cases {
-            let expected: Vec<_> = sorted.iter().filter(|n| n.as_str() >= start && (end.is_empty() || n.as_str() < end)).collect();
+            let expected: Vec<_> = sorted
+                .iter()
+                .filter(|n| n.as_str() >= start && (end.is_empty() || n.as_str() < end))
+                .collect();
             for page in [1, 7, 64] {
-                let forward = snapshot.scan(key(start)..key(end)).expecting(page).collect(1_000).await.unwrap();
+                let forward =
+                    snapshot.scan(key(start)..key(end)).expecting(page).collect(1_000).await.unwrap();
                 let forward: Vec<_> = forward.into_iter().map(|(key, _)| text(key.as_bytes())).collect();
                 assert_eq!(forward.iter().collect::<Vec<_>>(), expected, "{start}..{end} by {page}");
-                let backward = snapshot.scan_reverse(key(start)..key(end)).expecting(page).key_only().collect(1_000).await.unwrap();
+                let backward = snapshot
+                    .scan_reverse(key(start)..key(end))
+                    .expecting(page)
+                    .key_only()
+                    .collect(1_000)
+                    .await
+                    .unwrap();
                 assert!(backward.iter().all(|(_, value)| value.is_empty()));
-                let backward: Vec<_> = backward.into_iter().rev().map(|(key, _)| text(key.as_bytes())).collect();
-                assert_eq!(backward.iter().collect::<Vec<_>>(), expected, "{start}..{end} backward by {page}");
+                let backward: Vec<_> =
+                    backward.into_iter().rev().map(|(key, _)| text(key.as_bytes())).collect();
+                assert_eq!(
+                    backward.iter().collect::<Vec<_>>(),
+                    expected,
+                    "{start}..{end} backward by {page}"
+                );
             }
         }
     })
@@ -74,8 +99,14 @@ async fn ranges_are_cut_along_regions() {
     cluster.split_at(&["c", "f", "k"]).await;
     let range = |start: &str, end: &str| key(start)..key(end);
     let show = |tasks: Vec<RegionTask>| {
-        let show = |range: &std::ops::Range<_>| format!("{}-{}", text(tidewater_codec::Key::as_bytes(&range.start)), text(range.end.as_bytes()));
-        tasks.iter().map(|task| task.ranges.iter().map(show).collect::<Vec<_>>().join(",")).collect::<Vec<_>>().join(" | ")
+        let show = |range: &std::ops::Range<_>| {
+            format!("{}-{}", text(tidewater_codec::Key::as_bytes(&range.start)), text(range.end.as_bytes()))
+        };
+        tasks
+            .iter()
+            .map(|task| task.ranges.iter().map(show).collect::<Vec<_>>().join(","))
+            .collect::<Vec<_>>()
+            .join(" | ")
     };
     let cases = [
         (vec![range("a", "b")], "a-b"),

@@ -31,7 +31,8 @@ async fn a_transaction_reads_its_own_writes() {
 async fn commits_are_seen_from_their_timestamp_on() {
     for one_phase_commit in [OnePhaseCommit::WhenPossible, OnePhaseCommit::Never] {
         for kind in [StoreKind::Fake, StoreKind::Real] {
-            let cluster = TestCluster::start(kind, TxnConfig { one_phase_commit, ..Default::default() }).await;
+            let cluster =
+                TestCluster::start(kind, TxnConfig { one_phase_commit, ..Default::default() }).await;
             let before = StartTs(cluster.client.current_timestamp().await.unwrap());
             let mut txn = cluster.optimistic().await;
             apply(&mut txn, "a=1 b=1");
@@ -40,7 +41,9 @@ async fn commits_are_seen_from_their_timestamp_on() {
             assert!(commit.0 <= cluster.client.current_timestamp().await.unwrap());
             assert_eq!(cluster.client.snapshot(before).get(&key("a")).await.unwrap(), None);
             assert!(cluster.client.snapshot(StartTs(commit.0)).get(&key("a")).await.unwrap().is_some());
-            assert!(cluster.client.snapshot(StartTs(commit.0.prev())).get(&key("a")).await.unwrap().is_none());
+            assert!(
+                cluster.client.snapshot(StartTs(commit.0.prev())).get(&key("a")).await.unwrap().is_none()
+            );
             assert_eq!(name(&txn.commit().await), "finished");
             assert_eq!(name(&txn.rollback().await), "finished");
         }
@@ -72,7 +75,10 @@ async fn inserts_of_existing_keys_fail() {
         txn.insert(key("b"), value("2")).unwrap();
         txn.insert(key("a"), value("2")).unwrap();
         let result = txn.commit().await;
-        assert!(matches!(&result, Err(TxnError::KeyExists { key: found }) if *found == key("a")), "{result:?}");
+        assert!(
+            matches!(&result, Err(TxnError::KeyExists { key: found }) if *found == key("a")),
+            "{result:?}"
+        );
         let mut txn = cluster.optimistic().await;
         txn.delete(key("a")).unwrap();
         txn.insert(key("a"), value("3")).unwrap();
@@ -102,7 +108,10 @@ async fn large_transactions_take_many_requests() {
         txn.commit().await.unwrap();
         let snapshot = cluster.client.snapshot(StartTs(cluster.client.current_timestamp().await.unwrap()));
         let all = snapshot.scan(key("k")..key("l")).collect(1_000).await.unwrap();
-        assert_eq!(all.iter().map(|(_, value)| value.len()).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+        assert_eq!(
+            all.iter().map(|(_, value)| value.len()).collect::<Vec<_>>(),
+            (0..200).collect::<Vec<_>>()
+        );
         let keys: Vec<_> = (0..200).map(|i| key(&format!("k{i:03}"))).collect();
         assert_eq!(snapshot.batch_get(&keys).await.unwrap().len(), 200);
     }

@@ -16,7 +16,11 @@ fn written(directory: &TempDir, batches: &[Batch]) -> PathBuf {
 
 fn show(directory: &TempDir) -> String {
     let records = FileStorage::open(directory.path()).unwrap().load().unwrap();
-    records.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect::<Vec<_>>().join(" ")
+    records
+        .iter()
+        .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn three_batches() -> Vec<Batch> {

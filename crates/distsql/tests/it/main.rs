@@ -1,0 +1,7 @@
+//! Readers against a whole cluster in this process: placement driver, storage node in memory, transactions.
+
+mod cluster;
+mod index_reads;
+mod point_reads;
+mod table_reads;
+mod transactions;

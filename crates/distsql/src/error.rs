@@ -2,7 +2,6 @@
 
 use tidewater_codec::DecodeError;
 use tidewater_executor::ExecError;
-use tidewater_planner::PhysicalPlan;
 use tidewater_txn::TxnError;
 
 /// An error of a reader. Reaches the session inside [`ExecError::Storage`]; see [`ReadError::of`].
@@ -29,12 +28,6 @@ pub enum ReadError {
         /// The expression.
         expression: String,
     },
-    /// A plan node that gives no rows, or that cannot stand where it stands.
-    #[error("no reader for a {node}")]
-    NotReadable {
-        /// The node's name.
-        node: &'static str,
-    },
     /// A row is missing that an index entry points to.
     #[error("index {index} of table {table} points to a row that does not exist")]
     DanglingEntry {
@@ -46,10 +39,6 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    pub(crate) fn not_readable(plan: &PhysicalPlan) -> ReadError {
-        ReadError::NotReadable { node: plan.name() }
-    }
-
     /// The read error inside an execution error, if that is what stopped the statement.
     pub fn of(error: &ExecError) -> Option<&ReadError> {
         match error {

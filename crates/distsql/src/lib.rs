@@ -11,7 +11,7 @@
 //! * **No plan is decided here.** What the planner pushed down is sent as it is; what cannot be sent is an error.
 //!
 //! # Tour
-//! [`OperatorBuilder`] turns a whole query plan into operators, [`build_reader`] makes the reader of one leaf. `key_ranges` turns value ranges into key ranges, `dag` writes plan
+//! [`build_reader`] makes the reader of a plan node. `key_ranges` turns value ranges into key ranges, `dag` writes plan
 //! fragments for the wire, `fetch` sends them region by region and page by page; `reader`, `lookup`, `point` and
 //! `union_scan` are the operators.
 //!
@@ -25,7 +25,6 @@ mod fetch;
 mod handles;
 mod key_ranges;
 mod lookup;
-mod operators;
 mod point;
 mod reader;
 mod rows;
@@ -39,7 +38,6 @@ pub use fetch::{Fetch, FetchOrder, FetchPlan};
 pub use handles::HandleReader;
 pub use key_ranges::{KeyRanges, handle_ranges, index_prefix_range, index_ranges, row_ranges};
 pub use lookup::IndexLookUpReader;
-pub use operators::{OperatorBuilder, OperatorStats, SessionNodes, sort_keys};
 pub use point::PointReader;
 pub use reader::CopReader;
 pub use rows::RowReader;

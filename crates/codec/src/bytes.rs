@@ -27,7 +27,8 @@ pub const fn encoded_len(len: usize) -> usize {
 /// Reads what [`write_bytes`] wrote and appends it to `out`.
 pub fn read_bytes(input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     loop {
-        let (group, rest) = input.split_first_chunk::<{ GROUP + 1 }>().ok_or(DecodeError::UnexpectedEnd("byte string"))?;
+        let (group, rest) =
+            input.split_first_chunk::<{ GROUP + 1 }>().ok_or(DecodeError::UnexpectedEnd("byte string"))?;
         *input = rest;
         let pad = usize::from(0xff - group[GROUP]);
         if pad == 0 {
@@ -50,7 +51,8 @@ pub fn read_bytes(input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeErro
 pub fn skip_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
     let whole = *input;
     loop {
-        let (group, rest) = input.split_first_chunk::<{ GROUP + 1 }>().ok_or(DecodeError::UnexpectedEnd("byte string"))?;
+        let (group, rest) =
+            input.split_first_chunk::<{ GROUP + 1 }>().ok_or(DecodeError::UnexpectedEnd("byte string"))?;
         *input = rest;
         match group[GROUP] {
             0xff => {}
@@ -68,7 +70,8 @@ pub fn write_compact_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Reads what [`write_compact_bytes`] wrote.
 pub fn read_compact_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
-    let len = usize::try_from(number::read_var_i64(input)?).map_err(|_| DecodeError::Invalid("byte string's length"))?;
+    let len = usize::try_from(number::read_var_i64(input)?)
+        .map_err(|_| DecodeError::Invalid("byte string's length"))?;
     let (bytes, rest) = input.split_at_checked(len).ok_or(DecodeError::UnexpectedEnd("byte string"))?;
     *input = rest;
     Ok(bytes)

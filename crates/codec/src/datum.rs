@@ -79,7 +79,11 @@ pub fn skip_key_datum<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], DecodeError>
 }
 
 /// Appends a datum in value form.
-pub fn encode_value_datum(value: &Datum, field_type: &FieldType, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+pub fn encode_value_datum(
+    value: &Datum,
+    field_type: &FieldType,
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
     match value {
         Datum::Null => out.push(NULL_FLAG),
         Datum::Int(value) => {
@@ -134,7 +138,8 @@ pub fn decode_value_datum(input: &mut &[u8], field_type: &FieldType) -> Result<D
         DECIMAL_FLAG => read_decimal(input).map(Datum::Decimal),
         DURATION_FLAG => duration_datum(number::read_i64(input)?),
         JSON_FLAG => {
-            let json = JsonRef::from_binary(input).map_err(|_| DecodeError::UnexpectedEnd("JSON document"))?;
+            let json =
+                JsonRef::from_binary(input).map_err(|_| DecodeError::UnexpectedEnd("JSON document"))?;
             json.validate().map_err(|_| DecodeError::Invalid("JSON document"))?;
             let json = json.to_json();
             *input = &input[json.as_bytes().len()..];
@@ -169,7 +174,11 @@ pub(crate) fn duration_nanos(value: Duration) -> i64 {
 }
 
 /// Appends precision, scale and MySQL's binary form: the column's precision and scale if it has them, else the value's own.
-pub(crate) fn write_decimal(value: Decimal, field_type: &FieldType, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+pub(crate) fn write_decimal(
+    value: Decimal,
+    field_type: &FieldType,
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
     let declared = (u8::try_from(field_type.length), u8::try_from(field_type.decimals));
     let (precision, scale) = match declared {
         (Ok(precision @ 1..=MAX_PRECISION), Ok(scale))

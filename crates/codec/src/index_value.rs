@@ -64,7 +64,8 @@ fn encode_long(value: &IndexValue<'_>, layout: IndexLayout, out: &mut Vec<u8>) {
         out.extend_from_slice(&[VERSION_FLAG, CLUSTERED_VERSION]);
     }
     if let Some(Handle::Common(handle)) = &value.handle {
-        let len = u16::try_from(handle.len()).expect("a handle is part of a key, and keys are limited to 3072 bytes");
+        let len = u16::try_from(handle.len())
+            .expect("a handle is part of a key, and keys are limited to 3072 bytes");
         out.push(COMMON_HANDLE_FLAG);
         out.extend_from_slice(&len.to_be_bytes());
         out.extend_from_slice(handle);
@@ -109,7 +110,8 @@ pub fn decode(bytes: &[u8]) -> Result<IndexValue<'_>, DecodeError> {
         value.handle = Some(Handle::Int(i64::from_be_bytes(*handle)));
     }
     if let [COMMON_HANDLE_FLAG, rest @ ..] = parts {
-        let (len, rest) = rest.split_first_chunk().ok_or(DecodeError::UnexpectedEnd("index value's handle"))?;
+        let (len, rest) =
+            rest.split_first_chunk().ok_or(DecodeError::UnexpectedEnd("index value's handle"))?;
         let (handle, rest) = rest
             .split_at_checked(usize::from(u16::from_be_bytes(*len)))
             .ok_or(DecodeError::UnexpectedEnd("index value's handle"))?;

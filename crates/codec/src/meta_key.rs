@@ -148,7 +148,9 @@ mod tests {
     #[test]
     fn fields_lie_within_their_hash() {
         let (start, end) = (tables(DbId(1)), tables(DbId(1)).prefix_next());
-        for key in [table(DbId(1), TableId(9)), row_id(DbId(1), TableId(9)), auto_increment(DbId(1), TableId(9))] {
+        for key in
+            [table(DbId(1), TableId(9)), row_id(DbId(1), TableId(9)), auto_increment(DbId(1), TableId(9))]
+        {
             assert!(start < key && key < end);
         }
         assert!(table(DbId(10), TableId(9)) > end || table(DbId(10), TableId(9)) < start);

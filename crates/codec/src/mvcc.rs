@@ -34,7 +34,8 @@ fn write_short_value(value: &[u8], out: &mut Vec<u8>) {
 
 fn read_short_value<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
     let (len, rest) = input.split_first().ok_or(DecodeError::UnexpectedEnd("short value"))?;
-    let (value, rest) = rest.split_at_checked(usize::from(*len)).ok_or(DecodeError::UnexpectedEnd("short value"))?;
+    let (value, rest) =
+        rest.split_at_checked(usize::from(*len)).ok_or(DecodeError::UnexpectedEnd("short value"))?;
     *input = rest;
     Ok(value)
 }

@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn overlong_integers_are_refused() {
-        assert_eq!(read_var_u64(&mut &[0xff; 9][..]), Err(DecodeError::UnexpectedEnd("variable-length integer")));
+        assert_eq!(
+            read_var_u64(&mut &[0xff; 9][..]),
+            Err(DecodeError::UnexpectedEnd("variable-length integer"))
+        );
         assert_eq!(read_var_u64(&mut &[0xff; 11][..]), Err(DecodeError::Invalid("variable-length integer")));
         let max = written(write_var_u64, u64::MAX);
         assert_eq!((max.len(), read_var_u64(&mut max.as_slice())), (10, Ok(u64::MAX)));

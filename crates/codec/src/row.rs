@@ -93,8 +93,7 @@ impl RowEncoder {
             self.columns.sort_unstable_by_key(|(id, _)| *id);
         }
         self.nulls.sort_unstable();
-        let is_unique =
-            self.columns.is_sorted_by(|a, b| a.0 < b.0) && self.nulls.is_sorted_by(|a, b| a < b);
+        let is_unique = self.columns.is_sorted_by(|a, b| a.0 < b.0) && self.nulls.is_sorted_by(|a, b| a < b);
         let counts = (u16::try_from(self.columns.len()), u16::try_from(self.nulls.len()));
         let (true, (Ok(count), Ok(null_count))) = (is_unique, counts) else {
             return Err(DecodeError::Invalid("row: too many columns, or one twice"));
@@ -143,7 +142,8 @@ pub struct RowView<'a> {
 impl<'a> RowView<'a> {
     /// Checks the header; whether a column's bytes are in bounds is checked when it is looked for.
     pub fn parse(value: &'a [u8]) -> Result<Self, DecodeError> {
-        let (header, rest) = value.split_first_chunk::<HEADER_LEN>().ok_or(DecodeError::UnexpectedEnd("row"))?;
+        let (header, rest) =
+            value.split_first_chunk::<HEADER_LEN>().ok_or(DecodeError::UnexpectedEnd("row"))?;
         if header[0] != ROW_VERSION {
             return Err(DecodeError::UnknownFlag { what: "row", flag: header[0] });
         }
@@ -160,7 +160,8 @@ impl<'a> RowView<'a> {
         row.values = values;
         if header[1] & FLAG_CHECKSUM != 0 {
             let checksum = tail.get(1..5).and_then(|bytes| bytes.try_into().ok());
-            row.checksum = Some(u32::from_le_bytes(checksum.ok_or(DecodeError::UnexpectedEnd("row's checksum"))?));
+            row.checksum =
+                Some(u32::from_le_bytes(checksum.ok_or(DecodeError::UnexpectedEnd("row's checksum"))?));
         }
         Ok(row)
     }
@@ -201,7 +202,11 @@ impl<'a> RowView<'a> {
     }
 
     fn id(&self, position: usize) -> u32 {
-        if self.is_big { read_u32(self.ids, position * 4) } else { self.ids.get(position).copied().map_or(0, u32::from) }
+        if self.is_big {
+            read_u32(self.ids, position * 4)
+        } else {
+            self.ids.get(position).copied().map_or(0, u32::from)
+        }
     }
 
     fn end(&self, position: usize) -> usize {
@@ -227,7 +232,9 @@ fn read_u32(bytes: &[u8], at: usize) -> u32 {
 pub fn encode_value(value: &Datum, field_type: &FieldType, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     match value {
         Datum::Null => {}
-        Datum::Int(value) if field_type.is_integer() && field_type.is_unsigned() => encode_u64(*value as u64, out),
+        Datum::Int(value) if field_type.is_integer() && field_type.is_unsigned() => {
+            encode_u64(*value as u64, out)
+        }
         Datum::Int(value) => encode_i64(*value, out),
         Datum::UInt(value) if is_signed(field_type) => encode_i64(*value as i64, out),
         Datum::UInt(value) => encode_u64(*value, out),

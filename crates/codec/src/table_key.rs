@@ -90,7 +90,12 @@ pub fn index_range(table: TableId, index: IndexId) -> Range<Key> {
 }
 
 /// An index entry's key. The handle belongs in the key unless the index is unique and no value is NULL.
-pub fn index_key(table: TableId, index: IndexId, values: &[(&Datum, &FieldType)], handle: Option<&Handle>) -> Result<Key, DecodeError> {
+pub fn index_key(
+    table: TableId,
+    index: IndexId,
+    values: &[(&Datum, &FieldType)],
+    handle: Option<&Handle>,
+) -> Result<Key, DecodeError> {
     let mut out = Vec::with_capacity(19 + 10 * values.len() + 9);
     write_index_prefix(table, index, &mut out);
     for (value, field_type) in values {
@@ -134,7 +139,8 @@ pub enum TableKeyKind<'a> {
 pub fn decode_table_key(key: &[u8]) -> Result<(TableId, TableKeyKind<'_>), DecodeError> {
     let mut input = key.strip_prefix(&[TABLE_PREFIX]).ok_or(DecodeError::Invalid("table key"))?;
     let table = TableId(number::read_i64(&mut input)?);
-    let (separator, mut rest) = input.split_first_chunk::<2>().ok_or(DecodeError::UnexpectedEnd("table key"))?;
+    let (separator, mut rest) =
+        input.split_first_chunk::<2>().ok_or(DecodeError::UnexpectedEnd("table key"))?;
     match separator {
         ROW_SEPARATOR => Ok((table, TableKeyKind::Row { handle: rest })),
         INDEX_SEPARATOR => {
@@ -182,7 +188,11 @@ pub fn decode_index_handle(mut bytes: &[u8]) -> Result<Handle, DecodeError> {
         bytes = &bytes[1..];
         return Ok(Handle::Int(number::read_i64(&mut bytes)?));
     }
-    if bytes.is_empty() { Err(DecodeError::UnexpectedEnd("handle")) } else { Ok(Handle::Common(bytes.into())) }
+    if bytes.is_empty() {
+        Err(DecodeError::UnexpectedEnd("handle"))
+    } else {
+        Ok(Handle::Common(bytes.into()))
+    }
 }
 
 fn write_table_prefix(table: TableId, out: &mut Vec<u8>) {
@@ -201,7 +211,10 @@ mod tests {
     fn vectors() {
         let row = row_key(TableId(1), &Handle::Int(2));
         assert_eq!(row.as_bytes(), hex("748000000000000001 5f72 8000000000000002"));
-        assert_eq!(row.encode().as_bytes(), hex("7480000000000000 ff 015f728000000000 ff 0000020000000000 fa"));
+        assert_eq!(
+            row.encode().as_bytes(),
+            hex("7480000000000000 ff 015f728000000000 ff 0000020000000000 fa")
+        );
         let (int, text, double) = (FieldType::int(), FieldType::string(), FieldType::double());
         let values = [(&Datum::Int(1), &int), (&Datum::from("abc"), &text), (&Datum::Double(5.5), &double)];
         let index = index_key(TableId(4), IndexId(5), &values, Some(&Handle::Int(100))).unwrap();
@@ -226,7 +239,8 @@ mod tests {
             assert!(!index_range(table, IndexId(1)).contains(&key));
             assert!(!table_range(TableId(6)).contains(&key) && !table_range(TableId(8)).contains(&key));
         }
-        let entry = index_key(table, IndexId(1), &[(&Datum::Null, &FieldType::int())], Some(&Handle::Int(1))).unwrap();
+        let entry = index_key(table, IndexId(1), &[(&Datum::Null, &FieldType::int())], Some(&Handle::Int(1)))
+            .unwrap();
         assert!(index_range(table, IndexId(1)).contains(&entry));
         assert!(!index_range(table, IndexId(2)).contains(&entry));
     }
@@ -240,7 +254,14 @@ mod tests {
 
     #[test]
     fn other_keys_are_refused() {
-        for key in ["", "6d00", "74", "748000000000000001", "748000000000000001 5f78 00", "748000000000000001 5f72 00"] {
+        for key in [
+            "",
+            "6d00",
+            "74",
+            "748000000000000001",
+            "748000000000000001 5f78 00",
+            "748000000000000001 5f72 00",
+        ] {
             assert!(decode_row_key(&hex(key)).is_err(), "{key}");
         }
         assert!(decode_index_handle(&[]).is_err());

@@ -278,12 +278,18 @@ impl Collation {
         match self.weighing() {
             Weighing::Bytes => out.extend_from_slice(text),
             Weighing::General => {
-                weights::for_each(text, weights::general, |weight| out.extend_from_slice(&weight.to_be_bytes()));
+                weights::for_each(text, weights::general, |weight| {
+                    out.extend_from_slice(&weight.to_be_bytes())
+                });
             }
             Weighing::Swedish => {
-                weights::for_each(text, weights::swedish, |weight| out.extend_from_slice(&weight.to_be_bytes()));
+                weights::for_each(text, weights::swedish, |weight| {
+                    out.extend_from_slice(&weight.to_be_bytes())
+                });
             }
-            Weighing::Unicode => unicode::for_each(text, |weight| out.extend_from_slice(&weight.to_be_bytes()[1..])),
+            Weighing::Unicode => {
+                unicode::for_each(text, |weight| out.extend_from_slice(&weight.to_be_bytes()[1..]))
+            }
         }
     }
 
@@ -348,6 +354,11 @@ impl Collation {
             Self::Utf8mb4UnicodeCi | Self::Utf8UnicodeCi | Self::Utf8mb4_0900AiCi => Weighing::Unicode,
         }
     }
+}
+
+/// The last place at or before `limit` where text may be cut.
+pub(crate) fn char_boundary_before(text: &str, limit: usize) -> usize {
+    (0..=limit.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[cfg(test)]

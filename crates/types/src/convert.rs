@@ -15,7 +15,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    Datum, ErrorCode, FieldType, Json, JsonError, SqlError, SqlMode, TimeZone, TypeCode, Warning, WarningLevel, Warnings,
+    Datum, ErrorCode, FieldType, Json, JsonError, SqlError, SqlMode, TimeZone, TypeCode, Warning,
+    WarningLevel, Warnings,
 };
 
 /// What a conversion must know of its statement.
@@ -118,9 +119,9 @@ impl ConvertError {
             Self::OutOfRange => ErrorCode::WarnDataOutOfRange,
             Self::DataTooLong => ErrorCode::DataTooLong,
             Self::Truncated => ErrorCode::WarnDataTruncated,
-            Self::IncorrectValue { kind: ValueKind::Date | ValueKind::DateTime | ValueKind::Time, .. } => {
-                ErrorCode::TruncatedWrongValue
-            }
+            Self::IncorrectValue {
+                kind: ValueKind::Date | ValueKind::DateTime | ValueKind::Time, ..
+            } => ErrorCode::TruncatedWrongValue,
             Self::IncorrectValue { .. } => ErrorCode::TruncatedWrongValueForField,
             Self::InvalidJson(JsonError::TooDeep) => ErrorCode::JsonDocumentTooDeep,
             Self::InvalidJson(_) => ErrorCode::InvalidJsonText,
@@ -133,9 +134,10 @@ impl ConvertError {
         let code = self.code();
         match self {
             Self::OutOfRange | Self::DataTooLong | Self::Truncated => SqlError::with(code, &[&column, &row]),
-            Self::IncorrectValue { kind, value } => {
-                SqlError::new(code, format!("Incorrect {kind} value: '{value}' for column '{column}' at row {row}"))
-            }
+            Self::IncorrectValue { kind, value } => SqlError::new(
+                code,
+                format!("Incorrect {kind} value: '{value}' for column '{column}' at row {row}"),
+            ),
             Self::InvalidJson(JsonError::InvalidText { reason, position }) => {
                 SqlError::with(code, &[reason, position, &column])
             }
@@ -235,9 +237,7 @@ fn unchanged(value: &Datum, to: &FieldType) -> Option<Datum> {
         (Datum::Int(number), TypeCode::LongLong) if !to.is_unsigned() => Some(Datum::Int(*number)),
         (Datum::UInt(number), TypeCode::LongLong) if to.is_unsigned() => Some(Datum::UInt(*number)),
         (Datum::Bytes(bytes), TypeCode::VarChar)
-            if to.is_text()
-                && bytes.is_ascii()
-                && (to.length < 0 || bytes.len() <= to.length as usize) =>
+            if to.is_text() && bytes.is_ascii() && (to.length < 0 || bytes.len() <= to.length as usize) =>
         {
             Some(value.clone())
         }
@@ -275,7 +275,9 @@ impl Source<'_> {
 
     /// The name, if the value is an ENUM or SET.
     fn member_name(&self) -> Option<Vec<u8>> {
-        self.field_type.filter(|field_type| matches!(field_type.code, TypeCode::Enum | TypeCode::Set)).map(|_| self.text())
+        self.field_type
+            .filter(|field_type| matches!(field_type.code, TypeCode::Enum | TypeCode::Set))
+            .map(|_| self.text())
     }
 
     fn incorrect(&self, kind: ValueKind) -> ConvertError {
@@ -292,10 +294,12 @@ fn to_json(source: &Source<'_>, to: &FieldType) -> Result<Stored, ConvertError> 
         }
         Datum::Bytes(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => Json::parse(text)?,
-            Err(_) => return Err(ConvertError::InvalidJson(JsonError::InvalidText {
-                reason: "Invalid encoding in string.",
-                position: 0,
-            })),
+            Err(_) => {
+                return Err(ConvertError::InvalidJson(JsonError::InvalidText {
+                    reason: "Invalid encoding in string.",
+                    position: 0,
+                }));
+            }
         },
         _ => Json::from_datum(source.value, source.field_type.unwrap_or(to)),
     };

@@ -80,9 +80,7 @@ const POWERS: [i128; 39] = {
 fn power_256(exponent: u32) -> i256 {
     match POWERS.get(exponent as usize) {
         Some(power) => i256::from_i128(*power),
-        None => {
-            i256::from_i128(POWERS[38]).wrapping_mul(i256::from_i128(POWERS[(exponent - 38) as usize]))
-        }
+        None => i256::from_i128(POWERS[38]).wrapping_mul(i256::from_i128(POWERS[(exponent - 38) as usize])),
     }
 }
 
@@ -103,7 +101,8 @@ impl Decimal {
     /// `value / 10^scale`; None beyond 65 digits or scale 30.
     pub fn from_i256(value: i256, scale: u8) -> Option<Self> {
         let limit = power_256(u32::from(MAX_PRECISION));
-        (scale <= MAX_SCALE && value < limit && value > limit.wrapping_neg()).then(|| Self::wide(value, scale))
+        (scale <= MAX_SCALE && value < limit && value > limit.wrapping_neg())
+            .then(|| Self::wide(value, scale))
     }
 
     /// The digits as an integer: `self * 10^scale`.
@@ -189,7 +188,10 @@ impl Decimal {
             return value as f64 / POWERS[usize::from(self.scale)] as f64;
         }
         let mut buffer = [0; TEXT_LEN_MAX];
-        std::str::from_utf8(self.write_text(&mut buffer)).ok().and_then(|text| text.parse().ok()).unwrap_or(0.0)
+        std::str::from_utf8(self.write_text(&mut buffer))
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0.0)
     }
 
     /// Below zero?
@@ -583,7 +585,10 @@ impl Ord for Decimal {
             let value = decimal.to_i256();
             let power = power_256(u32::from(decimal.scale));
             let fraction = value.checked_rem(power).and_then(|rest| rest.to_i128()).unwrap_or(0);
-            (value.checked_div(power).unwrap_or(i256::ZERO), fraction * POWERS[usize::from(MAX_SCALE - decimal.scale)])
+            (
+                value.checked_div(power).unwrap_or(i256::ZERO),
+                fraction * POWERS[usize::from(MAX_SCALE - decimal.scale)],
+            )
         };
         parts(self).cmp(&parts(other))
     }

@@ -5,7 +5,9 @@
 use std::fmt;
 
 use crate::number::write_padded;
-use crate::time::{MICROS_PER_SECOND, fraction_unit, into_string, scan_fraction, write_fraction, write_hours};
+use crate::time::{
+    MICROS_PER_SECOND, fraction_unit, into_string, scan_fraction, write_fraction, write_hours,
+};
 use crate::{SqlMode, Time};
 
 const MICROS_PER_HOUR: i64 = 3_600 * MICROS_PER_SECOND;
@@ -162,7 +164,8 @@ impl Duration {
             };
         }
         let (hours, minutes, seconds) = (magnitude / 10_000, magnitude / 100 % 100, magnitude % 100);
-        Self::from_parts(number < 0, hours as u32, minutes as u32, seconds as u32, 0).ok_or(DurationError::Invalid)
+        Self::from_parts(number < 0, hours as u32, minutes as u32, seconds as u32, 0)
+            .ok_or(DurationError::Invalid)
     }
 
     /// Rounds half away from zero to `fsp` digits of the second's fraction.

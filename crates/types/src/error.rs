@@ -90,7 +90,8 @@ impl ErrorCode {
 
 /// Length of a printf conversion at the front of the text.
 fn hole_len(text: &str) -> Option<usize> {
-    let flags = text[1..].bytes().take_while(|byte| matches!(byte, b'-' | b'.' | b'*' | b'l' | b'0'..=b'9')).count();
+    let flags =
+        text[1..].bytes().take_while(|byte| matches!(byte, b'-' | b'.' | b'*' | b'l' | b'0'..=b'9')).count();
     matches!(text.as_bytes().get(1 + flags), Some(b's' | b'd' | b'u')).then_some(flags + 2)
 }
 
@@ -202,7 +203,10 @@ mod tests {
     #[test]
     fn texts_are_filled() {
         let text = |code: ErrorCode, arguments: &[&dyn fmt::Display]| code.message(arguments);
-        assert_eq!(text(ErrorCode::BadFieldError, &[&"a", &"where clause"]), "Unknown column 'a' in 'where clause'");
+        assert_eq!(
+            text(ErrorCode::BadFieldError, &[&"a", &"where clause"]),
+            "Unknown column 'a' in 'where clause'"
+        );
         assert_eq!(
             text(ErrorCode::WarnDataOutOfRange, &[&"c", &7]),
             "Out of range value for column 'c' at row 7"

@@ -295,7 +295,9 @@ impl FieldType {
     pub fn eval_type(&self) -> EvalType {
         use TypeCode as T;
         match self.code {
-            T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong | T::Year | T::Bit | T::Null => EvalType::Int,
+            T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong | T::Year | T::Bit | T::Null => {
+                EvalType::Int
+            }
             T::Enum | T::Set => EvalType::Int,
             T::Float | T::Double => EvalType::Real,
             T::NewDecimal => EvalType::Decimal,
@@ -394,7 +396,9 @@ impl FieldType {
             T::MediumBlob => pick("mediumtext", "mediumblob").to_owned(),
             T::LongBlob => pick("longtext", "longblob").to_owned(),
         };
-        if self.is_unsigned() && matches!(self.code, T::Float | T::Double | T::NewDecimal) || self.is_integer() && self.is_unsigned() {
+        if self.is_unsigned() && matches!(self.code, T::Float | T::Double | T::NewDecimal)
+            || self.is_integer() && self.is_unsigned()
+        {
             sql.push_str(" unsigned");
         }
         if self.flags.contains(TypeFlags::ZEROFILL) {
@@ -424,7 +428,8 @@ impl FieldType {
     }
 
     fn member_name(&self, name: &str) -> String {
-        let members: Vec<String> = self.elements.iter().map(|member| format!("'{}'", member.replace('\'', "''"))).collect();
+        let members: Vec<String> =
+            self.elements.iter().map(|member| format!("'{}'", member.replace('\'', "''"))).collect();
         format!("{name}({})", members.join(","))
     }
 
@@ -463,7 +468,9 @@ impl FieldType {
             (TypeCode::Date, Datum::Time(time)) => time.write_date_to(out),
             (_, Datum::Time(time)) => time.write_to(self.fsp(), out),
             (_, Datum::Duration(time)) => time.write_to(self.fsp(), out),
-            (TypeCode::Float | TypeCode::Double, Datum::Double(value)) if (0..31).contains(&self.decimals) => {
+            (TypeCode::Float | TypeCode::Double, Datum::Double(value))
+                if (0..31).contains(&self.decimals) =>
+            {
                 out.extend_from_slice(format!("{value:.*}", self.decimals as usize).as_bytes());
             }
             (TypeCode::Float, Datum::Float(value)) if (0..31).contains(&self.decimals) => {
@@ -545,7 +552,10 @@ mod tests {
     use super::*;
 
     fn members(code: TypeCode) -> FieldType {
-        FieldType { elements: Arc::from(["a".to_owned(), "it's".to_owned(), "c".to_owned()]), ..FieldType::new(code) }
+        FieldType {
+            elements: Arc::from(["a".to_owned(), "it's".to_owned(), "c".to_owned()]),
+            ..FieldType::new(code)
+        }
     }
 
     #[test]
@@ -555,7 +565,10 @@ mod tests {
             (FieldType::new(TypeCode::Long), "int"),
             (FieldType::uint(), "bigint unsigned"),
             (FieldType { length: 1, ..FieldType::new(TypeCode::Tiny) }, "tinyint(1)"),
-            (FieldType { length: 5, ..FieldType::new(TypeCode::Long) }.with_flags(zerofill), "int(5) unsigned zerofill"),
+            (
+                FieldType { length: 5, ..FieldType::new(TypeCode::Long) }.with_flags(zerofill),
+                "int(5) unsigned zerofill",
+            ),
             (FieldType::decimal(10, 2), "decimal(10,2)"),
             (FieldType::decimal(10, 2).with_flags(TypeFlags::UNSIGNED), "decimal(10,2) unsigned"),
             (FieldType::double(), "double"),

@@ -189,7 +189,8 @@ impl Interval {
     pub fn from_decimal(count: Decimal, unit: IntervalUnit) -> Option<Self> {
         match unit.parts() {
             [_] if unit == IntervalUnit::Second => {
-                let micros = count.checked_mul(Decimal::from_i64(MICROS_PER_SECOND)).ok()?.truncate(0).to_i64()?;
+                let micros =
+                    count.checked_mul(Decimal::from_i64(MICROS_PER_SECOND)).ok()?.truncate(0).to_i64()?;
                 Some(Self { micros, ..Self::default() })
             }
             [worth] => Self::default().plus(count.to_i64()?, *worth),
@@ -210,7 +211,9 @@ impl Interval {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let mut numbers = [""; 5];
         let mut count = 0;
-        for number in text.split(|character: char| !character.is_ascii_digit()).filter(|number| !number.is_empty()) {
+        for number in
+            text.split(|character: char| !character.is_ascii_digit()).filter(|number| !number.is_empty())
+        {
             *numbers.get_mut(count)? = number;
             count += 1;
         }
@@ -268,10 +271,16 @@ mod tests {
         assert_eq!(Interval::parse("5", U::SecondMicrosecond), micros(500_000));
         assert_eq!(Interval::parse("1:2:3", U::MinuteSecond), None);
         assert_eq!(Interval::parse("2-3", U::YearMonth), Some(Interval { months: 27, days: 0, micros: 0 }));
-        assert_eq!(Interval::parse("-1 2", U::DayHour), Some(Interval { months: 0, days: -1, micros: -2 * HOUR }));
+        assert_eq!(
+            Interval::parse("-1 2", U::DayHour),
+            Some(Interval { months: 0, days: -1, micros: -2 * HOUR })
+        );
         assert_eq!(Interval::parse("3 apples", U::Week), Some(Interval { months: 0, days: 21, micros: 0 }));
         assert_eq!(Interval::from_int(i64::MAX, U::Hour), None);
-        assert_eq!(Interval::from_decimal("2.5".parse().unwrap(), U::Day).map(|interval| interval.days), Some(3));
+        assert_eq!(
+            Interval::from_decimal("2.5".parse().unwrap(), U::Day).map(|interval| interval.days),
+            Some(3)
+        );
         assert_eq!(Interval::from_int(10, U::DaySecond), micros(10 * MICROS_PER_SECOND));
     }
 }

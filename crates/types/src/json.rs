@@ -344,7 +344,9 @@ impl<'a> JsonRef<'a> {
     /// A TIME.
     pub fn as_duration(self) -> Option<Duration> {
         match self.code {
-            binary::DURATION => self.fixed().and_then(|bytes| Duration::from_micros(i64::from_le_bytes(bytes) / 1_000)),
+            binary::DURATION => {
+                self.fixed().and_then(|bytes| Duration::from_micros(i64::from_le_bytes(bytes) / 1_000))
+            }
             _ => None,
         }
     }

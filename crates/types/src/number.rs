@@ -22,9 +22,14 @@ pub struct Prefix<T> {
 pub fn parse_i64(text: &[u8]) -> Prefix<i64> {
     let text = text.trim_ascii_start();
     if let Some((negative, magnitude, rest)) = plain_integer(text) {
-        let value = if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() };
+        let value =
+            if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() };
         let clamped = if negative { i64::MIN } else { i64::MAX };
-        return Prefix { value: value.unwrap_or(clamped), truncated: has_more(rest), overflow: value.is_none() };
+        return Prefix {
+            value: value.unwrap_or(clamped),
+            truncated: has_more(rest),
+            overflow: value.is_none(),
+        };
     }
     let prefix = parse_prefix(text);
     let value = if prefix.overflow { None } else { prefix.value.to_i64() };
@@ -62,7 +67,11 @@ pub fn parse_u64(text: &[u8]) -> Prefix<u64> {
     let text = text.trim_ascii_start();
     if let Some((negative, magnitude, rest)) = plain_integer(text) {
         let below = negative && magnitude > 0;
-        return Prefix { value: if below { 0 } else { magnitude }, truncated: has_more(rest), overflow: below };
+        return Prefix {
+            value: if below { 0 } else { magnitude },
+            truncated: has_more(rest),
+            overflow: below,
+        };
     }
     let prefix = parse_prefix(text);
     let value = if prefix.overflow { None } else { prefix.value.to_u64() };
@@ -232,7 +241,8 @@ fn digits_prefix(text: &[u8]) -> (bool, u64, bool, bool) {
 }
 
 fn float_len(text: &[u8]) -> usize {
-    let digits = |from: usize| text[from.min(text.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits =
+        |from: usize| text[from.min(text.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let sign = usize::from(matches!(text.first(), Some(b'-' | b'+')));
     let whole = digits(sign);
     let mut at = sign + whole;
@@ -296,7 +306,10 @@ mod tests {
         check("99999999999999999999", i64::MAX, false, true);
         check("-9223372036854775809", i64::MIN, false, true);
         assert_eq!(unsigned_prefix(b"-1").value, u64::MAX);
-        assert_eq!(unsigned_prefix(b"18446744073709551616"), Prefix { value: u64::MAX, truncated: false, overflow: true });
+        assert_eq!(
+            unsigned_prefix(b"18446744073709551616"),
+            Prefix { value: u64::MAX, truncated: false, overflow: true }
+        );
     }
 
     #[test]
@@ -329,7 +342,10 @@ mod tests {
     #[test]
     fn decimals_from_text() {
         let prefix = parse_decimal(b" 12.340kg");
-        assert_eq!((prefix.value.to_string().as_str(), prefix.truncated, prefix.overflow), ("12.340", true, false));
+        assert_eq!(
+            (prefix.value.to_string().as_str(), prefix.truncated, prefix.overflow),
+            ("12.340", true, false)
+        );
         assert!(parse_decimal(b"1e70").overflow);
     }
 
@@ -361,7 +377,9 @@ mod tests {
             write_f32(value, &mut out);
             String::from_utf8(out).unwrap()
         };
-        for (value, text) in [(0.1, "0.1"), (3.0, "3"), (1.23457e10, "12345700000"), (1e20, "1e20"), (3.140_002, "3.14")] {
+        for (value, text) in
+            [(0.1, "0.1"), (3.0, "3"), (1.23457e10, "12345700000"), (1e20, "1e20"), (3.140_002, "3.14")]
+        {
             assert_eq!(float(value), text);
         }
     }

@@ -88,19 +88,23 @@ impl FromStr for SqlMode {
         for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             let upper = word.to_ascii_uppercase();
             mode |= match upper.as_str() {
-                "ANSI" => Self::ANSI
-                    | Self::REAL_AS_FLOAT
-                    | Self::PIPES_AS_CONCAT
-                    | Self::ANSI_QUOTES
-                    | Self::IGNORE_SPACE
-                    | Self::ONLY_FULL_GROUP_BY,
-                "TRADITIONAL" => Self::TRADITIONAL
-                    | Self::STRICT_TRANS_TABLES
-                    | Self::STRICT_ALL_TABLES
-                    | Self::NO_ZERO_IN_DATE
-                    | Self::NO_ZERO_DATE
-                    | Self::ERROR_FOR_DIVISION_BY_ZERO
-                    | Self::NO_ENGINE_SUBSTITUTION,
+                "ANSI" => {
+                    Self::ANSI
+                        | Self::REAL_AS_FLOAT
+                        | Self::PIPES_AS_CONCAT
+                        | Self::ANSI_QUOTES
+                        | Self::IGNORE_SPACE
+                        | Self::ONLY_FULL_GROUP_BY
+                }
+                "TRADITIONAL" => {
+                    Self::TRADITIONAL
+                        | Self::STRICT_TRANS_TABLES
+                        | Self::STRICT_ALL_TABLES
+                        | Self::NO_ZERO_IN_DATE
+                        | Self::NO_ZERO_DATE
+                        | Self::ERROR_FOR_DIVISION_BY_ZERO
+                        | Self::NO_ENGINE_SUBSTITUTION
+                }
                 name => Self::from_name(name).ok_or_else(|| UnknownSqlMode(word.to_owned()))?,
             };
         }

@@ -233,7 +233,8 @@ impl Time {
         if micros < MICROS_PER_DAY {
             return self.with_time_of_day(Duration::from_micros_clamped(micros));
         }
-        self.micros_since_year_zero().and_then(|micros| Self::from_micros_since_year_zero(micros + MICROS_PER_SECOND))
+        self.micros_since_year_zero()
+            .and_then(|micros| Self::from_micros_since_year_zero(micros + MICROS_PER_SECOND))
     }
 
     /// Appends 'YYYY-MM-DD'.

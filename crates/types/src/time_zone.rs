@@ -211,9 +211,13 @@ mod tests {
 
     #[test]
     fn names_and_offsets() {
-        for (text, name) in
-            [("+08:00", "+08:00"), ("-3:30", "-03:30"), ("utc", "UTC"), ("europe/berlin", "Europe/Berlin"), ("system", "SYSTEM")]
-        {
+        for (text, name) in [
+            ("+08:00", "+08:00"),
+            ("-3:30", "-03:30"),
+            ("utc", "UTC"),
+            ("europe/berlin", "Europe/Berlin"),
+            ("system", "SYSTEM"),
+        ] {
             assert_eq!(TimeZone::parse(text).map(|zone| zone.name().to_owned()), Ok(name.to_owned()));
         }
         for text in ["", "+", "+14:01", "-14:00", "+1:60", "+1:5", "Mars/Olympus", "+08:00x", "+é:00"] {

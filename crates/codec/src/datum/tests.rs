@@ -51,7 +51,10 @@ fn integers_take_the_sign_of_their_column() {
     let unsigned = FieldType::uint();
     assert_eq!(key(&Datum::Int(1), &unsigned), key(&Datum::UInt(1), &unsigned));
     assert_eq!(key(&Datum::UInt(1), &FieldType::int()), key(&Datum::Int(1), &FieldType::int()));
-    assert_eq!(key(&Datum::Double(-0.0), &FieldType::double()), key(&Datum::Double(0.0), &FieldType::double()));
+    assert_eq!(
+        key(&Datum::Double(-0.0), &FieldType::double()),
+        key(&Datum::Double(0.0), &FieldType::double())
+    );
 }
 
 /// A type and two of its values with their order.
@@ -59,8 +62,18 @@ fn pairs() -> impl Strategy<Value = (FieldType, Datum, Datum, Ordering)> {
     let collations = prop::sample::select(Collation::ALL.to_vec());
     let text = "[aAbBéÉ ß_0-9]{0,12}";
     prop_oneof![
-        (any::<i64>(), any::<i64>()).prop_map(|(a, b)| (FieldType::int(), Datum::Int(a), Datum::Int(b), a.cmp(&b))),
-        (any::<u64>(), any::<u64>()).prop_map(|(a, b)| (FieldType::uint(), Datum::UInt(a), Datum::UInt(b), a.cmp(&b))),
+        (any::<i64>(), any::<i64>()).prop_map(|(a, b)| (
+            FieldType::int(),
+            Datum::Int(a),
+            Datum::Int(b),
+            a.cmp(&b)
+        )),
+        (any::<u64>(), any::<u64>()).prop_map(|(a, b)| (
+            FieldType::uint(),
+            Datum::UInt(a),
+            Datum::UInt(b),
+            a.cmp(&b)
+        )),
         (any::<f64>(), any::<f64>()).prop_filter_map("no NaN", |(a, b)| {
             Some((FieldType::double(), Datum::Double(a), Datum::Double(b), a.partial_cmp(&b)?))
         }),

@@ -1,8 +1,8 @@
 //! Lock records.
 
 use super::{
-    LAST_CHANGE, LastChange, SHORT_VALUE, read_last_change, read_short_value, read_ts, take_byte, write_last_change,
-    write_short_value,
+    LAST_CHANGE, LastChange, SHORT_VALUE, read_last_change, read_short_value, read_ts, take_byte,
+    write_last_change, write_short_value,
 };
 use crate::{DecodeError, StartTs, TimeStamp, bytes, number};
 
@@ -109,7 +109,8 @@ impl Lock {
 
     /// The record as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.primary.len() + self.short_value.as_ref().map_or(0, Vec::len));
+        let mut out =
+            Vec::with_capacity(64 + self.primary.len() + self.short_value.as_ref().map_or(0, Vec::len));
         self.encode(&mut out);
         out
     }
@@ -170,7 +171,8 @@ impl Lock {
                 TXN_SIZE => lock.txn_size = number::read_u64(&mut input)?,
                 MIN_COMMIT_TS => lock.min_commit_ts = read_ts(&mut input)?,
                 ASYNC_COMMIT => {
-                    let keys = read_list(&mut input, |input| bytes::read_compact_bytes(input).map(<[u8]>::to_vec))?;
+                    let keys =
+                        read_list(&mut input, |input| bytes::read_compact_bytes(input).map(<[u8]>::to_vec))?;
                     lock.async_commit_secondaries = Some(keys);
                 }
                 ROLLBACK_TS => lock.rollback_ts = read_list(&mut input, read_ts)?,
@@ -224,7 +226,8 @@ mod tests {
     }
 
     fn any_lock() -> impl Strategy<Value = Lock> {
-        let kinds = [LockType::Put, LockType::Delete, LockType::Lock, LockType::Pessimistic, LockType::Shared];
+        let kinds =
+            [LockType::Put, LockType::Delete, LockType::Lock, LockType::Pessimistic, LockType::Shared];
         let key = || prop::collection::vec(any::<u8>(), 0..20);
         let fixed = (prop::sample::select(kinds.to_vec()), key(), any::<u64>(), any::<u64>());
         let optional = (

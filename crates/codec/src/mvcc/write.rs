@@ -1,8 +1,8 @@
 //! Write records.
 
 use super::{
-    LAST_CHANGE, LastChange, SHORT_VALUE, read_last_change, read_short_value, read_ts, take_byte, write_last_change,
-    write_short_value,
+    LAST_CHANGE, LastChange, SHORT_VALUE, read_last_change, read_short_value, read_ts, take_byte,
+    write_last_change, write_short_value,
 };
 use crate::{DecodeError, StartTs, TimeStamp, number};
 
@@ -168,13 +168,15 @@ mod tests {
             any::<Option<(u64, u64)>>(),
             any::<u64>(),
         )
-            .prop_map(|(kind, start, short_value, overlapped_rollback, fence, change, txn_source)| Write {
-                overlapped_rollback,
-                gc_fence: fence.map(TimeStamp::new),
-                last_change: change.map(|(ts, versions)| LastChange { ts: TimeStamp::new(ts), versions }),
-                txn_source,
-                ..Write::new(kind, StartTs::new(start), short_value)
-            })
+            .prop_map(
+                |(kind, start, short_value, overlapped_rollback, fence, change, txn_source)| Write {
+                    overlapped_rollback,
+                    gc_fence: fence.map(TimeStamp::new),
+                    last_change: change.map(|(ts, versions)| LastChange { ts: TimeStamp::new(ts), versions }),
+                    txn_source,
+                    ..Write::new(kind, StartTs::new(start), short_value)
+                },
+            )
     }
 
     proptest! {

@@ -5,7 +5,8 @@ use super::*;
 use crate::testing::hex;
 
 fn encode(columns: &[(i64, Datum, FieldType)]) -> Result<Vec<u8>, DecodeError> {
-    let columns: Vec<_> = columns.iter().map(|(id, value, field_type)| (ColumnId(*id), value, field_type)).collect();
+    let columns: Vec<_> =
+        columns.iter().map(|(id, value, field_type)| (ColumnId(*id), value, field_type)).collect();
     let mut out = Vec::new();
     RowEncoder::new().encode(&columns, &mut out)?;
     Ok(out)
@@ -48,7 +49,11 @@ fn finds_columns() {
 
 #[test]
 fn long_values_make_a_row_big() {
-    let row = encode(&[(1, Datum::Bytes(vec![7; 70_000]), FieldType::binary_string()), (2, Datum::Int(5), FieldType::int())]).unwrap();
+    let row = encode(&[
+        (1, Datum::Bytes(vec![7; 70_000]), FieldType::binary_string()),
+        (2, Datum::Int(5), FieldType::int()),
+    ])
+    .unwrap();
     assert_eq!(row[1], FLAG_BIG);
     let view = RowView::parse(&row).unwrap();
     assert_eq!(view.find(ColumnId(1)).flatten().map(<[u8]>::len), Some(70_000));
@@ -80,7 +85,12 @@ fn an_encoder_can_be_used_again() {
     let mut encoder = RowEncoder::new();
     let (int, text) = (FieldType::int(), FieldType::string());
     let mut first = Vec::new();
-    encoder.encode(&[(ColumnId(9), &Datum::from("long enough"), &text), (ColumnId(1), &Datum::Null, &int)], &mut first).unwrap();
+    encoder
+        .encode(
+            &[(ColumnId(9), &Datum::from("long enough"), &text), (ColumnId(1), &Datum::Null, &int)],
+            &mut first,
+        )
+        .unwrap();
     let mut second = Vec::new();
     encoder.encode(&[(ColumnId(1), &Datum::Int(1), &int)], &mut second).unwrap();
     assert_eq!(second, hex("80 00 0100 0000 01 0100 01"));
@@ -95,10 +105,18 @@ fn any_column() -> impl Strategy<Value = (Datum, FieldType)> {
         (1901i64..2155).prop_map(|value| (Datum::Int(value), FieldType::new(TypeCode::Year))),
         (-1e300..1e300).prop_map(|value| (Datum::Double(value), FieldType::double())),
         any::<i16>().prop_map(|value| (Datum::Float(f32::from(value) / 4.0), FieldType::float())),
-        any::<i64>().prop_map(|value| (Datum::Decimal(Decimal::from_i128(value.into(), 6)), FieldType::decimal(30, 6))),
-        prop::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| (Datum::Bytes(bytes), FieldType::binary_string())),
-        (1i64..3_652_424).prop_map(|day| (Datum::Time(Time::from_day_number(day).unwrap()), FieldType::datetime(6))),
-        any::<i64>().prop_map(|micros| (Datum::Duration(Duration::from_micros_clamped(micros)), FieldType::duration(6))),
+        any::<i64>().prop_map(|value| (
+            Datum::Decimal(Decimal::from_i128(value.into(), 6)),
+            FieldType::decimal(30, 6)
+        )),
+        prop::collection::vec(any::<u8>(), 0..300)
+            .prop_map(|bytes| (Datum::Bytes(bytes), FieldType::binary_string())),
+        (1i64..3_652_424)
+            .prop_map(|day| (Datum::Time(Time::from_day_number(day).unwrap()), FieldType::datetime(6))),
+        any::<i64>().prop_map(|micros| (
+            Datum::Duration(Duration::from_micros_clamped(micros)),
+            FieldType::duration(6)
+        )),
         any::<i64>().prop_map(|value| (Datum::Json(Json::from_i64(value)), FieldType::json())),
         Just((Datum::Null, FieldType::int())),
     ]

@@ -86,7 +86,10 @@ pub(super) fn next_character(text: &mut &[u8]) -> Option<u32> {
         0xf0..=0xf4 => 4,
         _ => 1,
     };
-    let decoded = text.get(..len).and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| text.chars().next());
+    let decoded = text
+        .get(..len)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .and_then(|text| text.chars().next());
     match decoded {
         Some(character) => {
             *text = &text[len..];

@@ -1,6 +1,7 @@
 //! To CHAR, VARCHAR, TEXT and their binary kin.
 
 use super::{ConvertError, Source, Stored, ValueKind};
+use crate::collation::char_boundary_before;
 use crate::{Datum, FieldType, TypeCode};
 
 pub(super) fn to_string(source: &Source<'_>, to: &FieldType) -> Stored {
@@ -8,7 +9,8 @@ pub(super) fn to_string(source: &Source<'_>, to: &FieldType) -> Stored {
     let mut problem = None;
     let mut noted = false;
     if let Err(valid) = to.charset().accepts(&bytes) {
-        problem = Some(ConvertError::IncorrectValue { kind: ValueKind::String, value: escaped(&bytes[valid..]) });
+        problem =
+            Some(ConvertError::IncorrectValue { kind: ValueKind::String, value: escaped(&bytes[valid..]) });
         bytes.truncate(valid);
     }
     if let Some(kept) = too_long(&bytes, to) {
@@ -48,7 +50,7 @@ fn too_long(bytes: &[u8], to: &FieldType) -> Option<usize> {
     }
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     if to.is_blob() {
-        return Some(text.floor_char_boundary(limit));
+        return Some(char_boundary_before(text, limit));
     }
     text.char_indices().nth(limit).map(|(at, _)| at)
 }

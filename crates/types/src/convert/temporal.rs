@@ -2,7 +2,8 @@
 
 use super::{ConvertContext, ConvertError, Source, Stored, ValueKind};
 use crate::{
-    Datum, Duration, DurationError, FieldType, JsonType, LocalTimeError, SqlMode, Time, TimeError, TypeCode, number,
+    Datum, Duration, DurationError, FieldType, JsonType, LocalTimeError, SqlMode, Time, TimeError, TypeCode,
+    number,
 };
 
 /// '1970-01-01 00:00:01' UTC.
@@ -118,17 +119,24 @@ fn parse_time(source: &Source<'_>, fsp: u8, ctx: &ConvertContext) -> Result<Foun
 fn timestamp(time: Time, ctx: &ConvertContext) -> Result<Time, (Time, Option<ConvertError>)> {
     let micros = match ctx.time_zone.utc_micros(time) {
         Ok(micros) => micros,
-        Err(LocalTimeError::Gap { jump_micros }) => return Err((ctx.time_zone.local_time(jump_micros), None)),
+        Err(LocalTimeError::Gap { jump_micros }) => {
+            return Err((ctx.time_zone.local_time(jump_micros), None));
+        }
         Err(LocalTimeError::Invalid) => return Err((Time::ZERO, None)),
     };
-    if (TIMESTAMP_MIN_MICROS..=TIMESTAMP_MAX_MICROS).contains(&micros) { Ok(time) } else { Err((Time::ZERO, None)) }
+    if (TIMESTAMP_MIN_MICROS..=TIMESTAMP_MAX_MICROS).contains(&micros) {
+        Ok(time)
+    } else {
+        Err((Time::ZERO, None))
+    }
 }
 
 pub(super) fn to_duration(source: &Source<'_>, to: &FieldType) -> Stored {
     let fsp = to.fsp();
     let incorrect = || Stored::wrong(Datum::Duration(Duration::ZERO), source.incorrect(ValueKind::Time));
     let from_text = |text: &[u8]| {
-        let Ok(parsed) = std::str::from_utf8(text).map_err(drop).and_then(|text| Duration::parse(text, fsp).map_err(drop))
+        let Ok(parsed) =
+            std::str::from_utf8(text).map_err(drop).and_then(|text| Duration::parse(text, fsp).map_err(drop))
         else {
             return incorrect();
         };

@@ -119,18 +119,29 @@ fn strings() {
     check("äöüß", &three, TOO_LONG, "äöü");
     check("abc  ", &three, "abc", "abc");
     check(1234, &three, TOO_LONG, "123");
-    check(Datum::Bytes(b"a\xff".to_vec()), &three, "Incorrect string value: '\\xFF' for column 'c' at row 1", "a");
+    check(
+        Datum::Bytes(b"a\xff".to_vec()),
+        &three,
+        "Incorrect string value: '\\xFF' for column 'c' at row 1",
+        "a",
+    );
     let char = FieldType { length: 3, ..FieldType::new(TypeCode::String) };
     check("a  ", &char, "a", "a");
     check("abcd", &char, TOO_LONG, "abc");
     let binary = char.clone().with_collation(Collation::Binary);
     check("a", &binary, "a\0\0", "a\0\0");
     check("abc ", &binary, TOO_LONG, "abc");
-    check("😀", &FieldType::varchar(3).with_collation(Collation::Utf8Bin), "Incorrect string value: '\\xF0\\x9F\\x98\\x80' for column 'c' at row 1", "");
+    check(
+        "😀",
+        &FieldType::varchar(3).with_collation(Collation::Utf8Bin),
+        "Incorrect string value: '\\xF0\\x9F\\x98\\x80' for column 'c' at row 1",
+        "",
+    );
     let tiny = FieldType::new(TypeCode::TinyBlob);
     check("ä".repeat(128), &tiny, TOO_LONG, &"ä".repeat(127));
     check(time("2020-01-02"), &FieldType::varchar(30), "2020-01-02 00:00:00", "2020-01-02 00:00:00");
-    let date = convert_from(&time("2020-01-02"), Some(&FieldType::date()), &FieldType::varchar(30), &strict());
+    let date =
+        convert_from(&time("2020-01-02"), Some(&FieldType::date()), &FieldType::varchar(30), &strict());
     assert_eq!(date, Ok(Datum::from("2020-01-02")));
 }
 
@@ -185,7 +196,12 @@ fn times() {
     check("x", &datetime, "Incorrect datetime value: 'x' for column 'c' at row 1", "0000-00-00 00:00:00");
     check("2020-01-02 x", &datetime, TRUNCATED, "2020-01-02 00:00:00");
     check(20_200_102, &datetime, "2020-01-02 00:00:00", "2020-01-02 00:00:00");
-    check(decimal("20200102030405.25"), &FieldType::datetime(2), "2020-01-02 03:04:05.25", "2020-01-02 03:04:05.25");
+    check(
+        decimal("20200102030405.25"),
+        &FieldType::datetime(2),
+        "2020-01-02 03:04:05.25",
+        "2020-01-02 03:04:05.25",
+    );
     check(99, &datetime, "Incorrect datetime value: '99' for column 'c' at row 1", "0000-00-00 00:00:00");
     check("2020-01-02 03:04:05+01:00", &datetime, "2020-01-02 02:04:05", "2020-01-02 02:04:05");
     check(Duration::from_micros(1_000_000).unwrap(), &datetime, "1970-01-01 00:00:01", "1970-01-01 00:00:01");

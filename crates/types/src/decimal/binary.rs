@@ -79,7 +79,8 @@ impl Decimal {
             if is_small {
                 small = small * POWERS[digits] + value;
             } else {
-                wide = wide.wrapping_mul(i256::from_i128(POWERS[digits])).wrapping_add(i256::from_i128(value));
+                wide =
+                    wide.wrapping_mul(i256::from_i128(POWERS[digits])).wrapping_add(i256::from_i128(value));
             }
         }
         let value = if is_small { Self::small(small, scale) } else { Self::wide(wide, scale) };

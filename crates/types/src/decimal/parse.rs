@@ -72,7 +72,8 @@ fn parse_exponent(text: &[u8]) -> (i64, usize) {
 fn build(whole: &[u8], fraction: &[u8], exponent: i64) -> (Decimal, bool) {
     // The plain case: no exponent, few digits.
     if exponent == 0 && whole.len() + fraction.len() <= 38 && fraction.len() <= usize::from(MAX_SCALE) {
-        let value = whole.iter().chain(fraction).fold(0i128, |value, digit| value * 10 + i128::from(digit - b'0'));
+        let value =
+            whole.iter().chain(fraction).fold(0i128, |value, digit| value * 10 + i128::from(digit - b'0'));
         return (Decimal::small(value, fraction.len() as u8), false);
     }
     let digits = || whole.iter().chain(fraction).copied().skip_while(|&digit| digit == b'0');
@@ -108,7 +109,8 @@ fn build(whole: &[u8], fraction: &[u8], exponent: i64) -> (Decimal, bool) {
     for _ in 0..(-scale).max(0) {
         push(0, &mut chunk);
     }
-    let mut value = value.wrapping_mul(i256::from_i128(POWERS[chunk.1])).wrapping_add(i256::from_i128(chunk.0));
+    let mut value =
+        value.wrapping_mul(i256::from_i128(POWERS[chunk.1])).wrapping_add(i256::from_i128(chunk.0));
     if rest.next().is_some_and(|digit| digit >= b'5') {
         value = value.wrapping_add(i256::ONE);
     }

@@ -18,7 +18,9 @@ fn hash(value: Decimal) -> u64 {
 #[test]
 fn text_survives() {
     let nines = "9".repeat(65);
-    for text in ["0", "1", "-1", "0.00", "-0.05", "123.456", "99999999999999999999999999999999999999.5", &nines] {
+    for text in
+        ["0", "1", "-1", "0.00", "-0.05", "123.456", "99999999999999999999999999999999999999.5", &nines]
+    {
         assert_eq!(decimal(text).to_string(), text);
     }
     for (text, printed) in [
@@ -81,7 +83,10 @@ fn results_have_mysql_scales() {
     assert_eq!(largest.checked_add(Decimal::from_i64(1)), Err(DecimalError::Overflow));
     assert_eq!(largest.checked_mul(largest), Err(DecimalError::Overflow));
     assert_eq!(largest.checked_add(decimal("0.4")).map(|sum| sum.to_string()), Ok("9".repeat(65)));
-    check("0.000000000000000000000000000001", decimal("0.000000000000001").checked_mul(decimal("0.0000000000000006")));
+    check(
+        "0.000000000000000000000000000001",
+        decimal("0.000000000000001").checked_mul(decimal("0.0000000000000006")),
+    );
 }
 
 #[test]
@@ -96,7 +101,10 @@ fn converts_to_numbers() {
     assert_eq!(decimal("0.1").to_f64(), 0.1);
     assert_eq!(decimal("12345678901234567890.123456789").to_f64(), 12_345_678_901_234_567_890.123_456_789);
     assert_eq!(Decimal::from_f64(0.1).map(|value| value.to_string()), Some("0.1".into()));
-    assert_eq!(Decimal::from_f64(1.5e20).map(|value| value.to_string()), Some("150000000000000000000".into()));
+    assert_eq!(
+        Decimal::from_f64(1.5e20).map(|value| value.to_string()),
+        Some("150000000000000000000".into())
+    );
     assert_eq!(Decimal::from_f64(1e-40).map(|value| value.is_zero()), Some(true));
     assert_eq!(Decimal::from_f64(1e65), None);
     assert_eq!(Decimal::from_f64(f64::NAN), None);

@@ -2,6 +2,7 @@
 
 use super::{JSON_DEPTH_MAX, JsonError, JsonRef};
 use crate::Time;
+use crate::collation::char_boundary_before;
 
 pub(super) const OBJECT: u8 = 0x01;
 pub(super) const ARRAY: u8 = 0x03;
@@ -149,7 +150,7 @@ pub(super) fn write_object(members: &[(&str, JsonRef<'_>)], out: &mut Vec<u8>) {
         let at = key_entries + position * KEY_ENTRY_LEN;
         let offset = (out.len() - start) as u32;
         // Longer keys are cut: 64 KiB is the format's limit.
-        let key = &key.as_bytes()[..key.floor_char_boundary(usize::from(u16::MAX))];
+        let key = &key.as_bytes()[..char_boundary_before(key, usize::from(u16::MAX))];
         out[at..at + 4].copy_from_slice(&offset.to_le_bytes());
         out[at + 4..at + 6].copy_from_slice(&(key.len() as u16).to_le_bytes());
         out.extend_from_slice(key);
@@ -166,7 +167,12 @@ fn write_header(count: usize, out: &mut Vec<u8>) -> usize {
 }
 
 /// Appends the values, fills in their entries, and the container's size.
-fn write_values<'a>(values: impl Iterator<Item = JsonRef<'a>>, start: usize, entries: usize, out: &mut Vec<u8>) {
+fn write_values<'a>(
+    values: impl Iterator<Item = JsonRef<'a>>,
+    start: usize,
+    entries: usize,
+    out: &mut Vec<u8>,
+) {
     for (position, value) in values.enumerate() {
         let at = entries + position * VALUE_ENTRY_LEN;
         let payload = value.payload_len().and_then(|len| value.payload.get(..len));
@@ -221,5 +227,13 @@ pub(super) fn time_to_core(time: Time) -> u64 {
 
 pub(super) fn time_from_core(core: u64) -> Option<Time> {
     let bits = |shift: u32, count: u32| (core >> shift & ((1 << count) - 1)) as u32;
-    Time::from_parts(bits(50, 14), bits(46, 4), bits(41, 5), bits(36, 5), bits(30, 6), bits(24, 6), bits(4, 20))
+    Time::from_parts(
+        bits(50, 14),
+        bits(46, 4),
+        bits(41, 5),
+        bits(36, 5),
+        bits(30, 6),
+        bits(24, 6),
+        bits(4, 20),
+    )
 }

@@ -42,7 +42,9 @@ impl JsonRef<'_> {
             Kind::Date | Kind::DateTime => self.as_time().cmp(&other.as_time()),
             Kind::Time => self.as_duration().cmp(&other.as_duration()),
             Kind::Opaque => {
-                let parts = |json: JsonRef<'_>| json.as_opaque().map(|(code, bytes)| (u8::from(code), bytes.to_vec()));
+                let parts = |json: JsonRef<'_>| {
+                    json.as_opaque().map(|(code, bytes)| (u8::from(code), bytes.to_vec()))
+                };
                 parts(self).cmp(&parts(other))
             }
             Kind::Array => {
@@ -67,7 +69,9 @@ impl JsonRef<'_> {
     fn kind(self) -> Kind {
         match self.json_type() {
             JsonType::Null => Kind::Null,
-            JsonType::Integer | JsonType::UnsignedInteger | JsonType::Double | JsonType::Decimal => Kind::Number,
+            JsonType::Integer | JsonType::UnsignedInteger | JsonType::Double | JsonType::Decimal => {
+                Kind::Number
+            }
             JsonType::String => Kind::String,
             JsonType::Object => Kind::Object,
             JsonType::Array => Kind::Array,
@@ -113,13 +117,15 @@ impl JsonRef<'_> {
             return false;
         }
         match (self.json_type(), candidate.json_type()) {
-            (JsonType::Object, JsonType::Object) => candidate
-                .members()
-                .all(|(key, wanted)| self.get(key).is_some_and(|found| found.contains_below(wanted, above + 1))),
-            (JsonType::Array, JsonType::Array) => {
-                candidate.elements().all(|wanted| self.contains_below(wanted, above + 1) || self.has_element(wanted))
+            (JsonType::Object, JsonType::Object) => candidate.members().all(|(key, wanted)| {
+                self.get(key).is_some_and(|found| found.contains_below(wanted, above + 1))
+            }),
+            (JsonType::Array, JsonType::Array) => candidate
+                .elements()
+                .all(|wanted| self.contains_below(wanted, above + 1) || self.has_element(wanted)),
+            (JsonType::Array, _) => {
+                self.elements().any(|element| element.contains_below(candidate, above + 1))
             }
-            (JsonType::Array, _) => self.elements().any(|element| element.contains_below(candidate, above + 1)),
             (JsonType::Object, _) => false,
             _ => self.compare(candidate).is_eq(),
         }
@@ -136,9 +142,9 @@ impl JsonRef<'_> {
     /// JSON_OVERLAPS(): a common element, or a common member, or equality.
     pub fn overlaps(self, other: JsonRef<'_>) -> bool {
         match (self.json_type(), other.json_type()) {
-            (JsonType::Object, JsonType::Object) => {
-                self.members().any(|(key, value)| other.get(key).is_some_and(|found| found.compare(value).is_eq()))
-            }
+            (JsonType::Object, JsonType::Object) => self
+                .members()
+                .any(|(key, value)| other.get(key).is_some_and(|found| found.compare(value).is_eq())),
             (JsonType::Array, JsonType::Array) => self.elements().any(|element| other.has_element(element)),
             (JsonType::Array, _) => self.has_element(other),
             (_, JsonType::Array) => other.has_element(self),

@@ -130,12 +130,16 @@ impl Parser<'_> {
         }
         match number.parse() {
             Ok(value) if f64::is_finite(value) => Ok(JsonValue::Double(value)),
-            _ => Err(JsonError::InvalidText { reason: "Number too big to be stored in double.", position: start }),
+            _ => Err(JsonError::InvalidText {
+                reason: "Number too big to be stored in double.",
+                position: start,
+            }),
         }
     }
 
     fn literal(&mut self) -> Result<JsonValue, JsonError> {
-        let literals = [("null", JsonValue::Null), ("true", JsonValue::Bool(true)), ("false", JsonValue::Bool(false))];
+        let literals =
+            [("null", JsonValue::Null), ("true", JsonValue::Bool(true)), ("false", JsonValue::Bool(false))];
         for (name, value) in literals {
             if self.text.as_bytes()[self.at..].starts_with(name.as_bytes()) {
                 self.at += name.len();
@@ -177,7 +181,8 @@ pub(super) fn unescape(text: &str) -> Result<(String, usize), (&'static str, usi
     let mut at = 0;
     loop {
         let rest = &text[at..];
-        let plain = rest.find(|character| matches!(character, '"' | '\\') || character < ' ').unwrap_or(rest.len());
+        let plain =
+            rest.find(|character| matches!(character, '"' | '\\') || character < ' ').unwrap_or(rest.len());
         value.push_str(&rest[..plain]);
         at += plain;
         match text.as_bytes().get(at) {
@@ -221,5 +226,7 @@ fn escape(text: &[u8]) -> Result<(char, usize), &'static str> {
 }
 
 fn hex(text: &[u8]) -> Option<u32> {
-    text.first_chunk::<4>()?.iter().try_fold(0, |value, byte| Some(value << 4 | char::from(*byte).to_digit(16)?))
+    text.first_chunk::<4>()?
+        .iter()
+        .try_fold(0, |value, byte| Some(value << 4 | char::from(*byte).to_digit(16)?))
 }

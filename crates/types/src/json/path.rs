@@ -65,9 +65,9 @@ impl JsonPath {
 
     /// May it lead to several places?
     pub fn is_wildcard(&self) -> bool {
-        self.legs
-            .iter()
-            .any(|leg| matches!(leg, PathLeg::AnyKey | PathLeg::AnyIndex | PathLeg::Range(..) | PathLeg::Ellipsis))
+        self.legs.iter().any(|leg| {
+            matches!(leg, PathLeg::AnyKey | PathLeg::AnyIndex | PathLeg::Range(..) | PathLeg::Ellipsis)
+        })
     }
 
     /// Gives all values that the path leads to, in order of the document. A scalar or object is an array of itself to `[0]`
@@ -106,7 +106,10 @@ fn walk<'a>(value: JsonRef<'a>, legs: &[PathLeg], above: usize, take: &mut impl 
             let (from, to) = (clamped(*from, len), clamped(*to, len));
             for position in from.max(0)..=to.min(len as i64 - 1) {
                 match is_array {
-                    true => value.element(position as usize).into_iter().for_each(|found| walk(found, rest, above + 1, take)),
+                    true => value
+                        .element(position as usize)
+                        .into_iter()
+                        .for_each(|found| walk(found, rest, above + 1, take)),
                     false => walk(value, rest, above + 1, take),
                 }
             }
@@ -251,7 +254,9 @@ impl fmt::Display for PathLeg {
             Self::Key(key) => {
                 let is_plain = !key.is_empty()
                     && !key.starts_with(|character: char| character.is_ascii_digit())
-                    && key.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | '$'));
+                    && key
+                        .chars()
+                        .all(|character| character.is_alphanumeric() || matches!(character, '_' | '$'));
                 if is_plain {
                     return write!(f, ".{key}");
                 }

@@ -74,7 +74,8 @@ impl JsonRef<'_> {
                 out.push(b'"');
             }
             JsonType::Opaque => {
-                let (code, bytes) = self.as_opaque().map_or((0, &[][..]), |(code, bytes)| (u8::from(code), bytes));
+                let (code, bytes) =
+                    self.as_opaque().map_or((0, &[][..]), |(code, bytes)| (u8::from(code), bytes));
                 out.extend_from_slice(format!("\"base64:type{code}:").as_bytes());
                 write_base64(bytes, out);
                 out.push(b'"');
@@ -142,7 +143,8 @@ pub(crate) fn write_quoted(text: &str, out: &mut Vec<u8>) {
 fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let bits =
+            group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
         for position in 0..4 {
             let index = bits >> (18 - 6 * position) & 63;
             out.push(if position <= group.len() { ALPHABET[index as usize] } else { b'=' });

@@ -16,7 +16,10 @@ fn prints_as_mysql_does() {
         ("null", "null"),
         (" [ ] ", "[]"),
         ("{}", "{}"),
-        ("[1,2.0,-3e2,18446744073709551615,18446744073709551616]", "[1, 2.0, -300.0, 18446744073709551615, 1.8446744073709552e19]"),
+        (
+            "[1,2.0,-3e2,18446744073709551615,18446744073709551616]",
+            "[1, 2.0, -300.0, 18446744073709551615, 1.8446744073709552e19]",
+        ),
         (r#"{"bb":1,"a":true,"c":[null,false]}"#, r#"{"a": true, "c": [null, false], "bb": 1}"#),
         (r#"{"a":1,"a":2}"#, r#"{"a": 2}"#),
         (r#""\u00e4\ud83d\ude00\n\"\\\/\u0001""#, r#""ä😀\n\"\\/\u0001""#),
@@ -104,7 +107,19 @@ fn follows_paths() {
 
 #[test]
 fn paths_parse_and_print() {
-    for text in ["$", "$.a", "$[0]", "$[last]", "$[last-2]", "$[1 to last-1]", "$.*", "$[*]", "$**.a", "$.\"a b\"", "$.\"1\""] {
+    for text in [
+        "$",
+        "$.a",
+        "$[0]",
+        "$[last]",
+        "$[last-2]",
+        "$[1 to last-1]",
+        "$.*",
+        "$[*]",
+        "$**.a",
+        "$.\"a b\"",
+        "$.\"1\"",
+    ] {
         assert_eq!(path(text).to_string(), text);
     }
     assert_eq!(path(" $ . a [ 1 ] ").to_string(), "$.a[1]");
@@ -156,16 +171,42 @@ fn merges() {
         function(json(a).as_ref().to_value(), json(b).as_ref().to_value()).to_json().to_string()
     };
     assert_eq!(merge("[1, 2]", "{\"a\": 3}", JsonValue::merge_preserve), "[1, 2, {\"a\": 3}]");
-    assert_eq!(merge("{\"a\": 1}", "{\"a\": 2, \"b\": 3}", JsonValue::merge_preserve), "{\"a\": [1, 2], \"b\": 3}");
+    assert_eq!(
+        merge("{\"a\": 1}", "{\"a\": 2, \"b\": 3}", JsonValue::merge_preserve),
+        "{\"a\": [1, 2], \"b\": 3}"
+    );
     assert_eq!(merge("1", "true", JsonValue::merge_preserve), "[1, true]");
-    assert_eq!(merge("{\"a\": 1, \"b\": 2}", "{\"a\": null, \"b\": {\"c\": null, \"d\": 3}}", JsonValue::merge_patch), "{\"b\": {\"d\": 3}}");
+    assert_eq!(
+        merge(
+            "{\"a\": 1, \"b\": 2}",
+            "{\"a\": null, \"b\": {\"c\": null, \"d\": 3}}",
+            JsonValue::merge_patch
+        ),
+        "{\"b\": {\"d\": 3}}"
+    );
     assert_eq!(merge("{\"a\": 1}", "[1]", JsonValue::merge_patch), "[1]");
 }
 
 #[test]
 fn order_of_values() {
-    let ordered =
-        ["null", "-1.5", "0", "1", "18446744073709551615", "\"a\"", "\"b\"", "{}", "{\"a\": 1}", "{\"a\": 2}", "[]", "[1]", "[1, 2]", "[2]", "false", "true"];
+    let ordered = [
+        "null",
+        "-1.5",
+        "0",
+        "1",
+        "18446744073709551615",
+        "\"a\"",
+        "\"b\"",
+        "{}",
+        "{\"a\": 1}",
+        "{\"a\": 2}",
+        "[]",
+        "[1]",
+        "[1, 2]",
+        "[2]",
+        "false",
+        "true",
+    ];
     for (i, a) in ordered.iter().enumerate() {
         for (j, b) in ordered.iter().enumerate() {
             assert_eq!(json(a).as_ref().compare(json(b).as_ref()), i.cmp(&j), "{a} {b}");
@@ -186,7 +227,11 @@ fn containment() {
     assert!(contains("[1, [2, 3]]", "3"));
     assert!(!contains("1", "[1]"));
     let overlaps = |a: &str, b: &str| json(a).as_ref().overlaps(json(b).as_ref());
-    assert!(overlaps("[1, 3]", "[3, 4]") && overlaps("[1]", "1") && overlaps("{\"a\": 1}", "{\"a\": 1, \"b\": 2}"));
+    assert!(
+        overlaps("[1, 3]", "[3, 4]")
+            && overlaps("[1]", "1")
+            && overlaps("{\"a\": 1}", "{\"a\": 1, \"b\": 2}")
+    );
     assert!(!overlaps("[1]", "[2]") && !overlaps("{\"a\": 1}", "{\"a\": 2}"));
 }
 

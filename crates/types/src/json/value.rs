@@ -54,8 +54,12 @@ impl JsonValue {
             Self::UInt(value) => write_fixed(binary::UINT, value.to_le_bytes(), out),
             Self::Double(value) => write_fixed(binary::DOUBLE, value.to_le_bytes(), out),
             Self::Date(time) => write_fixed(binary::DATE, binary::time_to_core(*time).to_le_bytes(), out),
-            Self::DateTime(time) => write_fixed(binary::DATETIME, binary::time_to_core(*time).to_le_bytes(), out),
-            Self::Timestamp(time) => write_fixed(binary::TIMESTAMP, binary::time_to_core(*time).to_le_bytes(), out),
+            Self::DateTime(time) => {
+                write_fixed(binary::DATETIME, binary::time_to_core(*time).to_le_bytes(), out)
+            }
+            Self::Timestamp(time) => {
+                write_fixed(binary::TIMESTAMP, binary::time_to_core(*time).to_le_bytes(), out)
+            }
             Self::Time(time) => {
                 write_fixed(binary::DURATION, (time.micros() * 1_000).to_le_bytes(), out);
                 out.extend_from_slice(&6u32.to_le_bytes());
@@ -109,9 +113,9 @@ impl JsonValue {
             JsonType::DateTime => json.as_time().map(Self::DateTime),
             JsonType::Timestamp => json.as_time().map(Self::Timestamp),
             JsonType::Time => json.as_duration().map(Self::Time),
-            JsonType::Array => {
-                Some(Self::Array(json.elements().map(|child| Self::from_ref_below(child, above + 1)).collect()))
-            }
+            JsonType::Array => Some(Self::Array(
+                json.elements().map(|child| Self::from_ref_below(child, above + 1)).collect(),
+            )),
             JsonType::Object => Some(Self::Object(
                 json.members()
                     .map(|(key, child)| (key.to_owned(), Self::from_ref_below(child, above + 1)))
@@ -146,7 +150,9 @@ impl JsonValue {
                     Err(_) => Self::Double(value.to_f64()),
                 }
             }
-            Datum::Bytes(bytes) if field_type.is_binary_string() => Self::Opaque(field_type.code, bytes.clone()),
+            Datum::Bytes(bytes) if field_type.is_binary_string() => {
+                Self::Opaque(field_type.code, bytes.clone())
+            }
             Datum::Bytes(bytes) => Self::String(String::from_utf8_lossy(bytes).into_owned()),
             Datum::Time(time) => match field_type.code {
                 TypeCode::Date => Self::Date(*time),

@@ -219,6 +219,7 @@ fn digit_run(text: &[u8]) -> usize {
 pub(crate) fn scan_fraction(text: &[u8]) -> (Fraction, usize) {
     let [b'.', rest @ ..] = text else { return (Fraction::default(), 0) };
     let len = digit_run(rest);
-    let nanos = (0..9).fold(0, |value, at| value * 10 + rest[..len].get(at).map_or(0, |digit| u32::from(digit - b'0')));
+    let nanos = (0..9)
+        .fold(0, |value, at| value * 10 + rest[..len].get(at).map_or(0, |digit| u32::from(digit - b'0')));
     (Fraction { nanos, digits: len.min(6) as u8 }, 1 + len)
 }

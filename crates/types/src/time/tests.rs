@@ -51,7 +51,17 @@ fn literal_forms() {
         assert_eq!(parsed.time.format(6), expected, "{text}");
         assert!(!parsed.truncated, "{text}");
     }
-    for text in ["", "x", "2020", "2020-01", "2020-13-01", "2020-02-30", "2020-01-02 24:00:00", "2020-01-32", "99999999"] {
+    for text in [
+        "",
+        "x",
+        "2020",
+        "2020-01",
+        "2020-13-01",
+        "2020-02-30",
+        "2020-01-02 24:00:00",
+        "2020-01-32",
+        "99999999",
+    ] {
         assert_eq!(Time::parse(text, 6, RELAXED), Err(TimeError::Invalid), "{text}");
     }
 }
@@ -85,7 +95,10 @@ fn modes_decide_on_odd_dates() {
 #[test]
 fn numbers() {
     let check = |number, expected: Result<&str, TimeError>| {
-        assert_eq!(Time::from_number(number, RELAXED).map(|time| time.format(0)), expected.map(str::to_owned));
+        assert_eq!(
+            Time::from_number(number, RELAXED).map(|time| time.format(0)),
+            expected.map(str::to_owned)
+        );
     };
     check(0, Ok("0000-00-00 00:00:00"));
     check(101, Ok("2000-01-01 00:00:00"));
@@ -104,9 +117,14 @@ fn numbers() {
 
 #[test]
 fn day_numbers_are_those_of_to_days() {
-    for (text, days) in
-        [("0000-01-01", 1), ("0000-12-31", 365), ("0001-01-01", 366), ("1970-01-01", 719_528), ("2007-10-07", 733_321), ("9999-12-31", 3_652_424)]
-    {
+    for (text, days) in [
+        ("0000-01-01", 1),
+        ("0000-12-31", 365),
+        ("0001-01-01", 366),
+        ("1970-01-01", 719_528),
+        ("2007-10-07", 733_321),
+        ("9999-12-31", 3_652_424),
+    ] {
         assert_eq!(time(text).day_number(), days, "{text}");
         assert_eq!(Time::from_day_number(days).unwrap().format_date(), text);
     }
@@ -150,7 +168,10 @@ fn intervals() {
     assert_eq!(add("2018-12-31 23:59:59", "1:1", U::MinuteSecond), some("2019-01-01 00:01:00"));
     assert_eq!(add("2025-01-01 00:00:00", "-1 10", U::DayHour), some("2024-12-30 14:00:00"));
     assert_eq!(add("2005-01-01 00:00:00", "1 1:1:1", U::DaySecond), some("2005-01-02 01:01:01"));
-    assert_eq!(add("1992-12-31 23:59:59.000002", "1.999999", U::SecondMicrosecond), some("1993-01-01 00:00:01.000001"));
+    assert_eq!(
+        add("1992-12-31 23:59:59.000002", "1.999999", U::SecondMicrosecond),
+        some("1993-01-01 00:00:01.000001")
+    );
     assert_eq!(add("9999-12-31", "1", U::Day), None);
     assert_eq!(add("9999-12-31", "999999999999999999", U::Day), None);
     assert_eq!(add("0001-01-01", "-2", U::Year), None);

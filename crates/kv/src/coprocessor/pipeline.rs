@@ -57,9 +57,9 @@ pub(super) fn context(dag: &tipb::DagRequest, memory: MemoryTracker) -> Result<E
     let time_zone = if dag.time_zone_name.is_empty() {
         let seconds = i32::try_from(dag.time_zone_offset)
             .map_err(|_| CoprocessorError::invalid("time zone offset"))?;
-        TimeZone::fixed(seconds).map_err(|error| CoprocessorError::invalid(error.to_string()))?
+        TimeZone::fixed(seconds)
     } else {
-        dag.time_zone_name.parse().map_err(|error| CoprocessorError::invalid(format!("{error}")))?
+        TimeZone::parse(&dag.time_zone_name).map_err(|error| CoprocessorError::invalid(error.to_string()))?
     };
     let mut eval = EvalContext::new(dag.now_micros);
     eval.time_zone = time_zone;

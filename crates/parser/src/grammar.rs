@@ -31,6 +31,11 @@ impl Cursor<'_> {
             return Ok(Statement::Empty);
         }
         let statement = self.statement()?;
+        if self.is_one_of(&["GROUP", "ORDER"]) && !self.is_word_at(1, "BY") {
+            // A query stops before these words when they lead nowhere; what is wrong is what follows them.
+            self.advance();
+            return self.fail();
+        }
         if !self.at_end() {
             return self.fail();
         }

@@ -141,7 +141,8 @@ impl Cursor<'_> {
             ParserError::RecursionLimitExceeded => ParseError::TooDeep,
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
                 let furthest = lexeme_at(&parser, dialect.furthest());
-                self.error_at(furthest.max(column_of(&message).unwrap_or(0)))
+                let found = if message.ends_with("found: EOF") { end } else { column_of(&message).unwrap_or(0) };
+                self.error_at(furthest.max(found))
             }
         })?;
         let next = lexeme_at(&parser, parser.index());

@@ -5,6 +5,7 @@
 //!   contents never pass through `sqlparser`. Plain strings stay strings (they may be aliases) with the number as contents.
 //! * Only words that MySQL's query grammar knows are keywords; `TOP`, `QUALIFY`, `CLUSTER` .. are names.
 //! * `||`, `&&`, infix `MOD`, `DIV` and `SOUNDS LIKE` become operators, `AS OF TIMESTAMP` becomes `FOR SYSTEM_TIME AS OF`.
+//! * The commas of `FROM (a, b)` become joins, for which alone `sqlparser` has parentheses.
 //! * Locking clauses and INTO are read by our own grammar; the tokens keep a reference (`k0`) to the former.
 //!
 //! The column of a token's span is the number of its lexeme plus one; that is how errors and select items find the text.
@@ -73,6 +74,8 @@ impl Cursor<'_> {
         let mut converted = Converted { tokens: Vec::with_capacity(end - self.position), ..Converted::default() };
         let mut cursor = self.at(self.position);
         let mut braces = 0usize;
+        // For each open parenthesis: whether it holds tables, whose commas are joins then.
+        let mut holds_tables: Vec<bool> = Vec::new();
         while cursor.position < end {
             let index = cursor.position;
             let lexeme = cursor.peek();
@@ -120,9 +123,25 @@ impl Cursor<'_> {
                     braces -= 1;
                     Token::RParen
                 }
+                Kind::Comma if holds_tables.last() == Some(&true) => {
+                    converted.push(index, operator_word("CROSS", Keyword::CROSS));
+                    operator_word("JOIN", Keyword::JOIN)
+                }
                 Kind::Comma => Token::Comma,
-                Kind::LeftParen => Token::LParen,
-                Kind::RightParen => Token::RParen,
+                Kind::LeftParen => {
+                    let leads = match converted.tokens.last().map(|token| &token.token) {
+                        Some(Token::Word(word)) => matches!(word.keyword, Keyword::FROM | Keyword::JOIN),
+                        Some(Token::LParen) => holds_tables.last() == Some(&true),
+                        _ => false,
+                    };
+                    let is_query = cursor.at(index + 1).is_one_of(&["SELECT", "WITH", "VALUES", "TABLE"]);
+                    holds_tables.push(leads && !is_query);
+                    Token::LParen
+                }
+                Kind::RightParen => {
+                    holds_tables.pop();
+                    Token::RParen
+                }
                 Kind::Period => Token::Period,
                 Kind::Assign => Token::Assignment,
                 Kind::Eq => Token::Eq,

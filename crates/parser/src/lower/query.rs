@@ -287,8 +287,15 @@ impl Lowering<'_, '_> {
         if lexeme.kind == Kind::Hint { Ok(hint::parse(self.cursor.source(lexeme))) } else { Ok(Vec::new()) }
     }
 
+    /// The lexemes between the SELECT at `start` and its list.
+    fn select_words(&self, start: usize) -> impl Iterator<Item = usize> + '_ {
+        (start + 1..).take_while(|&at| {
+            self.cursor.lexeme(at).kind == Kind::Hint || self.cursor.at(at).is_one_of(SELECT_WORDS)
+        })
+    }
+
     fn modifiers(&self, modifiers: Option<upstream::SelectModifiers>, start: usize) -> SelectModifiers {
-        let sql_cache = self.cursor.at(start + 1).is_word("SQL_CACHE");
+        let sql_cache = self.select_words(start).any(|at| self.cursor.at(at).is_word("SQL_CACHE"));
         let Some(modifiers) = modifiers else { return SelectModifiers { sql_cache, ..SelectModifiers::default() } };
         let upstream::SelectModifiers {
             high_priority,
@@ -313,10 +320,7 @@ impl Lowering<'_, '_> {
 
     /// The select list, each member with its text: the lexemes between SELECT and FROM, split at the commas.
     fn items(&mut self, items: Vec<upstream::SelectItem>, start: usize, depth: usize) -> Result<Vec<SelectItem>> {
-        let mut at = start + 1;
-        while self.cursor.lexeme(at).kind == Kind::Hint || self.cursor.at(at).is_one_of(SELECT_WORDS) {
-            at += 1;
-        }
+        let mut at = start + 1 + self.select_words(start).count();
         let mut lowered = Vec::with_capacity(items.len());
         for item in items {
             let end = self.item_end(at);

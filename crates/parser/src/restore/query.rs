@@ -74,6 +74,7 @@ impl Display for Select {
         let Self { hints, distinct, modifiers, items, from, selection, group_by, rollup, having, windows } = self;
         f.write_str("SELECT ")?;
         write_hints(f, hints)?;
+        write_if(f, modifiers.sql_cache, "SQL_CACHE ")?;
         write_if(f, *distinct, "DISTINCT ")?;
         write_if(f, modifiers.high_priority, "HIGH_PRIORITY ")?;
         write_if(f, modifiers.straight_join, "STRAIGHT_JOIN ")?;
@@ -81,7 +82,6 @@ impl Display for Select {
         write_if(f, modifiers.sql_big_result, "SQL_BIG_RESULT ")?;
         write_if(f, modifiers.sql_buffer_result, "SQL_BUFFER_RESULT ")?;
         write_if(f, modifiers.sql_no_cache, "SQL_NO_CACHE ")?;
-        write_if(f, modifiers.sql_cache && !distinct && !modifiers.high_priority, "SQL_CACHE ")?;
         write_if(f, modifiers.sql_calc_found_rows, "SQL_CALC_FOUND_ROWS ")?;
         List(items).fmt(f)?;
         match from.as_slice() {

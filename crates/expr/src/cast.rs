@@ -44,14 +44,11 @@ pub fn to_i64(value: &Datum, from: &FieldType, ctx: &EvalContext) -> Result<i64,
         Datum::Double(v) => f64_to_i64(*v, ctx)?,
         Datum::Decimal(v) => decimal_to_i64(*v, ctx)?,
         Datum::Bytes(v) => {
-            let read = number::parse_i64(v);
-            if read.overflow {
-                // A positive text beyond BIGINT is read unsigned, as MySQL does.
-                let unsigned = number::parse_u64(v);
-                if !unsigned.overflow && read.value > 0 {
-                    ctx.truncated("INTEGER", v)?;
-                    return Ok(unsigned.value as i64);
-                }
+            let read = number::integer_prefix(v);
+            if read.overflow && read.value > 0 {
+                // A positive text beyond BIGINT is read unsigned, and reinterpreted.
+                ctx.truncated("INTEGER", v)?;
+                return Ok(number::unsigned_prefix(v).value as i64);
             }
             if read.truncated || read.overflow {
                 ctx.truncated("INTEGER", v)?;
@@ -85,7 +82,7 @@ pub fn to_u64(value: &Datum, from: &FieldType, ctx: &EvalContext) -> Result<u64,
             }
         },
         Datum::Bytes(v) if !v.trim_ascii_start().starts_with(b"-") => {
-            let read = number::parse_u64(v);
+            let read = number::unsigned_prefix(v);
             if read.truncated || read.overflow {
                 ctx.truncated("INTEGER", v)?;
             }

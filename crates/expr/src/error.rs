@@ -103,11 +103,33 @@ pub enum ExprError {
         /// What is wrong.
         message: String,
     },
-    /// A time zone, interval unit or format that is not known.
-    #[error("{message}")]
-    UnknownName {
-        /// The whole message.
-        message: String,
+    /// No collation of this name.
+    #[error("Unknown collation: '{name}'")]
+    UnknownCollation {
+        /// As the statement calls it.
+        name: String,
+    },
+    /// No character set of this name.
+    #[error("Unknown character set: '{name}'")]
+    UnknownCharset {
+        /// As the statement calls it.
+        name: String,
+    },
+    /// More digits of a second's fraction than there are.
+    #[error("Too-big precision {precision} specified for '{function}'. Maximum is 6.")]
+    PrecisionTooBig {
+        /// As asked for.
+        precision: i64,
+        /// The function.
+        function: &'static str,
+    },
+    /// A value that a function cannot read.
+    #[error("Incorrect string value: '{value}' for function {function}")]
+    IncorrectArgument {
+        /// The value.
+        value: String,
+        /// The function.
+        function: &'static str,
     },
     /// The statement was killed.
     #[error("Query execution was interrupted")]
@@ -159,7 +181,10 @@ impl ExprError {
             Self::JsonWildcard => 3149,
             Self::JsonOneOrAll { .. } => 3154,
             Self::Regexp { .. } => 1139,
-            Self::UnknownName { .. } => 1298,
+            Self::UnknownCollation { .. } => 1273,
+            Self::UnknownCharset { .. } => 1115,
+            Self::PrecisionTooBig { .. } => 1426,
+            Self::IncorrectArgument { .. } => 1411,
             Self::Killed => 1317,
             Self::Arrow { .. } | Self::Unbound { .. } | Self::Malformed { .. } => 1105,
             Self::Unsupported { .. } => 1235,

@@ -10,6 +10,7 @@ use tidewater_types::{Collation, Datum, FieldType};
 use crate::collate::Coercibility;
 use crate::context::EvalContext;
 use crate::error::ExprError;
+use crate::functions;
 use crate::registry::{CallContext, FunctionDef, FunctionTraits, Kernel};
 use crate::value::{Value, constant_mask, truth};
 
@@ -376,8 +377,8 @@ impl FunctionCall {
     }
 }
 
-/// The rows for which all conditions are true (NULL counts as false). Later conditions see only the rows that earlier
-/// ones left when these are few, so put the cheap and selective ones first.
+/// The rows for which all conditions are true (NULL counts as false). A condition that may fail or warn sees only the
+/// rows that earlier ones left.
 pub fn filter_mask(exprs: &[Expr], ctx: &EvalContext, chunk: &Chunk) -> Result<BooleanArray, ExprError> {
     let rows = chunk.num_rows();
     let mut kept: Option<BooleanBuffer> = None;
@@ -390,16 +391,12 @@ pub fn filter_mask(exprs: &[Expr], ctx: &EvalContext, chunk: &Chunk) -> Result<B
         if count == 0 {
             break;
         }
-        // A condition must not fail on rows that an earlier one removed, so narrow as soon as some row is gone.
-        if count < rows {
-            let narrowed = chunk.filter(&BooleanArray::new(so_far.clone(), None));
-            let mask = eval_mask(expr, ctx, &narrowed)?;
-            if mask.count_set_bits() < count {
-                kept = Some(spread(so_far, &mask));
-            }
+        kept = Some(if count == rows || functions::is_harmless(expr) {
+            so_far & &eval_mask(expr, ctx, chunk)?
         } else {
-            kept = Some(eval_mask(expr, ctx, chunk)?);
-        }
+            let narrowed = chunk.filter(&BooleanArray::new(so_far.clone(), None));
+            spread(so_far, &eval_mask(expr, ctx, &narrowed)?)
+        });
     }
     Ok(kept.map_or_else(|| constant_mask(Some(true), rows), |kept| BooleanArray::new(kept, None)))
 }

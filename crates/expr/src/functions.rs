@@ -23,6 +23,7 @@ mod time_format;
 
 use crate::registry::FunctionDef;
 
+pub(crate) use logic::is_harmless;
 pub(crate) use rewrite::rewrite;
 
 /// The tables of all families.

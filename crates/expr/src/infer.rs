@@ -110,7 +110,7 @@ pub fn cast_to(expr: Expr, eval_type: EvalType, ctx: &EvalContext) -> Expr {
     if from.code == TypeCode::Null {
         return expr;
     }
-    let fsp = from.fsp();
+    let fsp = fraction_digits(&expr);
     let to = match eval_type {
         EvalType::Int if from.eval_type() == EvalType::Int => return expr,
         EvalType::Int if from.eval_type() == EvalType::Decimal && from.is_unsigned() => FieldType::uint(),
@@ -124,15 +124,33 @@ pub fn cast_to(expr: Expr, eval_type: EvalType, ctx: &EvalContext) -> Expr {
         EvalType::DateTime if from.is_time() => return expr,
         EvalType::DateTime if from.code == TypeCode::Duration => FieldType::datetime(fsp),
         EvalType::DateTime if from.eval_type() == EvalType::Int => FieldType::datetime(0),
-        EvalType::DateTime => FieldType::datetime(6),
+        EvalType::DateTime => FieldType::datetime(fsp),
         EvalType::Duration if from.code == TypeCode::Duration => return expr,
         EvalType::Duration if from.is_time() => FieldType::duration(fsp),
         EvalType::Duration if from.eval_type() == EvalType::Int => FieldType::duration(0),
-        EvalType::Duration => FieldType::duration(6),
+        EvalType::Duration => FieldType::duration(fsp),
         EvalType::Json if from.code == TypeCode::Json => return expr,
         EvalType::Json => return to_json(expr),
     };
     build_cast(expr, to)
+}
+
+/// Digits of a second's fraction in the time that an expression gives: a literal text's own, six of any other text.
+pub fn fraction_digits(expr: &Expr) -> u8 {
+    let ft = expr.field_type_ref();
+    match (expr, ft.eval_type()) {
+        (Expr::Literal { value: Datum::Bytes(text), .. }, _) => {
+            let fraction = text.iter().rposition(|b| *b == b'.').map_or(&[][..], |dot| &text[dot + 1..]);
+            let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
+            // '1.1.2020' has no fraction: a fraction comes after a colon or a long row of digits.
+            let timed = text.contains(&b':') || text.iter().filter(|b| b.is_ascii_digit()).count() > 8 + digits;
+            if timed { digits.min(6) as u8 } else { 0 }
+        }
+        (_, EvalType::DateTime | EvalType::Duration) => ft.fsp(),
+        (_, EvalType::Int) if !matches!(ft.code, TypeCode::Enum | TypeCode::Set) => 0,
+        (_, EvalType::Decimal) => ft.decimals.clamp(0, 6) as u8,
+        _ => 6,
+    }
 }
 
 /// The expression as a JSON value: text becomes a JSON string, it is not parsed.

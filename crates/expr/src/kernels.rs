@@ -97,14 +97,6 @@ pub fn map1<A: Copy, R: ArrowPrimitiveType>(
     }
 }
 
-/// As [`map1`] where some values have no result.
-pub fn map1_opt<A: Copy, R: ArrowPrimitiveType>(
-    a: Operand<'_, A>,
-    rows: usize,
-    op: impl Fn(A) -> Option<R::Native>,
-) -> PrimitiveArray<R> {
-    (0..rows).map(|row| a.get(row).and_then(&op)).collect()
-}
 
 /// Integers as a value.
 pub fn ints(array: Int64Array) -> Value {

@@ -6,6 +6,7 @@ use tidewater_chunk::{Chunk, ColumnBuilder, concat_arrays, take_array};
 use tidewater_types::{EvalType, FieldType, TypeCode};
 
 use super::compare::{Op, compare_type, compare_values};
+use super::logic::cast_condition;
 use crate::error::ExprError;
 use crate::expr::Expr;
 use crate::infer::{build_cast, cast_to, common_type};
@@ -59,6 +60,7 @@ fn infer_case(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     let count = i.args.len();
     let is_result: &dyn Fn(usize) -> bool = if i.name == "if" { &|index| index > 0 } else { &|index| is_result(index, count) };
     let mut field_type = unify(i, is_result);
+    (0..count).filter(|index| !is_result(*index)).for_each(|index| cast_condition(i, index));
     if i.name == "case" && count % 2 == 0 {
         field_type.flags.remove(tidewater_types::TypeFlags::NOT_NULL);
     }

@@ -43,7 +43,7 @@ fn row(_: &CallContext<'_>, _: &[Datum]) -> Result<Datum, ExprError> {
 
 fn infer_collate(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     let name = text_argument(i)?;
-    let unknown = || ExprError::UnknownName { message: format!("Unknown collation: '{name}'") };
+    let unknown = || ExprError::UnknownCollation { name: name.clone() };
     let collation = Collation::from_name(&name).ok_or_else(unknown)?;
     i.cast(0, EvalType::String);
     let field_type = i.arg(0).clone();
@@ -75,7 +75,7 @@ fn text_argument(i: &Inference<'_>) -> Result<String, ExprError> {
 
 fn infer_convert_using(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     let name = text_argument(i)?;
-    let unknown = || ExprError::UnknownName { message: format!("Unknown character set: '{name}'") };
+    let unknown = || ExprError::UnknownCharset { name: name.clone() };
     let charset = Charset::from_name(&name).ok_or_else(unknown)?;
     i.cast(0, EvalType::String);
     i.collation = charset.default_collation();

@@ -3,9 +3,10 @@
 use arrow::array::{Array, BooleanArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use tidewater_chunk::Chunk;
-use tidewater_types::FieldType;
+use tidewater_types::{EvalType, FieldType};
 
 use crate::error::ExprError;
+use crate::expr::Expr;
 use crate::infer::boolean_type;
 use crate::registry::{CallContext, FunctionDef, FunctionTraits, Inference, Kernel};
 use crate::value::{Value, constant_mask, truth};
@@ -15,18 +16,31 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("or", 2, 2, infer_logic, Kernel::Lazy(or)),
     FunctionDef::new("xor", 2, 2, infer_logic, Kernel::Vector(xor)).with(FunctionTraits::MASKS),
     FunctionDef::new("not", 1, 1, infer_logic, Kernel::Vector(not)).with(FunctionTraits::MASKS),
-    FunctionDef::new("istrue", 1, 1, infer_test, Kernel::Vector(is_true)).with(FunctionTraits::MASKS),
-    FunctionDef::new("isfalse", 1, 1, infer_test, Kernel::Vector(is_false)).with(FunctionTraits::MASKS),
-    FunctionDef::new("isnull", 1, 1, infer_test, Kernel::Vector(is_null)).with(FunctionTraits::MASKS),
-    FunctionDef::new("is_not_null", 1, 1, infer_test, Kernel::Vector(is_not_null)).with(FunctionTraits::MASKS),
+    FunctionDef::new("istrue", 1, 1, infer_truth, Kernel::Vector(is_true)).with(FunctionTraits::MASKS),
+    FunctionDef::new("isfalse", 1, 1, infer_truth, Kernel::Vector(is_false)).with(FunctionTraits::MASKS),
+    FunctionDef::new("isnull", 1, 1, infer_null_test, Kernel::Vector(is_null)).with(FunctionTraits::MASKS),
+    FunctionDef::new("is_not_null", 1, 1, infer_null_test, Kernel::Vector(is_not_null)).with(FunctionTraits::MASKS),
 ];
 
 fn infer_logic(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    (0..i.args.len()).for_each(|index| cast_condition(i, index));
     Ok(i.boolean())
 }
 
-fn infer_test(_: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+fn infer_truth(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    cast_condition(i, 0);
     Ok(boolean_type(true))
+}
+
+fn infer_null_test(_: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    Ok(boolean_type(true))
+}
+
+/// Text is true by its number, and complains if it is none.
+pub(super) fn cast_condition(i: &mut Inference<'_>, index: usize) {
+    if i.arg(index).is_string() {
+        i.cast(index, EvalType::Real);
+    }
 }
 
 /// True bits and false bits; a row in neither is NULL.
@@ -84,18 +98,17 @@ fn lazy(call: &CallContext<'_>, chunk: &Chunk, decided_by: bool) -> Result<Value
 }
 
 /// Comparisons of columns and literals neither fail nor warn: evaluating them on all rows is cheaper than narrowing.
-fn is_harmless(expr: &crate::expr::Expr) -> bool {
-    use crate::expr::Expr;
+pub(crate) fn is_harmless(expr: &Expr) -> bool {
     match expr {
-        Expr::Function(call) => {
-            matches!(
-                call.function.name,
-                "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "nulleq" | "in" | "like" | "isnull" | "is_not_null" | "and" | "or" | "not"
-            ) && call.args.iter().all(is_harmless)
-        }
+        Expr::Function(call) => HARMLESS.contains(&call.function.name) && call.args.iter().all(is_harmless),
         _ => true,
     }
 }
+
+const HARMLESS: &[&str] = &[
+    "eq", "ne", "lt", "le", "gt", "ge", "nulleq", "in", "like", "isnull", "is_not_null", "and", "or", "xor", "not",
+    "istrue", "isfalse", "year", "month", "dayofmonth", "quarter", "extract", "bitand", "bitor",
+];
 
 /// `part` has a bit for every set bit of `whole`.
 fn scatter(whole: &BooleanBuffer, part: &BooleanBuffer) -> BooleanBuffer {

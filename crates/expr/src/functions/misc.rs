@@ -178,8 +178,9 @@ fn swapped(args: &[Datum]) -> bool {
 }
 
 fn wrong_uuid(call: &CallContext<'_>, text: &[u8]) -> ExprError {
-    ExprError::UnknownName {
-        message: format!("Incorrect string value: '{}' for function {}", String::from_utf8_lossy(text), call.call.function.name),
+    ExprError::IncorrectArgument {
+        value: String::from_utf8_lossy(text).into_owned(),
+        function: call.call.function.name,
     }
 }
 

@@ -10,7 +10,7 @@ use arrow::datatypes::{Int64Type, UInt64Type};
 use tidewater_types::{Datum, EvalType, FieldType, IntervalUnit, Time, TypeCode, WeekMode};
 
 use crate::error::ExprError;
-use crate::infer::{build_cast, cast_to};
+use crate::infer::{build_cast, cast_to, fraction_digits};
 use crate::expr::Expr;
 use crate::kernels;
 use crate::registry::{CallContext, FunctionDef, Inference, Kernel};
@@ -271,8 +271,7 @@ fn date(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
 }
 
 fn infer_time(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
-    let fsp = i.arg(0).fsp();
-    let fsp = if i.arg(0).is_string() { 6 } else { fsp };
+    let fsp = fraction_digits(&i.args[0]);
     i.cast_as(0, FieldType::duration(fsp));
     Ok(FieldType::duration(fsp))
 }

@@ -5,6 +5,7 @@ use tidewater_types::{Datum, Decimal, Duration, EvalType, FieldType, Interval, I
 use super::time::{calendar_arg, int_arg, time_arg, unit_at};
 use crate::cast::{text_of, to_duration, to_time};
 use crate::error::ExprError;
+use crate::infer::fraction_digits;
 use crate::registry::{CallContext, FunctionDef, FunctionTraits, Inference, Kernel};
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
@@ -207,8 +208,7 @@ fn datediff(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> 
 }
 
 fn infer_timediff(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
-    let fsp = |ft: &FieldType| if ft.is_string() { 6 } else { ft.fsp() };
-    let fsp = i.args.iter().map(|arg| fsp(arg.field_type_ref())).max().unwrap_or(0);
+    let fsp = i.args.iter().map(fraction_digits).max().unwrap_or(0);
     Ok(FieldType::duration(fsp))
 }
 
@@ -252,7 +252,7 @@ fn timediff(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> 
 }
 
 fn infer_addtime(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
-    let second_fsp = if i.arg(1).is_string() { 6 } else { i.arg(1).fsp() };
+    let second_fsp = fraction_digits(&i.args[1]);
     i.cast(1, EvalType::Duration);
     let first = i.arg(0).clone();
     let fsp = first.fsp().max(second_fsp);
@@ -424,9 +424,10 @@ fn convert_tz(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
 fn fsp_argument(i: &mut Inference<'_>) -> Result<u8, ExprError> {
     match i.literal(0) {
         None if i.args.is_empty() => Ok(0),
-        Some(Datum::Int(fsp)) => u8::try_from(*fsp).ok().filter(|fsp| *fsp <= 6).ok_or_else(|| ExprError::UnknownName {
-            message: format!("Too-big precision {fsp} specified for '{}'. Maximum is 6.", i.name),
-        }),
+        Some(Datum::Int(fsp)) => match u8::try_from(*fsp) {
+            Ok(digits @ 0..=6) => Ok(digits),
+            _ => Err(ExprError::PrecisionTooBig { precision: *fsp, function: i.name }),
+        },
         _ => Err(ExprError::WrongArguments { function: i.name.to_owned() }),
     }
 }

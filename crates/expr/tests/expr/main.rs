@@ -1,0 +1,7 @@
+//! The integration tests, in one binary.
+
+mod aggregates;
+mod cases;
+mod notation;
+mod properties;
+mod pushdown;

@@ -101,7 +101,7 @@ pub async fn authenticate(
 fn denied(claim: &Claim) -> SqlError {
     let using = if is_empty_proof(&claim.proof) { "NO" } else { "YES" };
     let message = format!("Access denied for user '{}'@'{}' (using password: {using})", claim.user, claim.host);
-    SqlError::new(ErrorCode::AccessDenied, message)
+    SqlError::new(ErrorCode::AccessDeniedError, message)
 }
 
 /// No password is an empty proof, or for `caching_sha2_password` a lone NUL.

@@ -155,8 +155,8 @@ fn wire_length(field_type: &FieldType) -> u32 {
             let sign = u64::from(!field_type.is_unsigned());
             length + point + sign
         }
-        _ if field_type.is_text() && !field_type.is_blob() => length * u64::from(field_type.charset().max_bytes()),
-        TypeCode::Enum | TypeCode::Set => length * u64::from(field_type.charset().max_bytes()),
+        _ if field_type.is_text() && !field_type.is_blob() => length * field_type.charset().max_bytes() as u64,
+        TypeCode::Enum | TypeCode::Set => length * field_type.charset().max_bytes() as u64,
         _ => length,
     };
     u32::try_from(bytes).unwrap_or(u32::MAX)

@@ -37,7 +37,11 @@ pub(crate) struct CommandContext<'a> {
 }
 
 impl<'a> CommandContext<'a> {
-    pub(crate) fn new(snapshot: &'a Arc<dyn Snapshot>, pessimistic: &'a PessimisticLocks, concurrency: &'a Arc<ConcurrencyManager>) -> Self {
+    pub(crate) fn new(
+        snapshot: &'a Arc<dyn Snapshot>,
+        pessimistic: &'a PessimisticLocks,
+        concurrency: &'a Arc<ConcurrencyManager>,
+    ) -> Self {
         Self { reader: MvccReader::new(snapshot, pessimistic), concurrency }
     }
 }

@@ -47,7 +47,12 @@ impl ConcurrencyManager {
     }
 
     /// Whether a lock in memory is in the way of a reader; call after [`Self::note_read`].
-    pub(crate) fn check_key(&self, raw_key: &[u8], read_ts: TimeStamp, passable: &PassableLocks) -> Result<(), CommandError> {
+    pub(crate) fn check_key(
+        &self,
+        raw_key: &[u8],
+        read_ts: TimeStamp,
+        passable: &PassableLocks,
+    ) -> Result<(), CommandError> {
         if self.lock_count.load(Ordering::SeqCst) == 0 {
             return Ok(());
         }
@@ -114,5 +119,46 @@ impl Drop for MemoryLockGuard {
             table.remove(key);
         }
         self.manager.lock_count.fetch_sub(self.keys.len(), Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater_codec::{StartTs, mvcc::LockType};
+
+    use super::*;
+
+    #[test]
+    fn published_locks_stop_later_readers_until_they_are_withdrawn() {
+        let manager = ConcurrencyManager::new(TimeStamp::new(5));
+        let passable = PassableLocks::default();
+        let ts = TimeStamp::new;
+        manager.note_read(ts(20));
+        manager.note_read(TimeStamp::MAX);
+        assert_eq!(manager.max_ts(), ts(20));
+        let lock = Lock::new(LockType::Put, b"k".to_vec(), StartTs::new(10), 0);
+        let locks = vec![(DataKey::from_raw(b"k"), lock)];
+        let (min_commit_ts, guard) = manager.publish(locks, |max_ts| max_ts.next());
+        assert_eq!(min_commit_ts, ts(21));
+        assert!(manager.check_key(b"k", ts(20), &passable).is_ok(), "it will commit above");
+        assert!(manager.check_key(b"k", ts(21), &passable).is_err());
+        assert!(manager.check_key(b"other", ts(21), &passable).is_ok());
+        for (start, end, stops) in [
+            ("a", "z", true),
+            ("", "", true),
+            ("k", "k\0", true),
+            ("l", "", false),
+            ("a", "k", false),
+            ("z", "a", false),
+        ] {
+            assert_eq!(
+                manager.check_range(start.as_bytes(), end.as_bytes(), ts(30), &passable).is_err(),
+                stops,
+                "{start}..{end}"
+            );
+        }
+        drop(guard);
+        assert!(manager.check_key(b"k", ts(21), &passable).is_ok());
+        assert_eq!(manager.lock_count.load(Ordering::SeqCst), 0);
     }
 }

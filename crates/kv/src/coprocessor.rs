@@ -139,9 +139,14 @@ fn error_response(error: CoprocessorError) -> coprocessor::Response {
             Some(error) => {
                 let error = tipb::Error { code: i32::from(error.code), msg: error.message };
                 let select = tipb::SelectResponse { error: Some(error), ..tipb::SelectResponse::default() };
-                coprocessor::Response { data: select.encode_to_vec().into(), ..coprocessor::Response::default() }
+                coprocessor::Response {
+                    data: select.encode_to_vec().into(),
+                    ..coprocessor::Response::default()
+                }
             }
-            None => coprocessor::Response { other_error: error.to_string(), ..coprocessor::Response::default() },
+            None => {
+                coprocessor::Response { other_error: error.to_string(), ..coprocessor::Response::default() }
+            }
         },
         CoprocessorError::Invalid { .. } | CoprocessorError::Read(_) => {
             coprocessor::Response { other_error: error.to_string(), ..coprocessor::Response::default() }
@@ -183,7 +188,9 @@ fn prepare(
     let page_rows = (request.paging_size > 0 && pipeline.is_streaming).then_some(request.paging_size);
     let points = request.ranges.iter().all(|range| is_point(range, pipeline.int_handles));
     let is_small = (points && request.ranges.len() as u64 <= INLINE_ROWS_MAX)
-        || (pipeline.is_streaming && pipeline.limit.is_some_and(|limit| limit <= INLINE_ROWS_MAX) && pipeline.is_unfiltered);
+        || (pipeline.is_streaming
+            && pipeline.limit.is_some_and(|limit| limit <= INLINE_ROWS_MAX)
+            && pipeline.is_unfiltered);
     Ok(Task { pipeline, dag, source, ranges: request.ranges, config, page_rows, is_small })
 }
 

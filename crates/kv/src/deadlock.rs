@@ -65,7 +65,10 @@ impl WaitGraph {
                 if visited.contains(&holder) {
                     continue;
                 }
-                back.insert(holder, WaitEdge { waiter: at, holder, key: keys.first().cloned().unwrap_or_default() });
+                back.insert(
+                    holder,
+                    WaitEdge { waiter: at, holder, key: keys.first().cloned().unwrap_or_default() },
+                );
                 if holder == to {
                     let mut chain = Vec::new();
                     let mut end = to;
@@ -94,7 +97,11 @@ mod tests {
     use super::*;
 
     fn edge(waiter: u64, holder: u64) -> WaitEdge {
-        WaitEdge { waiter: StartTs::new(waiter), holder: StartTs::new(holder), key: Key::new(format!("{waiter}-{holder}")) }
+        WaitEdge {
+            waiter: StartTs::new(waiter),
+            holder: StartTs::new(holder),
+            key: Key::new(format!("{waiter}-{holder}")),
+        }
     }
 
     #[test]

@@ -86,7 +86,9 @@ pub enum EngineError {
         reason: String,
     },
     /// The data directory was written by a newer release.
-    #[error("the data was written in format {found}, this release understands up to {supported}; use a newer release")]
+    #[error(
+        "the data was written in format {found}, this release understands up to {supported}; use a newer release"
+    )]
     NewerFormat {
         /// The version found.
         found: u32,

@@ -24,7 +24,10 @@ pub enum ConflictReason {
 
 /// The error of one key, or of the whole command. Keys are user keys.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[allow(missing_docs, reason = "the message says what each variant is; fields are named after the protocol's")]
+#[allow(
+    missing_docs,
+    reason = "the message says what each variant is; fields are named after the protocol's"
+)]
 pub enum CommandError {
     #[error("{key} is locked by the transaction started at {}", .lock.start_ts)]
     Locked { key: Key, lock: Box<Lock> },
@@ -108,7 +111,12 @@ pub(crate) fn lock_info(key: &Key, lock: &Lock) -> kvrpcpb::LockInfo {
         lock_for_update_ts: lock.for_update_ts.into_inner(),
         use_async_commit: lock.async_commit_secondaries.is_some(),
         min_commit_ts: lock.min_commit_ts.into_inner(),
-        secondaries: lock.async_commit_secondaries.iter().flatten().map(|key| Bytes::copy_from_slice(key)).collect(),
+        secondaries: lock
+            .async_commit_secondaries
+            .iter()
+            .flatten()
+            .map(|key| Bytes::copy_from_slice(key))
+            .collect(),
         duration_to_last_update_ms: 0,
     }
 }
@@ -144,20 +152,23 @@ impl CommandError {
         let none = kvrpcpb::KeyError::default;
         match self {
             Self::Locked { key, lock } => kvrpcpb::KeyError { locked: Some(lock_info(key, lock)), ..none() },
-            Self::WriteConflict { key, primary, start_ts, conflict_start_ts, commit_ts, reason } => kvrpcpb::KeyError {
-                conflict: Some(kvrpcpb::WriteConflict {
-                    start_ts: start_ts.into_inner(),
-                    conflict_ts: conflict_start_ts.into_inner(),
-                    key: bytes_of(key),
-                    primary: bytes_of(primary),
-                    conflict_commit_ts: commit_ts.into_inner(),
-                    reason: reason.to_wire().into(),
-                }),
+            Self::WriteConflict { key, primary, start_ts, conflict_start_ts, commit_ts, reason } => {
+                kvrpcpb::KeyError {
+                    conflict: Some(kvrpcpb::WriteConflict {
+                        start_ts: start_ts.into_inner(),
+                        conflict_ts: conflict_start_ts.into_inner(),
+                        key: bytes_of(key),
+                        primary: bytes_of(primary),
+                        conflict_commit_ts: commit_ts.into_inner(),
+                        reason: reason.to_wire().into(),
+                    }),
+                    ..none()
+                }
+            }
+            Self::AlreadyExists { key } => kvrpcpb::KeyError {
+                already_exist: Some(kvrpcpb::AlreadyExist { key: bytes_of(key) }),
                 ..none()
             },
-            Self::AlreadyExists { key } => {
-                kvrpcpb::KeyError { already_exist: Some(kvrpcpb::AlreadyExist { key: bytes_of(key) }), ..none() }
-            }
             Self::CommitTsExpired { key, start_ts, attempted, min_commit_ts } => kvrpcpb::KeyError {
                 commit_ts_expired: Some(kvrpcpb::CommitTsExpired {
                     start_ts: start_ts.into_inner(),
@@ -168,7 +179,10 @@ impl CommandError {
                 ..none()
             },
             Self::TxnNotFound { start_ts, primary } => kvrpcpb::KeyError {
-                txn_not_found: Some(kvrpcpb::TxnNotFound { start_ts: start_ts.into_inner(), primary_key: bytes_of(primary) }),
+                txn_not_found: Some(kvrpcpb::TxnNotFound {
+                    start_ts: start_ts.into_inner(),
+                    primary_key: bytes_of(primary),
+                }),
                 ..none()
             },
             Self::TxnLockNotFound { key, .. } => kvrpcpb::KeyError {
@@ -176,26 +190,30 @@ impl CommandError {
                 txn_lock_not_found: Some(kvrpcpb::TxnLockNotFound { key: bytes_of(key) }),
                 ..none()
             },
-            Self::PessimisticLockNotFound { .. } => kvrpcpb::KeyError { retryable: self.to_string(), ..none() },
+            Self::PessimisticLockNotFound { .. } => {
+                kvrpcpb::KeyError { retryable: self.to_string(), ..none() }
+            }
             Self::PrimaryMismatch { key, lock } => kvrpcpb::KeyError {
                 primary_mismatch: Some(kvrpcpb::PrimaryMismatch { lock_info: Some(lock_info(key, lock)) }),
                 ..none()
             },
-            Self::AssertionFailed { key, start_ts, assertion, existing_start_ts, existing_commit_ts } => kvrpcpb::KeyError {
-                assertion_failed: Some(kvrpcpb::AssertionFailed {
-                    start_ts: start_ts.into_inner(),
-                    key: bytes_of(key),
-                    assertion: match assertion {
-                        Assertion::None => kvrpcpb::Assertion::None,
-                        Assertion::Exist => kvrpcpb::Assertion::Exist,
-                        Assertion::NotExist => kvrpcpb::Assertion::NotExist,
-                    }
-                    .into(),
-                    existing_start_ts: existing_start_ts.into_inner(),
-                    existing_commit_ts: existing_commit_ts.into_inner(),
-                }),
-                ..none()
-            },
+            Self::AssertionFailed { key, start_ts, assertion, existing_start_ts, existing_commit_ts } => {
+                kvrpcpb::KeyError {
+                    assertion_failed: Some(kvrpcpb::AssertionFailed {
+                        start_ts: start_ts.into_inner(),
+                        key: bytes_of(key),
+                        assertion: match assertion {
+                            Assertion::None => kvrpcpb::Assertion::None,
+                            Assertion::Exist => kvrpcpb::Assertion::Exist,
+                            Assertion::NotExist => kvrpcpb::Assertion::NotExist,
+                        }
+                        .into(),
+                        existing_start_ts: existing_start_ts.into_inner(),
+                        existing_commit_ts: existing_commit_ts.into_inner(),
+                    }),
+                    ..none()
+                }
+            }
             Self::Deadlock { key, lock_ts, deadlock_key, wait_chain } => kvrpcpb::KeyError {
                 deadlock: Some(kvrpcpb::Deadlock {
                     lock_ts: lock_ts.into_inner(),

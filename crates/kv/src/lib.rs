@@ -40,8 +40,8 @@ pub use config::NodeConfig;
 pub use coprocessor::CoprocessorConfig;
 pub use deadlock::WaitEdge;
 pub use engine::{
-    Cf, Durability, Engine, EngineError, EngineIterator, IteratorOptions, IteratorUse, MemoryEngine, Snapshot, WriteBatch, WriteCost,
-    WriteOp,
+    Cf, Durability, Engine, EngineError, EngineIterator, IteratorOptions, IteratorUse, MemoryEngine,
+    Snapshot, WriteBatch, WriteCost, WriteOp,
 };
 #[cfg(feature = "rocksdb")]
 pub use engine::{RocksConfig, RocksEngine};

@@ -72,7 +72,12 @@ pub(crate) struct Ticket {
 
 impl LockWaits {
     /// Queues `waiter` up behind `holder`; the error is a deadlock.
-    pub(crate) fn enter(self: &Arc<Self>, key: &DataKey, waiter: StartTs, holder: StartTs) -> Result<Ticket, CommandError> {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        key: &DataKey,
+        waiter: StartTs,
+        holder: StartTs,
+    ) -> Result<Ticket, CommandError> {
         let mut state = self.state.lock();
         let edge = WaitEdge { waiter, holder, key: key.raw() };
         if let Err(chain) = state.graph.add(&edge) {
@@ -185,7 +190,9 @@ impl Drop for Ticket {
         }
         // Woken, though perhaps nobody looked: then the turn is ours to pass on.
         self.has_turn |= matches!(self.woken.try_recv(), Ok(Wake::TryAgain));
-        if self.has_turn && let Some(queue) = state.queues.get_mut(&self.key) {
+        if self.has_turn
+            && let Some(queue) = state.queues.get_mut(&self.key)
+        {
             queue.turn_taken = false;
             if self.passes_on {
                 state.wake_next(&self.key, &self.waits.count);

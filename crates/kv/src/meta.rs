@@ -28,7 +28,8 @@ pub(crate) fn check_format(engine: &dyn Engine) -> Result<(), EngineError> {
         batch.put(Cf::Default, FORMAT_KEY.to_vec(), [FORMAT_MAGIC, &FORMAT_VERSION.to_be_bytes()].concat());
         return engine.write(batch, Durability::Sync);
     };
-    let version = record.strip_prefix(FORMAT_MAGIC).ok_or_else(|| corrupt("this is not the data of a store"))?;
+    let version =
+        record.strip_prefix(FORMAT_MAGIC).ok_or_else(|| corrupt("this is not the data of a store"))?;
     let found = u32::from_be_bytes(version.try_into().map_err(|_| corrupt("its length is wrong"))?);
     if found == 0 {
         return Err(corrupt("version 0 does not exist"));

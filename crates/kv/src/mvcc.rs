@@ -43,7 +43,12 @@ pub struct PassableLocks {
 }
 
 /// Whether `lock` on `key` stops a reader at `read_ts`.
-pub(crate) fn lock_blocks_reader(lock: &Lock, raw_key: &[u8], read_ts: TimeStamp, passable: &PassableLocks) -> bool {
+pub(crate) fn lock_blocks_reader(
+    lock: &Lock,
+    raw_key: &[u8],
+    read_ts: TimeStamp,
+    passable: &PassableLocks,
+) -> bool {
     if lock.start_ts.0 > read_ts
         || !matches!(lock.lock_type, LockType::Put | LockType::Delete)
         || lock.min_commit_ts > read_ts
@@ -56,7 +61,12 @@ pub(crate) fn lock_blocks_reader(lock: &Lock, raw_key: &[u8], read_ts: TimeStamp
 }
 
 /// [`lock_blocks_reader`] as a check.
-pub(crate) fn check_lock(lock: Lock, raw_key: &[u8], read_ts: TimeStamp, passable: &PassableLocks) -> Result<(), CommandError> {
+pub(crate) fn check_lock(
+    lock: Lock,
+    raw_key: &[u8],
+    read_ts: TimeStamp,
+    passable: &PassableLocks,
+) -> Result<(), CommandError> {
     if lock_blocks_reader(&lock, raw_key, read_ts, passable) {
         return Err(CommandError::Locked { key: Key::new(raw_key), lock: Box::new(lock) });
     }

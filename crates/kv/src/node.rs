@@ -6,6 +6,7 @@
 mod admin;
 mod convert;
 mod gc;
+mod metrics;
 mod open;
 mod read;
 mod split;
@@ -13,10 +14,12 @@ mod write;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_codec::TimeStamp;
-use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, kvrpcpb, tikvpb};
+use tidewater_proto::{
+    PdService, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, kvrpcpb, tikvpb,
+};
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
 use crate::{Engine, config::NodeConfig, region::RegionTable, scheduler::Scheduler};
@@ -52,6 +55,7 @@ pub struct Node {
     /// The safe point garbage was last collected for.
     gc_done: Mutex<TimeStamp>,
     tasks: Mutex<Vec<AbortHandle>>,
+    metrics: metrics::CommandMetrics,
 }
 
 impl Node {
@@ -84,67 +88,75 @@ impl Drop for Node {
     }
 }
 
-#[async_trait]
 impl StoreService for Node {
-    async fn call(&self, request: StoreRequest) -> Result<StoreResponse, TransportError> {
-        let started = Instant::now();
-        let name = command_name(&request);
-        let response = match request {
+    // Written out, so that a point get is boxed in a future of its own size and not in that of the largest command.
+    fn call<'s, 'f>(&'s self, request: StoreRequest) -> BoxFuture<'f, Result<StoreResponse, TransportError>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        let command = metrics::command_index(&request);
+        match request {
+            StoreRequest::Get(request) => Box::pin(async move {
+                let started = Instant::now();
+                let response = StoreResponse::Get(self.get(&request));
+                self.metrics.record(command, started.elapsed());
+                Ok(response)
+            }),
+            request => Box::pin(async move {
+                let started = Instant::now();
+                let response = self.execute(request).await;
+                self.metrics.record(command, started.elapsed());
+                Ok(response)
+            }),
+        }
+    }
+}
+
+impl Node {
+    async fn execute(&self, request: StoreRequest) -> StoreResponse {
+        match request {
             StoreRequest::Get(request) => StoreResponse::Get(self.get(&request)),
             StoreRequest::BatchGet(request) => StoreResponse::BatchGet(self.batch_get(&request)),
             StoreRequest::Scan(request) => StoreResponse::Scan(self.scan(&request)),
             StoreRequest::Coprocessor(request) => StoreResponse::Coprocessor(self.coprocessor(request).await),
             StoreRequest::Prewrite(request) => StoreResponse::Prewrite(self.prewrite(request).await),
             StoreRequest::Commit(request) => StoreResponse::Commit(self.commit(request).await),
-            StoreRequest::BatchRollback(request) => StoreResponse::BatchRollback(self.batch_rollback(request).await),
+            StoreRequest::BatchRollback(request) => {
+                StoreResponse::BatchRollback(self.batch_rollback(request).await)
+            }
             StoreRequest::Cleanup(request) => StoreResponse::Cleanup(self.cleanup(request).await),
-            StoreRequest::PessimisticLock(request) => StoreResponse::PessimisticLock(self.pessimistic_lock(request).await),
+            StoreRequest::PessimisticLock(request) => {
+                StoreResponse::PessimisticLock(self.pessimistic_lock(request).await)
+            }
             StoreRequest::PessimisticRollback(request) => {
                 StoreResponse::PessimisticRollback(self.pessimistic_rollback(request).await)
             }
-            StoreRequest::TxnHeartBeat(request) => StoreResponse::TxnHeartBeat(self.txn_heart_beat(request).await),
-            StoreRequest::CheckTxnStatus(request) => StoreResponse::CheckTxnStatus(self.check_txn_status(request).await),
+            StoreRequest::TxnHeartBeat(request) => {
+                StoreResponse::TxnHeartBeat(self.txn_heart_beat(request).await)
+            }
+            StoreRequest::CheckTxnStatus(request) => {
+                StoreResponse::CheckTxnStatus(self.check_txn_status(request).await)
+            }
             StoreRequest::CheckSecondaryLocks(request) => {
                 StoreResponse::CheckSecondaryLocks(self.check_secondary_locks(request).await)
             }
             StoreRequest::ScanLock(request) => StoreResponse::ScanLock(self.scan_lock(&request)),
-            StoreRequest::ResolveLock(request) => StoreResponse::ResolveLock(self.resolve_lock(request).await),
+            StoreRequest::ResolveLock(request) => {
+                StoreResponse::ResolveLock(self.resolve_lock(request).await)
+            }
             StoreRequest::Gc(request) => StoreResponse::Gc(self.gc_region(request).await),
             StoreRequest::DeleteRange(request) => StoreResponse::DeleteRange(self.delete_range(request)),
-            StoreRequest::UnsafeDestroyRange(request) => StoreResponse::UnsafeDestroyRange(self.unsafe_destroy_range(request)),
-            StoreRequest::SplitRegion(request) => StoreResponse::SplitRegion(self.split_region(request).await),
+            StoreRequest::UnsafeDestroyRange(request) => {
+                StoreResponse::UnsafeDestroyRange(self.unsafe_destroy_range(request))
+            }
+            StoreRequest::SplitRegion(request) => {
+                StoreResponse::SplitRegion(self.split_region(request).await)
+            }
             StoreRequest::Empty(request) => {
                 StoreResponse::Empty(tikvpb::BatchCommandsEmptyResponse { test_id: request.test_id })
             }
-        };
-        metrics::counter!("tidewater_kv_command_total", "command" => name).increment(1);
-        metrics::histogram!("tidewater_kv_command_duration_seconds", "command" => name).record(started.elapsed().as_secs_f64());
-        Ok(response)
-    }
-}
-
-fn command_name(request: &StoreRequest) -> &'static str {
-    match request {
-        StoreRequest::Get(_) => "get",
-        StoreRequest::BatchGet(_) => "batch_get",
-        StoreRequest::Scan(_) => "scan",
-        StoreRequest::Coprocessor(_) => "coprocessor",
-        StoreRequest::Prewrite(_) => "prewrite",
-        StoreRequest::Commit(_) => "commit",
-        StoreRequest::BatchRollback(_) => "batch_rollback",
-        StoreRequest::Cleanup(_) => "cleanup",
-        StoreRequest::PessimisticLock(_) => "pessimistic_lock",
-        StoreRequest::PessimisticRollback(_) => "pessimistic_rollback",
-        StoreRequest::TxnHeartBeat(_) => "txn_heart_beat",
-        StoreRequest::CheckTxnStatus(_) => "check_txn_status",
-        StoreRequest::CheckSecondaryLocks(_) => "check_secondary_locks",
-        StoreRequest::ScanLock(_) => "scan_lock",
-        StoreRequest::ResolveLock(_) => "resolve_lock",
-        StoreRequest::Gc(_) => "gc",
-        StoreRequest::DeleteRange(_) => "delete_range",
-        StoreRequest::UnsafeDestroyRange(_) => "unsafe_destroy_range",
-        StoreRequest::SplitRegion(_) => "split_region",
-        StoreRequest::Empty(_) => "empty",
+        }
     }
 }
 

@@ -45,7 +45,13 @@ impl PessimisticLocks {
     }
 
     /// Locks on data keys `lower..upper` that satisfy `wanted`, in key order, at most `limit`.
-    pub(crate) fn range(&self, lower: &DataKey, upper: Option<&DataKey>, limit: usize, wanted: impl Fn(&Lock) -> bool) -> Vec<(DataKey, Lock)> {
+    pub(crate) fn range(
+        &self,
+        lower: &DataKey,
+        upper: Option<&DataKey>,
+        limit: usize,
+        wanted: impl Fn(&Lock) -> bool,
+    ) -> Vec<(DataKey, Lock)> {
         if upper.is_some_and(|upper| upper <= lower) {
             return Vec::new();
         }

@@ -163,13 +163,18 @@ impl RegionTable {
                 ..Default::default()
             });
         }
-        let Some(region) = regions.by_id.get(&context.region_id) else { return Err(region_not_found(context.region_id)) };
+        let Some(region) = regions.by_id.get(&context.region_id) else {
+            return Err(region_not_found(context.region_id));
+        };
         if let Some(peer) = &context.peer
             && peer.id != region.peer.id
         {
             return Err(errorpb::Error {
                 message: format!("peer {} of region {} is not here", peer.id, region.id()),
-                mismatch_peer_id: Some(errorpb::MismatchPeerId { request_peer_id: peer.id, store_peer_id: region.peer.id }),
+                mismatch_peer_id: Some(errorpb::MismatchPeerId {
+                    request_peer_id: peer.id,
+                    store_peer_id: region.peer.id,
+                }),
                 ..Default::default()
             });
         }
@@ -177,12 +182,18 @@ impl RegionTable {
         let actual = region.meta.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
         if expected != actual {
             // The next region is what a split most likely took away.
-            let next = regions.by_start.range::<[u8], _>((Bound::Excluded(&region.raw_start[..]), Bound::Unbounded)).next();
+            let next = regions
+                .by_start
+                .range::<[u8], _>((Bound::Excluded(&region.raw_start[..]), Bound::Unbounded))
+                .next();
             let next = next.and_then(|(_, id)| regions.by_id.get(id));
             return Err(errorpb::Error {
                 message: format!("region {} is at version {actual}, not {expected}", region.id()),
                 epoch_not_match: Some(errorpb::EpochNotMatch {
-                    current_regions: std::iter::once(region).chain(next).map(|region| region.meta.clone()).collect(),
+                    current_regions: std::iter::once(region)
+                        .chain(next)
+                        .map(|region| region.meta.clone())
+                        .collect(),
                 }),
                 ..Default::default()
             });

@@ -94,7 +94,12 @@ impl LocalReplication {
     }
 
     /// Makes a batch visible (and durable, as asked). `release` runs in any case, also when the caller goes away.
-    pub(crate) async fn write(&self, batch: WriteBatch, durability: Durability, release: Release) -> Result<(), WriteError> {
+    pub(crate) async fn write(
+        &self,
+        batch: WriteBatch,
+        durability: Durability,
+        release: Release,
+    ) -> Result<(), WriteError> {
         if let Err(error) = self.failure.check() {
             release(false);
             return Err(WriteError::Refused(error));
@@ -132,7 +137,10 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("kv-writer".into())
             .spawn(move || write_groups(&*engine, &failure, &jobs))
-            .map_err(|error| EngineError::Failed { operation: "start the writer thread", reason: error.to_string() })?;
+            .map_err(|error| EngineError::Failed {
+                operation: "start the writer thread",
+                reason: error.to_string(),
+            })?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 }
@@ -161,7 +169,11 @@ fn write_groups(engine: &dyn Engine, failure: &Failure, jobs: &Receiver<Job>) {
             durability = durability.max(job.durability);
             batch.append(std::mem::take(&mut job.batch));
             group.push(job);
-            next = if group.len() < GROUP_BATCHES_MAX && bytes < GROUP_BYTES_MAX { jobs.try_recv().ok() } else { None };
+            next = if group.len() < GROUP_BATCHES_MAX && bytes < GROUP_BYTES_MAX {
+                jobs.try_recv().ok()
+            } else {
+                None
+            };
         }
         metrics::histogram!("tidewater_kv_write_group_batches").record(group.len() as f64);
         let result = match failure.check() {
@@ -175,5 +187,95 @@ fn write_groups(engine: &dyn Engine, failure: &Failure, jobs: &Receiver<Job>) {
             (job.release)(result.is_ok());
             let _ = job.done.send(result.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use bytes::Bytes;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::{Cf, MemoryEngine, Snapshot};
+
+    /// An engine "on a device" whose writes wait for a gate.
+    #[derive(Default)]
+    struct Gated {
+        inner: MemoryEngine,
+        gate: Mutex<()>,
+        begun: AtomicUsize,
+        synced: AtomicUsize,
+    }
+
+    impl Engine for Gated {
+        fn snapshot(&self) -> Arc<dyn Snapshot> {
+            self.inner.snapshot()
+        }
+        fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+            self.inner.get(cf, key)
+        }
+        fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), EngineError> {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            self.synced.fetch_add(usize::from(durability == Durability::Sync), Ordering::SeqCst);
+            drop(self.gate.lock());
+            self.inner.write(batch, durability)
+        }
+        fn delete_range(&self, cf: Cf, start: &[u8], end: &[u8]) -> Result<(), EngineError> {
+            self.inner.delete_range(cf, start, end)
+        }
+        fn flush(&self) -> Result<(), EngineError> {
+            self.inner.flush()
+        }
+        fn approximate_size(&self, cf: Cf, start: &[u8], end: &[u8]) -> u64 {
+            self.inner.approximate_size(cf, start, end)
+        }
+        fn write_cost(&self) -> WriteCost {
+            WriteCost::Device
+        }
+    }
+
+    fn batch(number: usize) -> WriteBatch {
+        let mut batch = WriteBatch::new();
+        batch.put(Cf::Default, number.to_be_bytes().to_vec(), Vec::new());
+        batch
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_shares_one_write() {
+        let engine = Arc::new(Gated::default());
+        let replication = LocalReplication::new(engine.clone()).unwrap();
+        let released = Arc::new(AtomicUsize::new(0));
+        let write = |number: usize, durability| {
+            let released = released.clone();
+            let release =
+                Box::new(move |visible| drop(released.fetch_add(usize::from(visible), Ordering::SeqCst)));
+            Box::pin(replication.write(batch(number), durability, release))
+        };
+        // The guard stays on this thread: the runtime has only this one.
+        let gate = engine.gate.lock();
+        let mut first = write(0, Durability::Buffered);
+        assert!(futures::poll!(&mut first).is_pending());
+        while engine.begun.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        let mut rest = Vec::new();
+        for number in 1..=50 {
+            let mut queued =
+                write(number, if number == 25 { Durability::Sync } else { Durability::Buffered });
+            assert!(futures::poll!(&mut queued).is_pending());
+            rest.push(queued);
+        }
+        // One caller hangs up: its batch is written all the same.
+        drop(rest.pop());
+        drop(gate);
+        first.await.unwrap();
+        for queued in rest {
+            queued.await.unwrap();
+        }
+        assert_eq!((engine.begun.load(Ordering::SeqCst), engine.synced.load(Ordering::SeqCst)), (2, 1));
+        assert_eq!(released.load(Ordering::SeqCst), 51);
+        assert!(engine.get(Cf::Default, &50usize.to_be_bytes()).unwrap().is_some());
     }
 }

@@ -30,7 +30,10 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(engine: Arc<dyn Engine>, concurrency: Arc<ConcurrencyManager>) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        concurrency: Arc<ConcurrencyManager>,
+    ) -> Result<Self, EngineError> {
         Ok(Self {
             replication: LocalReplication::new(engine.clone())?,
             engine,
@@ -42,7 +45,11 @@ impl Scheduler {
     }
 
     /// Runs a command to its end; its writes are visible, and as durable as the command wants, when this returns.
-    pub(crate) async fn run<C: WriteCommand>(&self, region: &Region, command: &C) -> Result<C::Answer, CommandError> {
+    pub(crate) async fn run<C: WriteCommand>(
+        &self,
+        region: &Region,
+        command: &C,
+    ) -> Result<C::Answer, CommandError> {
         self.replication.check_writable()?;
         let latches = self.latches.acquire(command.keys()).await;
         let (txn, answer) = self.execute(command)?;
@@ -101,7 +108,13 @@ impl Scheduler {
         command.execute(&mut context)
     }
 
-    async fn submit(&self, region: &Region, txn: MvccTxn, latches: LatchGuard, durability: Durability) -> Result<(), CommandError> {
+    async fn submit(
+        &self,
+        region: &Region,
+        txn: MvccTxn,
+        latches: LatchGuard,
+        durability: Durability,
+    ) -> Result<(), CommandError> {
         if txn.is_empty() {
             return Ok(());
         }

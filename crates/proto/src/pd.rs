@@ -59,20 +59,35 @@ pub trait PdService: Send + Sync {
     /// The region that holds an encoded key; `region` is absent in the answer when no region does.
     async fn get_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError>;
     /// The region just before the one that holds an encoded key.
-    async fn get_prev_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError>;
+    async fn get_prev_region(
+        &self,
+        request: pdpb::GetRegionRequest,
+    ) -> Result<pdpb::GetRegionResponse, PdError>;
     /// A region by its id; `region` is absent in the answer when it does not exist.
-    async fn get_region_by_id(&self, request: pdpb::GetRegionByIdRequest) -> Result<pdpb::GetRegionResponse, PdError>;
+    async fn get_region_by_id(
+        &self,
+        request: pdpb::GetRegionByIdRequest,
+    ) -> Result<pdpb::GetRegionResponse, PdError>;
     /// Regions in key order that intersect a range of encoded keys.
-    async fn scan_regions(&self, request: pdpb::ScanRegionsRequest) -> Result<pdpb::ScanRegionsResponse, PdError>;
+    async fn scan_regions(
+        &self,
+        request: pdpb::ScanRegionsRequest,
+    ) -> Result<pdpb::ScanRegionsResponse, PdError>;
 
     /// One store.
     async fn get_store(&self, request: pdpb::GetStoreRequest) -> Result<pdpb::GetStoreResponse, PdError>;
     /// All stores.
-    async fn get_all_stores(&self, request: pdpb::GetAllStoresRequest) -> Result<pdpb::GetAllStoresResponse, PdError>;
+    async fn get_all_stores(
+        &self,
+        request: pdpb::GetAllStoresRequest,
+    ) -> Result<pdpb::GetAllStoresResponse, PdError>;
     /// Registers a store or updates its address.
     async fn put_store(&self, request: pdpb::PutStoreRequest) -> Result<pdpb::PutStoreResponse, PdError>;
     /// A store reports its load.
-    async fn store_heartbeat(&self, request: pdpb::StoreHeartbeatRequest) -> Result<pdpb::StoreHeartbeatResponse, PdError>;
+    async fn store_heartbeat(
+        &self,
+        request: pdpb::StoreHeartbeatRequest,
+    ) -> Result<pdpb::StoreHeartbeatResponse, PdError>;
 
     /// Whether the first region exists.
     async fn is_bootstrapped(&self) -> Result<bool, PdError>;
@@ -82,14 +97,26 @@ pub trait PdService: Send + Sync {
     async fn alloc_id(&self, count: u32) -> Result<u64, PdError>;
 
     /// The leader of a region reports it; the answer may carry an order.
-    async fn region_heartbeat(&self, request: pdpb::RegionHeartbeatRequest) -> Result<pdpb::RegionHeartbeatResponse, PdError>;
+    async fn region_heartbeat(
+        &self,
+        request: pdpb::RegionHeartbeatRequest,
+    ) -> Result<pdpb::RegionHeartbeatResponse, PdError>;
     /// Reserves ids for the regions a split will make.
-    async fn ask_batch_split(&self, request: pdpb::AskBatchSplitRequest) -> Result<pdpb::AskBatchSplitResponse, PdError>;
+    async fn ask_batch_split(
+        &self,
+        request: pdpb::AskBatchSplitRequest,
+    ) -> Result<pdpb::AskBatchSplitResponse, PdError>;
     /// Announces the regions a split has made.
-    async fn report_batch_split(&self, request: pdpb::ReportBatchSplitRequest) -> Result<pdpb::ReportBatchSplitResponse, PdError>;
+    async fn report_batch_split(
+        &self,
+        request: pdpb::ReportBatchSplitRequest,
+    ) -> Result<pdpb::ReportBatchSplitResponse, PdError>;
 
     /// The timestamp below which old versions may be gone.
-    async fn get_gc_safe_point(&self, request: pdpb::GetGcSafePointRequest) -> Result<pdpb::GetGcSafePointResponse, PdError>;
+    async fn get_gc_safe_point(
+        &self,
+        request: pdpb::GetGcSafePointRequest,
+    ) -> Result<pdpb::GetGcSafePointResponse, PdError>;
     /// Raises the safe point (never lowers it) and returns the one in force.
     async fn update_gc_safe_point(
         &self,

@@ -56,7 +56,9 @@ impl WriteCommand for CheckSecondaryLocks {
                 other => other,
             };
             match reader.commit_record(key, self.start_ts)? {
-                CommitRecord::Committed { commit_ts } => return Ok((txn, SecondaryStatus::Committed(commit_ts))),
+                CommitRecord::Committed { commit_ts } => {
+                    return Ok((txn, SecondaryStatus::Committed(commit_ts)));
+                }
                 CommitRecord::RolledBack => {}
                 CommitRecord::None { overlapped } => {
                     if let (Some(lock), None) = (other, &overlapped) {

@@ -31,7 +31,9 @@ pub(crate) struct CheckTxnStatus {
 /// The fate of a transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum TxnStatus {
-    Committed { commit_ts: CommitTs },
+    Committed {
+        commit_ts: CommitTs,
+    },
     /// It was rolled back earlier.
     RolledBack,
     /// Its time was over: rolled back by this command.
@@ -43,7 +45,10 @@ pub(crate) enum TxnStatus {
     /// No trace; nothing was done, the transaction may still prewrite.
     NotFound,
     /// Alive; whether the caller may read past its locks now.
-    Alive { lock: Box<Lock>, min_commit_ts_pushed: bool },
+    Alive {
+        lock: Box<Lock>,
+        min_commit_ts_pushed: bool,
+    },
 }
 
 impl WriteCommand for CheckTxnStatus {
@@ -71,7 +76,12 @@ impl WriteCommand for CheckTxnStatus {
 }
 
 impl CheckTxnStatus {
-    fn locked(&self, txn: &mut MvccTxn, context: &mut CommandContext<'_>, mut lock: Lock) -> Result<TxnStatus, CommandError> {
+    fn locked(
+        &self,
+        txn: &mut MvccTxn,
+        context: &mut CommandContext<'_>,
+        mut lock: Lock,
+    ) -> Result<TxnStatus, CommandError> {
         if self.verify_is_primary && lock.primary != self.primary.raw().as_bytes() {
             return Err(CommandError::PrimaryMismatch { key: self.primary.raw(), lock: Box::new(lock) });
         }
@@ -88,12 +98,20 @@ impl CheckTxnStatus {
             return Ok(TxnStatus::Expired);
         }
         // A lock without `min_commit_ts` comes from a client that cannot handle it being pushed.
-        if !lock.min_commit_ts.is_zero() && !self.caller_start_ts.is_max() && self.caller_start_ts >= lock.min_commit_ts {
+        if !lock.min_commit_ts.is_zero()
+            && !self.caller_start_ts.is_max()
+            && self.caller_start_ts >= lock.min_commit_ts
+        {
             lock.min_commit_ts = self.caller_start_ts.next().max(self.current_ts);
             txn.put_lock(&self.primary, lock.clone());
         }
-        let passed = !self.caller_start_ts.is_zero() && !lock.min_commit_ts.is_zero() && lock.min_commit_ts > self.caller_start_ts;
-        Ok(TxnStatus::Alive { lock: Box::new(lock), min_commit_ts_pushed: passed || self.caller_start_ts.is_max() })
+        let passed = !self.caller_start_ts.is_zero()
+            && !lock.min_commit_ts.is_zero()
+            && lock.min_commit_ts > self.caller_start_ts;
+        Ok(TxnStatus::Alive {
+            lock: Box::new(lock),
+            min_commit_ts_pushed: passed || self.caller_start_ts.is_max(),
+        })
     }
 
     fn not_locked(

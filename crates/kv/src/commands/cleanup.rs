@@ -30,7 +30,14 @@ impl WriteCommand for Cleanup {
     fn execute(&self, context: &mut CommandContext<'_>) -> Result<(MvccTxn, ()), CommandError> {
         let mut txn = MvccTxn::default();
         // The caller will treat the transaction as dead everywhere, so it must stay so.
-        cleanup_key(&mut txn, &mut context.reader, &self.key, self.start_ts, self.current_ts, Protection::Protected)?;
+        cleanup_key(
+            &mut txn,
+            &mut context.reader,
+            &self.key,
+            self.start_ts,
+            self.current_ts,
+            Protection::Protected,
+        )?;
         Ok((txn, ()))
     }
 }
@@ -46,7 +53,9 @@ pub(super) fn cleanup_key(
 ) -> Result<(), CommandError> {
     let other = match reader.load_lock(key)? {
         Some(lock) if lock.start_ts == start_ts => {
-            if !current_ts.is_zero() && lock.start_ts.0.physical_ms().saturating_add(lock.ttl_ms) >= current_ts.physical_ms() {
+            if !current_ts.is_zero()
+                && lock.start_ts.0.physical_ms().saturating_add(lock.ttl_ms) >= current_ts.physical_ms()
+            {
                 return Err(CommandError::Locked { key: key.raw(), lock: Box::new(lock) });
             }
             return rollback_lock(txn, reader, key, &lock, protection);
@@ -54,7 +63,9 @@ pub(super) fn cleanup_key(
         other => other,
     };
     match reader.commit_record(key, start_ts)? {
-        CommitRecord::Committed { commit_ts } => Err(CommandError::Committed { key: key.raw(), start_ts, commit_ts }),
+        CommitRecord::Committed { commit_ts } => {
+            Err(CommandError::Committed { key: key.raw(), start_ts, commit_ts })
+        }
         CommitRecord::RolledBack => Ok(()),
         CommitRecord::None { overlapped } => {
             let protected = protection == Protection::Protected;

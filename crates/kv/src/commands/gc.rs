@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use tidewater_codec::{
-    TimeStamp,
-    mvcc::WriteType,
-};
+use tidewater_codec::{TimeStamp, mvcc::WriteType};
 
 use super::{CommandContext, WriteCommand};
 use crate::{
@@ -80,7 +77,8 @@ pub(crate) fn find_garbage(
     keys_max: usize,
     versions_max: usize,
 ) -> Result<Garbage, CommandError> {
-    let options = IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.to_vec(), Some(upper.to_vec())) };
+    let options =
+        IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.to_vec(), Some(upper.to_vec())) };
     let mut writes = snapshot.iterator(Cf::Write, options);
     let mut keys = Vec::new();
     let mut current = Vec::new();

@@ -68,10 +68,17 @@ impl WriteCommand for PessimisticLock {
 }
 
 impl PessimisticLock {
-    fn lock_key(&self, txn: &mut MvccTxn, reader: &mut MvccReader<'_>, to_lock: &KeyToLock) -> Result<LockedValue, CommandError> {
+    fn lock_key(
+        &self,
+        txn: &mut MvccTxn,
+        reader: &mut MvccReader<'_>,
+        to_lock: &KeyToLock,
+    ) -> Result<LockedValue, CommandError> {
         let key = &to_lock.key;
         match reader.load_lock(key)? {
-            Some(lock) if lock.start_ts != self.start_ts => Err(CommandError::Locked { key: key.raw(), lock: Box::new(lock) }),
+            Some(lock) if lock.start_ts != self.start_ts => {
+                Err(CommandError::Locked { key: key.raw(), lock: Box::new(lock) })
+            }
             Some(lock) if lock.lock_type != LockType::Pessimistic => {
                 Err(CommandError::LockTypeNotMatch { key: key.raw(), start_ts: self.start_ts })
             }
@@ -97,7 +104,8 @@ impl PessimisticLock {
     }
 
     fn new_lock(&self) -> Lock {
-        let mut lock = Lock::new(LockType::Pessimistic, self.primary.as_bytes().to_vec(), self.start_ts, self.ttl_ms);
+        let mut lock =
+            Lock::new(LockType::Pessimistic, self.primary.as_bytes().to_vec(), self.start_ts, self.ttl_ms);
         lock.for_update_ts = self.for_update_ts;
         lock.min_commit_ts = self.min_commit_ts;
         lock
@@ -113,7 +121,10 @@ impl PessimisticLock {
             let is_rollback = write.write_type == WriteType::Rollback;
             if commit_ts.0 == self.start_ts.0 {
                 if is_rollback || write.overlapped_rollback {
-                    return Err(CommandError::PessimisticLockRolledBack { key: key.raw(), start_ts: self.start_ts });
+                    return Err(CommandError::PessimisticLockRolledBack {
+                        key: key.raw(),
+                        start_ts: self.start_ts,
+                    });
                 }
                 break;
             }

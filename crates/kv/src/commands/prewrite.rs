@@ -19,7 +19,7 @@ use super::{CommandContext, WriteCommand};
 use crate::{
     Durability,
     error::{Assertion, CommandError, ConflictReason},
-    mvcc::{DataKey, MvccReader, MvccTxn},
+    mvcc::{CommitRecord, DataKey, MvccReader, MvccTxn},
 };
 
 pub(crate) struct Prewrite {
@@ -142,9 +142,13 @@ enum Checked {
     /// Only a check was asked for.
     Nothing,
     /// An earlier copy of this request locked it.
-    DoneBefore { min_commit_ts: TimeStamp },
+    DoneBefore {
+        min_commit_ts: TimeStamp,
+    },
     /// An earlier copy of this request, and a commit, were here.
-    CommittedBefore { commit_ts: CommitTs },
+    CommittedBefore {
+        commit_ts: CommitTs,
+    },
 }
 
 struct NewLock {
@@ -174,13 +178,20 @@ impl DoneBefore {
 }
 
 impl Prewrite {
-    fn prewrite_key(&self, reader: &mut MvccReader<'_>, mutation: &Mutation) -> Result<Checked, CommandError> {
+    fn prewrite_key(
+        &self,
+        reader: &mut MvccReader<'_>,
+        mutation: &Mutation,
+    ) -> Result<Checked, CommandError> {
         let key = &mutation.key;
         let mut held = None;
         match reader.load_lock(key)? {
             Some(lock) if lock.start_ts != self.start_ts => {
                 if mutation.pessimistic == PessimisticAction::LockIsHeld {
-                    return Err(CommandError::PessimisticLockNotFound { key: key.raw(), start_ts: self.start_ts });
+                    return Err(CommandError::PessimisticLockNotFound {
+                        key: key.raw(),
+                        start_ts: self.start_ts,
+                    });
                 }
                 return Err(CommandError::Locked { key: key.raw(), lock: Box::new(lock) });
             }
@@ -226,26 +237,30 @@ impl Prewrite {
     /// The lock is lost with the process that held it. If nobody wrote the key since the transaction began, nobody came between.
     ///
     /// Returns where the transaction committed if an earlier copy of this request did so in one phase.
-    fn amend_pessimistic_lock(&self, reader: &mut MvccReader<'_>, key: &DataKey) -> Result<Option<CommitTs>, CommandError> {
-        let mut at = TimeStamp::MAX;
-        while let Some((commit_ts, write)) = reader.seek_write(key, at)? {
-            if write.start_ts == self.start_ts && write.write_type != WriteType::Rollback {
-                return Ok(Some(commit_ts));
-            }
-            if commit_ts.0 < self.start_ts.0 {
-                break;
-            }
-            let own_rollback = commit_ts.0 == self.start_ts.0 && (write.write_type == WriteType::Rollback || write.overlapped_rollback);
-            if own_rollback || write.write_type != WriteType::Rollback {
-                return Err(CommandError::PessimisticLockNotFound { key: key.raw(), start_ts: self.start_ts });
-            }
-            // The rollback of another transaction changes nothing.
-            at = commit_ts.0.prev();
+    fn amend_pessimistic_lock(
+        &self,
+        reader: &mut MvccReader<'_>,
+        key: &DataKey,
+    ) -> Result<Option<CommitTs>, CommandError> {
+        let Some((commit_ts, write)) = reader.seek_write(key, TimeStamp::MAX)? else { return Ok(None) };
+        if commit_ts.0 < self.start_ts.0 {
+            return Ok(None);
         }
-        Ok(None)
+        // Something younger: our own commit, or a reason to give up. Rollbacks count, ours may have been collapsed into one.
+        match reader.commit_record(key, self.start_ts)? {
+            CommitRecord::Committed { commit_ts } => Ok(Some(commit_ts)),
+            CommitRecord::RolledBack | CommitRecord::None { .. } => {
+                tracing::debug!(%commit_ts, start_ts = %write.start_ts, "a lost pessimistic lock cannot be amended");
+                Err(CommandError::PessimisticLockNotFound { key: key.raw(), start_ts: self.start_ts })
+            }
+        }
     }
 
-    fn check_newer_version(&self, reader: &mut MvccReader<'_>, mutation: &Mutation) -> Result<Newer, CommandError> {
+    fn check_newer_version(
+        &self,
+        reader: &mut MvccReader<'_>,
+        mutation: &Mutation,
+    ) -> Result<Newer, CommandError> {
         let key = &mutation.key;
         let mut newest = None;
         let mut at = TimeStamp::MAX;
@@ -257,13 +272,21 @@ impl Prewrite {
             if commit_ts.0 == self.start_ts.0 && (is_rollback || write.overlapped_rollback) {
                 return Err(self.conflict(key, &write, commit_ts, ConflictReason::SelfRolledBack));
             }
-            if commit_ts.0 > self.start_ts.0 && !is_rollback {
-                match mutation.pessimistic {
-                    _ if self.for_update_ts.is_zero() => {
-                        return Err(self.conflict(key, &write, commit_ts, ConflictReason::Optimistic));
-                    }
-                    PessimisticAction::Skip if commit_ts.0 <= self.for_update_ts => {}
-                    _ => return Err(self.conflict(key, &write, commit_ts, ConflictReason::LazyUniquenessCheck)),
+            if commit_ts.0 > self.start_ts.0 {
+                let reason = match mutation.pessimistic {
+                    _ if self.for_update_ts.is_zero() => Some(ConflictReason::Optimistic),
+                    PessimisticAction::Skip if is_rollback || commit_ts.0 <= self.for_update_ts => None,
+                    _ => Some(ConflictReason::LazyUniquenessCheck),
+                };
+                // The rollback of a younger transaction is a conflict, too: ours may have been collapsed into it.
+                if let Some(reason) = reason {
+                    return match reader.commit_record(key, self.start_ts)? {
+                        CommitRecord::Committed { commit_ts } => Ok(Newer::CommittedBefore { commit_ts }),
+                        CommitRecord::RolledBack => {
+                            Err(self.conflict(key, &write, commit_ts, ConflictReason::SelfRolledBack))
+                        }
+                        CommitRecord::None { .. } => Err(self.conflict(key, &write, commit_ts, reason)),
+                    };
                 }
             }
             let below = commit_ts.0 <= self.start_ts.0;
@@ -282,7 +305,11 @@ impl Prewrite {
         self.check_not_exists(mutation, newest).map(Newer::Fine)
     }
 
-    fn check_not_exists(&self, mutation: &Mutation, newest: Option<(CommitTs, Write)>) -> Result<Newest, CommandError> {
+    fn check_not_exists(
+        &self,
+        mutation: &Mutation,
+        newest: Option<(CommitTs, Write)>,
+    ) -> Result<Newest, CommandError> {
         let must_not_exist = matches!(mutation.change, Change::Insert(_) | Change::CheckNotExists);
         match newest {
             Some((commit_ts, write)) if write.write_type == WriteType::Put => {
@@ -295,7 +322,12 @@ impl Prewrite {
         }
     }
 
-    fn check_assertion(&self, reader: &mut MvccReader<'_>, mutation: &Mutation, newest: Newest) -> Result<(), CommandError> {
+    fn check_assertion(
+        &self,
+        reader: &mut MvccReader<'_>,
+        mutation: &Mutation,
+        newest: Newest,
+    ) -> Result<(), CommandError> {
         if mutation.assertion == Assertion::None || self.assertions == AssertionLevel::Off {
             return Ok(());
         }
@@ -323,7 +355,13 @@ impl Prewrite {
         })
     }
 
-    fn conflict(&self, key: &DataKey, write: &Write, commit_ts: CommitTs, reason: ConflictReason) -> CommandError {
+    fn conflict(
+        &self,
+        key: &DataKey,
+        write: &Write,
+        commit_ts: CommitTs,
+        reason: ConflictReason,
+    ) -> CommandError {
         CommandError::WriteConflict {
             key: key.raw(),
             primary: self.primary.clone(),
@@ -367,7 +405,8 @@ impl Prewrite {
         mut new_locks: Vec<NewLock>,
         done_before: DoneBefore,
     ) -> PrewriteAnswer {
-        let two_phase = PrewriteAnswer { locked: Vec::new(), min_commit_ts: TimeStamp::ZERO, one_phase_commit_ts: None };
+        let two_phase =
+            PrewriteAnswer { locked: Vec::new(), min_commit_ts: TimeStamp::ZERO, one_phase_commit_ts: None };
         let mut path = &self.path;
         // Some keys were locked by an earlier copy of this request that did not commit in one phase: go on its way.
         if done_before.locks > 0 && *path == CommitPath::OnePhase {
@@ -381,7 +420,8 @@ impl Prewrite {
             for new in &mut new_locks {
                 let is_primary = new.key.raw() == self.primary;
                 let listed = if is_primary { secondaries.as_slice() } else { &[] };
-                new.lock.async_commit_secondaries = Some(listed.iter().map(|key| key.as_bytes().to_vec()).collect());
+                new.lock.async_commit_secondaries =
+                    Some(listed.iter().map(|key| key.as_bytes().to_vec()).collect());
             }
         }
         let mut min_commit_ts = self.start_ts.0.next().max(self.for_update_ts.next()).max(self.min_commit_ts);
@@ -389,7 +429,8 @@ impl Prewrite {
             min_commit_ts = min_commit_ts.max(new.lock.min_commit_ts);
         }
         let published = new_locks.iter().map(|new| (new.key.clone(), new.lock.clone())).collect();
-        let (min_commit_ts, guard) = context.concurrency.publish(published, |max_ts| min_commit_ts.max(max_ts.next()));
+        let (min_commit_ts, guard) =
+            context.concurrency.publish(published, |max_ts| min_commit_ts.max(max_ts.next()));
         if !self.max_commit_ts.is_zero() && min_commit_ts > self.max_commit_ts {
             // Too late for the client's schema lease: it has to bring a commit timestamp and check again.
             for new in &mut new_locks {
@@ -413,7 +454,11 @@ impl Prewrite {
             }
         };
         let min_commit_ts = min_commit_ts.max(done_before.min_commit_ts);
-        PrewriteAnswer { min_commit_ts: if one_phase_commit_ts.is_some() { TimeStamp::ZERO } else { min_commit_ts }, one_phase_commit_ts, ..two_phase }
+        PrewriteAnswer {
+            min_commit_ts: if one_phase_commit_ts.is_some() { TimeStamp::ZERO } else { min_commit_ts },
+            one_phase_commit_ts,
+            ..two_phase
+        }
     }
 }
 

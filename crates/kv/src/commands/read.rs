@@ -26,7 +26,11 @@ impl ReadOptions {
     }
 }
 
-pub(crate) fn get(snapshot: &Arc<dyn Snapshot>, key: &[u8], options: &ReadOptions) -> Result<Option<Bytes>, CommandError> {
+pub(crate) fn get(
+    snapshot: &Arc<dyn Snapshot>,
+    key: &[u8],
+    options: &ReadOptions,
+) -> Result<Option<Bytes>, CommandError> {
     options.point_getter(snapshot).get(key)
 }
 
@@ -38,14 +42,20 @@ pub(crate) struct Pair {
 }
 
 /// The keys that exist, in the order asked for. A locked key is an entry of its own; other errors end the command.
-pub(crate) fn batch_get(snapshot: &Arc<dyn Snapshot>, keys: &[Bytes], options: &ReadOptions) -> Result<Vec<Pair>, CommandError> {
+pub(crate) fn batch_get(
+    snapshot: &Arc<dyn Snapshot>,
+    keys: &[Bytes],
+    options: &ReadOptions,
+) -> Result<Vec<Pair>, CommandError> {
     let mut getter = options.point_getter(snapshot);
     let mut pairs = Vec::with_capacity(keys.len());
     for key in keys {
         match getter.get(key) {
             Ok(Some(value)) => pairs.push(Pair { key: key.clone(), value: Ok(value) }),
             Ok(None) => {}
-            Err(error @ CommandError::Locked { .. }) => pairs.push(Pair { key: key.clone(), value: Err(error) }),
+            Err(error @ CommandError::Locked { .. }) => {
+                pairs.push(Pair { key: key.clone(), value: Err(error) })
+            }
             Err(error) => return Err(error),
         }
     }
@@ -81,4 +91,3 @@ pub(crate) fn scan(
     }
     Ok(pairs)
 }
-

@@ -42,7 +42,9 @@ impl WriteCommand for ResolveLocks {
             }
             match commit_ts {
                 Some(commit_ts) => commit_key(&mut txn, reader, key, *start_ts, *commit_ts)?,
-                None => cleanup_key(&mut txn, reader, key, *start_ts, TimeStamp::ZERO, Protection::Unprotected)?,
+                None => {
+                    cleanup_key(&mut txn, reader, key, *start_ts, TimeStamp::ZERO, Protection::Unprotected)?
+                }
             }
         }
         Ok((txn, ()))

@@ -30,7 +30,14 @@ impl WriteCommand for Rollback {
     fn execute(&self, context: &mut CommandContext<'_>) -> Result<(MvccTxn, ()), CommandError> {
         let mut txn = MvccTxn::default();
         for key in &self.keys {
-            cleanup_key(&mut txn, &mut context.reader, key, self.start_ts, TimeStamp::ZERO, Protection::Unprotected)?;
+            cleanup_key(
+                &mut txn,
+                &mut context.reader,
+                key,
+                self.start_ts,
+                TimeStamp::ZERO,
+                Protection::Unprotected,
+            )?;
         }
         Ok((txn, ()))
     }
@@ -59,7 +66,8 @@ pub(super) fn rollback_lock(
                 txn.delete_value(key, lock.start_ts);
             }
             // The primary of a pessimistic transaction decides for all its keys, which are not checked again when prewritten.
-            let is_pessimistic_primary = !lock.for_update_ts.is_zero() && lock.primary == key.raw().as_bytes();
+            let is_pessimistic_primary =
+                !lock.for_update_ts.is_zero() && lock.primary == key.raw().as_bytes();
             let protected = protection == Protection::Protected || is_pessimistic_primary;
             txn.put_rollback(key, lock.start_ts, protected, overlapped);
             if protection == Protection::Unprotected {

@@ -21,7 +21,8 @@ pub(crate) fn scan_locks(
     wanted: impl Fn(&Lock) -> bool,
 ) -> Result<Vec<(DataKey, Lock)>, CommandError> {
     let (lower, upper) = data_range(start, end);
-    let mut locks = pessimistic.range(&DataKey::from_engine(&lower), Some(&DataKey::from_engine(&upper)), limit, &wanted);
+    let mut locks =
+        pessimistic.range(&DataKey::from_engine(&lower), Some(&DataKey::from_engine(&upper)), limit, &wanted);
     let mut iterator = snapshot.iterator(Cf::Lock, IteratorOptions::range(lower.clone(), Some(upper)));
     let mut found = 0;
     let mut valid = iterator.seek(&lower)?;

@@ -24,7 +24,8 @@ pub(super) struct ScanColumn {
 impl ScanColumn {
     pub(super) fn parse(info: &tipb::ColumnInfo) -> Result<ScanColumn, CoprocessorError> {
         let code = u8::try_from(info.tp).ok().and_then(|code| TypeCode::try_from(code).ok());
-        let code = code.ok_or_else(|| CoprocessorError::invalid(format!("unknown column type {}", info.tp)))?;
+        let code =
+            code.ok_or_else(|| CoprocessorError::invalid(format!("unknown column type {}", info.tp)))?;
         // A negative id says that the collation's order is in force, which it always is here.
         let collation = u16::try_from(info.collation.unsigned_abs()).ok().and_then(Collation::from_id);
         let mut field_type = FieldType::new(code);
@@ -37,8 +38,9 @@ impl ScanColumn {
         field_type.elements = info.elems.clone().into();
         let default = match &info.default_val {
             None => Datum::Null,
-            Some(bytes) => datum::decode_value_datum(&mut bytes.as_ref(), &field_type)
-                .map_err(|error| CoprocessorError::invalid(format!("default of column {}: {error}", info.column_id)))?,
+            Some(bytes) => datum::decode_value_datum(&mut bytes.as_ref(), &field_type).map_err(|error| {
+                CoprocessorError::invalid(format!("default of column {}: {error}", info.column_id))
+            })?,
         };
         let id = ColumnId(info.column_id);
         let is_int_handle = info.pk_handle || id == HANDLE_COLUMN;

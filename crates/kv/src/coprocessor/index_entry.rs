@@ -121,7 +121,13 @@ impl IndexDecoder {
                 Handle::Common(bytes) => {
                     let mut input: &[u8] = bytes;
                     for column in &self.primary {
-                        column.append(&mut input, restored.as_ref(), &self.time_zone, &mut self.spaces, builders)?;
+                        column.append(
+                            &mut input,
+                            restored.as_ref(),
+                            &self.time_zone,
+                            &mut self.spaces,
+                            builders,
+                        )?;
                     }
                     if !self.handle_outputs.is_empty() {
                         return Err(DecodeError::Invalid("integer handle").into());

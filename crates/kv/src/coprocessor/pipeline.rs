@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tidewater_executor::{
-    BoxedOperator, ExecContext, HashAggregate, KillFlag, Limit, MemoryTracker, Projection, RuntimeStats, Selection,
-    SortKey, SortOrder, StreamAggregate, TopN, instrument,
+    BoxedOperator, ExecContext, HashAggregate, KillFlag, Limit, MemoryTracker, Projection, RuntimeStats,
+    Selection, SortKey, SortOrder, StreamAggregate, TopN, instrument,
 };
 use tidewater_expr::{EvalContext, Expr, pushdown};
 use tidewater_proto::tipb;
@@ -53,10 +53,13 @@ enum Leaf {
 }
 
 /// The statement's surroundings, as far as the request tells them.
-pub(super) fn context(dag: &tipb::DagRequest, memory: MemoryTracker) -> Result<ExecContext, CoprocessorError> {
+pub(super) fn context(
+    dag: &tipb::DagRequest,
+    memory: MemoryTracker,
+) -> Result<ExecContext, CoprocessorError> {
     let time_zone = if dag.time_zone_name.is_empty() {
-        let seconds = i32::try_from(dag.time_zone_offset)
-            .map_err(|_| CoprocessorError::invalid("time zone offset"))?;
+        let seconds =
+            i32::try_from(dag.time_zone_offset).map_err(|_| CoprocessorError::invalid("time zone offset"))?;
         TimeZone::fixed(seconds)
     } else {
         TimeZone::parse(&dag.time_zone_name).map_err(|error| CoprocessorError::invalid(error.to_string()))?
@@ -125,7 +128,15 @@ impl Layout {
                     wanted[*column].push(output);
                 }
                 let time_zone = ctx.eval.time_zone.clone();
-                (EntryDecoder::Index(IndexDecoder::new(columns, &scan.primary_column_ids, &wanted, time_zone)), schema)
+                (
+                    EntryDecoder::Index(IndexDecoder::new(
+                        columns,
+                        &scan.primary_column_ids,
+                        &wanted,
+                        time_zone,
+                    )),
+                    schema,
+                )
             }
         };
         let scan: BoxedOperator = Box::new(Scan::new(ctx, source, decoder, schema));
@@ -159,13 +170,17 @@ fn picked_columns(executor: &tipb::Executor) -> Result<Option<Vec<usize>>, Copro
         return Ok(None);
     };
     let exprs = parse_exprs(&projection.exprs)?;
-    Ok(exprs.iter().map(|expr| if let Expr::Column(column) = expr { Some(column.index) } else { None }).collect())
+    Ok(exprs
+        .iter()
+        .map(|expr| if let Expr::Column(column) = expr { Some(column.index) } else { None })
+        .collect())
 }
 
 impl Pipeline {
     fn push(&mut self, executor: &tipb::Executor) -> Result<(), CoprocessorError> {
         let missing = || CoprocessorError::invalid(format!("{:?} without its description", executor.tp()));
-        let child = std::mem::replace(&mut self.root, Box::new(tidewater_executor::Values::dual(&self.ctx, 0)));
+        let child =
+            std::mem::replace(&mut self.root, Box::new(tidewater_executor::Values::dual(&self.ctx, 0)));
         let ctx = &self.ctx;
         self.root = match executor.tp() {
             tipb::ExecType::TypeSelection => {
@@ -217,7 +232,8 @@ impl Pipeline {
 
     fn instrument(&mut self, executor: &tipb::Executor) {
         let stats = Arc::new(RuntimeStats::default());
-        let child = std::mem::replace(&mut self.root, Box::new(tidewater_executor::Values::dual(&self.ctx, 0)));
+        let child =
+            std::mem::replace(&mut self.root, Box::new(tidewater_executor::Values::dual(&self.ctx, 0)));
         self.root = instrument(child, Arc::clone(&stats));
         self.stats.push((executor.executor_id.clone(), stats));
     }
@@ -229,11 +245,10 @@ impl Pipeline {
             return Ok(());
         }
         let offsets: Vec<usize> = offsets.iter().map(|offset| *offset as usize).collect();
-        self.schema = offsets
-            .iter()
-            .map(|offset| all.get(*offset).cloned())
-            .collect::<Option<_>>()
-            .ok_or_else(|| CoprocessorError::invalid("output offset beyond the last executor's columns"))?;
+        self.schema =
+            offsets.iter().map(|offset| all.get(*offset).cloned()).collect::<Option<_>>().ok_or_else(
+                || CoprocessorError::invalid("output offset beyond the last executor's columns"),
+            )?;
         self.output = Some(offsets);
         Ok(())
     }

@@ -69,7 +69,12 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    pub(super) fn new(ctx: &ExecContext, source: SharedSource, decoder: EntryDecoder, schema: Vec<FieldType>) -> Scan {
+    pub(super) fn new(
+        ctx: &ExecContext,
+        source: SharedSource,
+        decoder: EntryDecoder,
+        schema: Vec<FieldType>,
+    ) -> Scan {
         Scan { ctx: ctx.clone(), source, decoder, schema, sizer: ctx.chunk_sizer(), chunks: 0 }
     }
 
@@ -77,10 +82,9 @@ impl Scan {
         let mut builders: Vec<ColumnBuilder> =
             self.schema.iter().map(|field_type| ColumnBuilder::new(field_type, rows)).collect();
         let decoder = &mut self.decoder;
-        let count = self
-            .source
-            .lock()
-            .read(rows, |key, value| -> Result<(), ScanError> { decoder.decode(key, value, &mut builders) })?;
+        let count = self.source.lock().read(rows, |key, value| -> Result<(), ScanError> {
+            decoder.decode(key, value, &mut builders)
+        })?;
         if count == 0 {
             return Ok(None);
         }

@@ -37,7 +37,12 @@ pub(super) struct RangeSource {
 }
 
 impl RangeSource {
-    pub(super) fn new(view: ReadView, ranges: Vec<KeyRange>, direction: Direction, int_handles: bool) -> RangeSource {
+    pub(super) fn new(
+        view: ReadView,
+        ranges: Vec<KeyRange>,
+        direction: Direction,
+        int_handles: bool,
+    ) -> RangeSource {
         let mut ranges: VecDeque<KeyRange> = ranges.into();
         if direction == Direction::Backward {
             ranges.make_contiguous().reverse();
@@ -170,5 +175,7 @@ fn is_successor(start: &Bytes, end: &Bytes) -> bool {
     let Some(last) = start.iter().rposition(|byte| *byte != 0xff) else {
         return false;
     };
-    start[..last] == end[..last] && start[last] + 1 == end[last] && end[last + 1..].iter().all(|byte| *byte == 0)
+    start[..last] == end[..last]
+        && start[last] + 1 == end[last]
+        && end[last + 1..].iter().all(|byte| *byte == 0)
 }

@@ -4,8 +4,12 @@ use tidewater_chunk::{Chunk, from_ipc};
 use tidewater_codec::index_value::{IndexLayout, IndexValue};
 use tidewater_codec::mvcc::{Lock, LockType, Write, WriteType};
 use tidewater_codec::row::RowEncoder;
-use tidewater_codec::{ColumnId, Handle, IndexId, Key, StartTs, TableId, TimeStamp, datum, index_value, table_key};
-use tidewater_expr::{AggregateCall, AggregateFunction, AggregateMode, EvalContext, Expr, build_function, pushdown};
+use tidewater_codec::{
+    ColumnId, Handle, IndexId, Key, StartTs, TableId, TimeStamp, datum, index_value, table_key,
+};
+use tidewater_expr::{
+    AggregateCall, AggregateFunction, AggregateMode, EvalContext, Expr, build_function, pushdown,
+};
 use tidewater_proto::coprocessor::{KeyRange, Request, Response};
 use tidewater_proto::tipb;
 use tidewater_types::{Collation, Datum, FieldType};
@@ -135,7 +139,13 @@ fn request(executors: Vec<tipb::Executor>, ranges: Vec<KeyRange>, paging_size: u
         collect_execution_summaries: true,
         ..tipb::DagRequest::default()
     };
-    Request { tp: REQUEST_TYPE_DAG, data: dag.encode_to_vec().into(), ranges, paging_size, ..Request::default() }
+    Request {
+        tp: REQUEST_TYPE_DAG,
+        data: dag.encode_to_vec().into(),
+        ranges,
+        paging_size,
+        ..Request::default()
+    }
 }
 
 async fn run(engine: &MemoryEngine, request: Request) -> Response {
@@ -213,7 +223,8 @@ async fn pages_join_to_the_whole() {
         assert_eq!(whole.len(), 249);
         let (mut joined, mut ranges, mut pages) = (Vec::new(), all_rows(), 0);
         while let Some(range) = ranges.pop() {
-            let page = run(&engine, request(vec![table_scan(desc), condition()], vec![range.clone()], 40)).await;
+            let page =
+                run(&engine, request(vec![table_scan(desc), condition()], vec![range.clone()], 40)).await;
             joined.extend(rows(&page, &schema()));
             pages += 1;
             if let Some(scanned) = page.range {
@@ -236,7 +247,8 @@ async fn aggregation_top_n_and_limit_run_here() {
         let call = AggregateCall::new(function, vec![arg], false, &eval).unwrap();
         AggregateCall { mode: AggregateMode::Partial, ..call }
     };
-    let calls = [aggregate(AggregateFunction::Count, Expr::int(1)), aggregate(AggregateFunction::Max, column(2))];
+    let calls =
+        [aggregate(AggregateFunction::Count, Expr::int(1)), aggregate(AggregateFunction::Max, column(2))];
     let aggregation = tipb::Executor {
         tp: tipb::ExecType::TypeAggregation.into(),
         aggregation: Some(tipb::Aggregation {
@@ -284,7 +296,8 @@ async fn aggregation_top_n_and_limit_run_here() {
 async fn an_index_scan_gives_back_the_original_strings() {
     let engine = engine();
     let columns = vec![column_info(2, &name_type()), column_info(1, &FieldType::int())];
-    let scan = tipb::IndexScan { table_id: TABLE.0, index_id: INDEX.0, columns, ..tipb::IndexScan::default() };
+    let scan =
+        tipb::IndexScan { table_id: TABLE.0, index_id: INDEX.0, columns, ..tipb::IndexScan::default() };
     let scan = tipb::Executor {
         tp: tipb::ExecType::TypeIndexScan.into(),
         idx_scan: Some(scan),

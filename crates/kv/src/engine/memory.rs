@@ -10,7 +10,10 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
-use super::{Cf, Durability, Engine, EngineError, EngineIterator, IteratorOptions, Snapshot, WriteBatch, WriteCost, WriteOp};
+use super::{
+    Cf, Durability, Engine, EngineError, EngineIterator, IteratorOptions, Snapshot, WriteBatch, WriteCost,
+    WriteOp,
+};
 
 /// Entries an iterator fetches at once, at most.
 const FETCH_ENTRIES_MAX: usize = 128;
@@ -46,6 +49,19 @@ impl MemoryEngine {
         Self { shared: Arc::default(), durable: Some(Mutex::default()) }
     }
 
+    /// Versions kept in all, tombstones included.
+    #[cfg(test)]
+    pub(crate) fn version_count(&self) -> usize {
+        self.shared
+            .data
+            .read()
+            .families
+            .iter()
+            .flat_map(BTreeMap::values)
+            .map(|versions| versions.len())
+            .sum()
+    }
+
     /// The engine as a power failure now would leave it. Without [`Self::with_crashes`] nothing survives.
     pub fn crash(&self) -> Self {
         let survivor = Self::with_crashes();
@@ -54,7 +70,8 @@ impl MemoryEngine {
             let mut data = survivor.shared.data.write();
             for cf in Cf::ALL {
                 for (key, value) in &durable.families[cf as usize] {
-                    data.families[cf as usize].insert(key.clone(), SmallVec::from_buf([(0, Some(value.clone()))]));
+                    data.families[cf as usize]
+                        .insert(key.clone(), SmallVec::from_buf([(0, Some(value.clone()))]));
                 }
             }
             drop(data);
@@ -219,7 +236,11 @@ fn visible(versions: &[(u64, Option<Bytes>)], sequence: u64) -> Option<Bytes> {
     versions.iter().find(|(written, _)| *written <= sequence)?.1.clone()
 }
 
-fn range<'a>(family: &'a Family, start: &[u8], end: Option<&[u8]>) -> impl DoubleEndedIterator<Item = (&'a Bytes, &'a Versions)> {
+fn range<'a>(
+    family: &'a Family,
+    start: &[u8],
+    end: Option<&[u8]>,
+) -> impl DoubleEndedIterator<Item = (&'a Bytes, &'a Versions)> {
     let end = end.map(|end| end.max(start));
     family.range::<[u8], _>((Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded)))
 }
@@ -246,7 +267,9 @@ impl Durable {
     fn sync(&mut self) {
         for op in self.unsynced.drain(..) {
             match op {
-                WriteOp::Put { cf, key, value } => self.families[cf as usize].insert(key.into(), value.into()),
+                WriteOp::Put { cf, key, value } => {
+                    self.families[cf as usize].insert(key.into(), value.into())
+                }
                 WriteOp::Delete { cf, key } => self.families[cf as usize].remove(&key[..]),
             };
         }
@@ -319,7 +342,8 @@ impl MemoryIterator {
         let lower = self.options.lower.as_slice();
         let upper = self.options.upper.as_deref();
         let sequence = self.state.sequence;
-        let entries = |(key, versions): (&Bytes, &Versions)| Some((key.clone(), visible(versions, sequence)?));
+        let entries =
+            |(key, versions): (&Bytes, &Versions)| Some((key.clone(), visible(versions, sequence)?));
         match direction {
             Direction::Forward => {
                 let start = match from {
@@ -333,7 +357,8 @@ impl MemoryIterator {
                     return false;
                 }
                 let range = (start, upper.map_or(Bound::Unbounded, Bound::Excluded));
-                self.fetched.extend(family.range::<[u8], _>(range).filter_map(entries).take(self.fetch_entries));
+                self.fetched
+                    .extend(family.range::<[u8], _>(range).filter_map(entries).take(self.fetch_entries));
             }
             Direction::Backward => {
                 let end = match (from, upper) {
@@ -348,7 +373,9 @@ impl MemoryIterator {
                     _ => {}
                 }
                 let range = (Bound::Included(lower), end);
-                self.fetched.extend(family.range::<[u8], _>(range).rev().filter_map(entries).take(self.fetch_entries));
+                self.fetched.extend(
+                    family.range::<[u8], _>(range).rev().filter_map(entries).take(self.fetch_entries),
+                );
             }
         }
         self.fetch_entries = (self.fetch_entries * 2).min(FETCH_ENTRIES_MAX);

@@ -8,13 +8,14 @@ use std::{mem::ManuallyDrop, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use rocksdb::{
-    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRawIteratorWithThreadMode,
-    DBRecoveryMode, DBWithThreadMode, LogLevel, MultiThreaded, Options, Range, ReadOptions, SliceTransform,
-    SnapshotWithThreadMode, WriteOptions,
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType,
+    DBRawIteratorWithThreadMode, DBRecoveryMode, DBWithThreadMode, LogLevel, MultiThreaded, Options, Range,
+    ReadOptions, SliceTransform, SnapshotWithThreadMode, WriteOptions,
 };
 
 use super::{
-    Cf, Durability, Engine, EngineError, EngineIterator, IteratorOptions, IteratorUse, Snapshot, WriteBatch, WriteCost, WriteOp,
+    Cf, Durability, Engine, EngineError, EngineIterator, IteratorOptions, IteratorUse, Snapshot, WriteBatch,
+    WriteCost, WriteOp,
 };
 
 type Db = DBWithThreadMode<MultiThreaded>;
@@ -67,13 +68,15 @@ impl RocksEngine {
         options.set_max_background_jobs(config.background_jobs);
         options.set_max_open_files(config.open_files_max);
         options.set_max_total_wal_size(config.wal_bytes_max);
-        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        // A torn end was never acknowledged; damage before it is an error, not a shorter history.
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         options.set_log_level(LogLevel::Warn);
         options.set_keep_log_file_num(5);
         options.set_stats_dump_period_sec(0);
         options.set_bytes_per_sync(1 << 20);
         let cache = Cache::new_lru_cache(config.block_cache_bytes);
-        let families = Cf::ALL.map(|cf| ColumnFamilyDescriptor::new(cf.name(), family_options(cf, config, &cache)));
+        let families =
+            Cf::ALL.map(|cf| ColumnFamilyDescriptor::new(cf.name(), family_options(cf, config, &cache)));
         let db = Db::open_cf_descriptors(&options, path, families).map_err(failed("open the database"))?;
         Ok(Self { db: OpenDb::new(db)? })
     }
@@ -116,10 +119,18 @@ fn family_options(cf: Cf, config: &RocksConfig, cache: &Cache) -> Options {
     options.set_write_buffer_size(memtable_bytes);
     options.set_max_write_buffer_number(4);
     options.set_level_compaction_dynamic_level_bytes(true);
-    options.set_compression_type(if cf == Cf::Lock { DBCompressionType::None } else { DBCompressionType::Lz4 });
+    options.set_compression_type(if cf == Cf::Lock {
+        DBCompressionType::None
+    } else {
+        DBCompressionType::Lz4
+    });
     options.set_memtable_whole_key_filtering(cf != Cf::Write);
     if cf == Cf::Write {
-        options.set_prefix_extractor(SliceTransform::create("tidewater.key-without-timestamp", without_ts, Some(has_ts)));
+        options.set_prefix_extractor(SliceTransform::create(
+            "tidewater.key-without-timestamp",
+            without_ts,
+            Some(has_ts),
+        ));
         options.set_memtable_prefix_bloom_ratio(0.1);
     }
     if cf == Cf::Lock {
@@ -205,10 +216,15 @@ impl OpenDb {
             let family = db.cf_handle(cf.name())?;
             // SAFETY: the handle borrows the database, whose address inside RocksDB does not depend on where `db` is moved.
             // `Drop` releases the handles before `db` is dropped.
-            Some(unsafe { std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(family) })
+            Some(unsafe {
+                std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(family)
+            })
         });
         let [Some(default), Some(lock), Some(write)] = families else {
-            return Err(EngineError::Corrupt { what: "database", reason: "a column family is missing".into() });
+            return Err(EngineError::Corrupt {
+                what: "database",
+                reason: "a column family is missing".into(),
+            });
         };
         let families = [default, lock, write];
         Ok(Arc::new(Self { families: ManuallyDrop::new(families), db }))
@@ -237,7 +253,11 @@ impl HeldSnapshot {
     fn new(db: Arc<OpenDb>) -> Self {
         let snapshot = db.db.snapshot();
         // SAFETY: the snapshot borrows `db.db`, which sits in an `Arc` this struct holds until after the snapshot is dropped.
-        let snapshot = unsafe { std::mem::transmute::<SnapshotWithThreadMode<'_, Db>, SnapshotWithThreadMode<'static, Db>>(snapshot) };
+        let snapshot = unsafe {
+            std::mem::transmute::<SnapshotWithThreadMode<'_, Db>, SnapshotWithThreadMode<'static, Db>>(
+                snapshot,
+            )
+        };
         Self { snapshot, db }
     }
 }
@@ -268,8 +288,11 @@ impl Snapshot for RocksSnapshot {
         }
         let iterator = self.inner.snapshot.raw_iterator_cf_opt(self.inner.db.family(cf), read);
         // SAFETY: the iterator borrows the snapshot, which `_snapshot` holds until after the iterator is dropped.
-        let iterator =
-            unsafe { std::mem::transmute::<DBRawIteratorWithThreadMode<'_, Db>, DBRawIteratorWithThreadMode<'static, Db>>(iterator) };
+        let iterator = unsafe {
+            std::mem::transmute::<DBRawIteratorWithThreadMode<'_, Db>, DBRawIteratorWithThreadMode<'static, Db>>(
+                iterator,
+            )
+        };
         Box::new(RocksIterator { iterator, entry: None, _snapshot: self.inner.clone() })
     }
 }
@@ -340,11 +363,15 @@ impl EngineIterator for RocksIterator {
 
     fn key(&self) -> &[u8] {
         // SAFETY: RocksDB keeps key and value in place until the iterator moves, and every move takes `&mut self`.
-        self.entry.as_ref().map_or(&[], |entry| unsafe { std::slice::from_raw_parts(entry.key.0, entry.key.1) })
+        self.entry
+            .as_ref()
+            .map_or(&[], |entry| unsafe { std::slice::from_raw_parts(entry.key.0, entry.key.1) })
     }
 
     fn value(&self) -> &[u8] {
         // SAFETY: as in `key`.
-        self.entry.as_ref().map_or(&[], |entry| unsafe { std::slice::from_raw_parts(entry.value.0, entry.value.1) })
+        self.entry
+            .as_ref()
+            .map_or(&[], |entry| unsafe { std::slice::from_raw_parts(entry.value.0, entry.value.1) })
     }
 }

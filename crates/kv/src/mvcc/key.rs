@@ -76,7 +76,8 @@ mod tests {
     fn data_keys_round_trip_and_order() {
         let key = DataKey::from_raw(b"hello world");
         assert_eq!(key.raw().as_bytes(), b"hello world");
-        let (data, ts) = split_ts(&key.with_ts(TimeStamp::new(7))).map(|(key, ts)| (key.to_vec(), ts)).unwrap();
+        let (data, ts) =
+            split_ts(&key.with_ts(TimeStamp::new(7))).map(|(key, ts)| (key.to_vec(), ts)).unwrap();
         assert_eq!((data.as_slice(), ts), (key.as_bytes(), TimeStamp::new(7)));
         assert!(key.with_ts(TimeStamp::new(8)) < key.with_ts(TimeStamp::new(7)));
         assert!(DataKey::from_raw(b"") < DataKey::from_raw(b"\0"));

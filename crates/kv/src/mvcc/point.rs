@@ -10,10 +10,7 @@ use tidewater_codec::{
 };
 
 use super::{DataKey, IsolationLevel, PassableLocks, check_lock, record::WriteRef};
-use crate::{
-    Cf, EngineError, EngineIterator, IteratorOptions, IteratorUse, Snapshot,
-    error::CommandError,
-};
+use crate::{Cf, EngineError, EngineIterator, IteratorOptions, IteratorUse, Snapshot, error::CommandError};
 
 /// Reads keys one by one from one snapshot, reusing its iterator.
 pub struct PointGetter<'a> {
@@ -58,7 +55,9 @@ impl<'a> PointGetter<'a> {
             let write = WriteRef::parse(writes.value())?;
             match (write.write_type, write.short_value) {
                 (WriteType::Put, Some(value)) => return Ok(Some(Bytes::copy_from_slice(value))),
-                (WriteType::Put, None) => return load_long_value(&**snapshot, &key, write.start_ts).map(Some),
+                (WriteType::Put, None) => {
+                    return load_long_value(&**snapshot, &key, write.start_ts).map(Some);
+                }
                 (WriteType::Delete, _) => return Ok(None),
                 (WriteType::Lock | WriteType::Rollback, _) => valid = writes.next()?,
             }
@@ -68,9 +67,17 @@ impl<'a> PointGetter<'a> {
 }
 
 /// A value that is too long for its write record.
-pub(super) fn load_long_value(snapshot: &dyn Snapshot, key: &DataKey, start_ts: StartTs) -> Result<Bytes, CommandError> {
+pub(super) fn load_long_value(
+    snapshot: &dyn Snapshot,
+    key: &DataKey,
+    start_ts: StartTs,
+) -> Result<Bytes, CommandError> {
     let value = snapshot.get(Cf::Default, &key.with_ts(start_ts.0))?;
     value.ok_or_else(|| {
-        EngineError::Corrupt { what: "value", reason: format!("{} written at {start_ts} has no value", key.raw()) }.into()
+        EngineError::Corrupt {
+            what: "value",
+            reason: format!("{} written at {start_ts} has no value", key.raw()),
+        }
+        .into()
     })
 }

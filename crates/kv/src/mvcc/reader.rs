@@ -9,7 +9,10 @@ use tidewater_codec::{
 };
 
 use super::{DataKey, key::split_ts, point::load_long_value};
-use crate::{Cf, EngineIterator, IteratorOptions, IteratorUse, Snapshot, error::CommandError, pessimistic::PessimisticLocks};
+use crate::{
+    Cf, EngineIterator, IteratorOptions, IteratorUse, Snapshot, error::CommandError,
+    pessimistic::PessimisticLocks,
+};
 
 /// What the `write` family tells about a transaction on a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +46,18 @@ impl<'a> MvccReader<'a> {
     }
 
     /// The newest record of a key at or before `ts`.
-    pub(crate) fn seek_write(&mut self, key: &DataKey, ts: TimeStamp) -> Result<Option<(CommitTs, Write)>, CommandError> {
+    pub(crate) fn seek_write(
+        &mut self,
+        key: &DataKey,
+        ts: TimeStamp,
+    ) -> Result<Option<(CommitTs, Write)>, CommandError> {
         let snapshot = self.snapshot;
         let writes = self.writes.get_or_insert_with(|| {
             let usage = IteratorUse::Versions;
-            snapshot.iterator(Cf::Write, IteratorOptions { usage, fill_cache: true, ..IteratorOptions::default() })
+            snapshot.iterator(
+                Cf::Write,
+                IteratorOptions { usage, fill_cache: true, ..IteratorOptions::default() },
+            )
         });
         if !writes.seek(&key.with_ts(ts))? {
             return Ok(None);
@@ -60,7 +70,11 @@ impl<'a> MvccReader<'a> {
     }
 
     /// The newest record at or before `ts` that says something about the data: not a rollback, not a lock.
-    pub(crate) fn seek_change(&mut self, key: &DataKey, ts: TimeStamp) -> Result<Option<(CommitTs, Write)>, CommandError> {
+    pub(crate) fn seek_change(
+        &mut self,
+        key: &DataKey,
+        ts: TimeStamp,
+    ) -> Result<Option<(CommitTs, Write)>, CommandError> {
         let mut at = ts;
         while let Some((commit_ts, write)) = self.seek_write(key, at)? {
             if matches!(write.write_type, WriteType::Put | WriteType::Delete) {
@@ -93,13 +107,19 @@ impl<'a> MvccReader<'a> {
     /// What became of the transaction started at `start_ts` on this key.
     ///
     /// A transaction that began earlier may have committed later, so all records above `start_ts` are looked at.
-    pub(crate) fn commit_record(&mut self, key: &DataKey, start_ts: StartTs) -> Result<CommitRecord, CommandError> {
+    pub(crate) fn commit_record(
+        &mut self,
+        key: &DataKey,
+        start_ts: StartTs,
+    ) -> Result<CommitRecord, CommandError> {
         let mut at = TimeStamp::MAX;
         while let Some((commit_ts, write)) = self.seek_write(key, at)? {
             if write.start_ts == start_ts {
                 return Ok(match write.write_type {
                     WriteType::Rollback => CommitRecord::RolledBack,
-                    WriteType::Put | WriteType::Delete | WriteType::Lock => CommitRecord::Committed { commit_ts },
+                    WriteType::Put | WriteType::Delete | WriteType::Lock => {
+                        CommitRecord::Committed { commit_ts }
+                    }
                 });
             }
             if commit_ts.0 == start_ts.0 {

@@ -23,9 +23,9 @@ impl<'a> WriteRef<'a> {
         };
         let start_ts = StartTs(TimeStamp::new(number::read_var_u64(&mut rest)?));
         let short_value = match rest {
-            [b'v', len, rest @ ..] => {
-                Some(rest.get(..usize::from(*len)).ok_or(DecodeError::UnexpectedEnd("write record's value"))?)
-            }
+            [b'v', len, rest @ ..] => Some(
+                rest.get(..usize::from(*len)).ok_or(DecodeError::UnexpectedEnd("write record's value"))?,
+            ),
             _ => None,
         };
         Ok(Self { write_type, start_ts, short_value })
@@ -44,7 +44,10 @@ mod tests {
             Write::new(WriteType::Put, StartTs::new(10), Some(b"v".to_vec())),
             Write::new(WriteType::Put, StartTs::new(1 << 40), None),
             Write::new(WriteType::Delete, StartTs::new(3), None),
-            Write { overlapped_rollback: true, ..Write::new(WriteType::Put, StartTs::new(3), Some(vec![7; 255])) },
+            Write {
+                overlapped_rollback: true,
+                ..Write::new(WriteType::Put, StartTs::new(3), Some(vec![7; 255]))
+            },
             Write::rollback(StartTs::new(1 << 40), true),
         ];
         for write in cases {

@@ -97,7 +97,10 @@ enum State {
 enum Value {
     None,
     /// In the record the cursor stands on.
-    Borrowed { offset: usize, len: usize },
+    Borrowed {
+        offset: usize,
+        len: usize,
+    },
     Short(Vec<u8>),
     Long(Bytes),
 }
@@ -111,7 +114,8 @@ impl Scanner {
             ..IteratorOptions::range(lower.clone(), Some(upper.clone().max(lower.clone())))
         };
         let writes = snapshot.iterator(Cf::Write, range());
-        let locks = (options.isolation == IsolationLevel::Snapshot).then(|| snapshot.iterator(Cf::Lock, range()));
+        let locks =
+            (options.isolation == IsolationLevel::Snapshot).then(|| snapshot.iterator(Cf::Lock, range()));
         Self {
             snapshot: snapshot.clone(),
             writes,
@@ -127,7 +131,10 @@ impl Scanner {
     }
 
     /// Goes to the next row. After [`CommandError::Locked`] the scan may go on: the next step is the key after the locked one.
-    #[allow(clippy::should_implement_trait, reason = "rows are borrowed from the scanner, so it cannot be an Iterator")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "rows are borrowed from the scanner, so it cannot be an Iterator"
+    )]
     pub fn next(&mut self) -> Result<ScanStep, CommandError> {
         self.value = Value::None;
         match self.options.direction {
@@ -214,7 +221,11 @@ impl Scanner {
                     self.value = match write.short_value {
                         _ if self.options.key_only => Value::None,
                         Some(value) => Value::Borrowed { offset: offset_in(record, value), len: value.len() },
-                        None => Value::Long(load_long_value(&*self.snapshot, &DataKey::from_engine(&self.current), write.start_ts)?),
+                        None => Value::Long(load_long_value(
+                            &*self.snapshot,
+                            &DataKey::from_engine(&self.current),
+                            write.start_ts,
+                        )?),
                     };
                     return Ok(true);
                 }
@@ -328,7 +339,9 @@ impl Scanner {
         self.value = match is_short {
             _ if self.options.key_only => Value::None,
             true => Value::Short(short),
-            false => Value::Long(load_long_value(&*self.snapshot, &DataKey::from_engine(&self.current), start_ts)?),
+            false => {
+                Value::Long(load_long_value(&*self.snapshot, &DataKey::from_engine(&self.current), start_ts)?)
+            }
         };
         Ok(true)
     }
@@ -374,7 +387,10 @@ impl Scanner {
             decode_raw(&self.current, &mut self.raw_key)?;
             if lock_blocks_reader(&lock, &self.raw_key, self.options.read_ts, &self.options.passable) {
                 self.state = State::OnKey;
-                return Err(CommandError::Locked { key: Key::new(self.raw_key.as_slice()), lock: Box::new(lock) });
+                return Err(CommandError::Locked {
+                    key: Key::new(self.raw_key.as_slice()),
+                    lock: Box::new(lock),
+                });
             }
         }
     }

@@ -78,7 +78,13 @@ impl MvccTxn {
     ///
     /// If another transaction committed exactly at `start_ts` there is one slot for two records. A protected rollback is then noted
     /// inside that record; an unprotected one may be lost, as it may be when collapsed.
-    pub(crate) fn put_rollback(&mut self, key: &DataKey, start_ts: StartTs, protected: bool, overlapped: Option<Write>) {
+    pub(crate) fn put_rollback(
+        &mut self,
+        key: &DataKey,
+        start_ts: StartTs,
+        protected: bool,
+        overlapped: Option<Write>,
+    ) {
         match overlapped {
             Some(write) if protected => {
                 self.put_write(key, CommitTs(start_ts.0), &Write { overlapped_rollback: true, ..write });
@@ -108,7 +114,13 @@ impl MvccTxn {
 
     /// Tells the lock of another transaction that `start_ts` was rolled back on its key: should it commit exactly there, its record
     /// has to carry the mark.
-    pub(crate) fn mark_rollback_on_lock(&mut self, key: &DataKey, mut lock: Lock, start_ts: StartTs, protected: bool) {
+    pub(crate) fn mark_rollback_on_lock(
+        &mut self,
+        key: &DataKey,
+        mut lock: Lock,
+        start_ts: StartTs,
+        protected: bool,
+    ) {
         assert_ne!(lock.start_ts, start_ts, "the lock belongs to another transaction");
         // The lock cannot commit at `start_ts` if that is below its smallest commit timestamp, and an unprotected mark may be lost.
         if !protected || start_ts.0 < lock.min_commit_ts || start_ts < lock.start_ts {

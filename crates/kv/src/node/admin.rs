@@ -70,7 +70,10 @@ impl Node {
         kvrpcpb::DeleteRangeResponse::default()
     }
 
-    pub(super) fn unsafe_destroy_range(&self, request: kvrpcpb::UnsafeDestroyRangeRequest) -> kvrpcpb::UnsafeDestroyRangeResponse {
+    pub(super) fn unsafe_destroy_range(
+        &self,
+        request: kvrpcpb::UnsafeDestroyRangeRequest,
+    ) -> kvrpcpb::UnsafeDestroyRangeResponse {
         // By intention without regard to regions: it goes to every store.
         try_command!(self.destroy(&request.start_key, &request.end_key));
         kvrpcpb::UnsafeDestroyRangeResponse::default()
@@ -80,7 +83,12 @@ impl Node {
         self.scheduler.replication.check_writable()?;
         let (lower, upper) = data_range(start, end);
         let pessimistic = &self.scheduler.pessimistic;
-        let locks = pessimistic.range(&DataKey::from_engine(&lower), Some(&DataKey::from_engine(&upper)), usize::MAX, |_| true);
+        let locks = pessimistic.range(
+            &DataKey::from_engine(&lower),
+            Some(&DataKey::from_engine(&upper)),
+            usize::MAX,
+            |_| true,
+        );
         pessimistic.apply(locks.into_iter().map(|(key, _)| PessimisticChange::Remove(key)).collect());
         for cf in Cf::ALL {
             self.scheduler.engine.delete_range(cf, &lower, &upper)?;

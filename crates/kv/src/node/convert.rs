@@ -19,7 +19,9 @@ pub(super) fn read_options(context: Option<&kvrpcpb::Context>, version: u64) -> 
     ReadOptions {
         read_ts: TimeStamp::new(version),
         isolation: isolation(context),
-        passable: PassableLocks { resolved: context.map(|context| context.resolved_locks.clone()).unwrap_or_default() },
+        passable: PassableLocks {
+            resolved: context.map(|context| context.resolved_locks.clone()).unwrap_or_default(),
+        },
         fill_cache: context.is_none_or(|context| !context.not_fill_cache),
     }
 }
@@ -27,7 +29,9 @@ pub(super) fn read_options(context: Option<&kvrpcpb::Context>, version: u64) -> 
 fn isolation(context: Option<&kvrpcpb::Context>) -> IsolationLevel {
     match context.map(kvrpcpb::Context::isolation_level) {
         Some(kvrpcpb::IsolationLevel::Rc) => IsolationLevel::ReadCommitted,
-        Some(kvrpcpb::IsolationLevel::Si | kvrpcpb::IsolationLevel::RcCheckTs) | None => IsolationLevel::Snapshot,
+        Some(kvrpcpb::IsolationLevel::Si | kvrpcpb::IsolationLevel::RcCheckTs) | None => {
+            IsolationLevel::Snapshot
+        }
     }
 }
 

@@ -56,7 +56,8 @@ impl Node {
         loop {
             // A new snapshot per batch: old ones keep deleted data alive.
             let snapshot = self.scheduler.engine.snapshot();
-            let garbage = find_garbage(&snapshot, &lower, &upper, safe_point, KEYS_PER_BATCH, VERSIONS_PER_BATCH)?;
+            let garbage =
+                find_garbage(&snapshot, &lower, &upper, safe_point, KEYS_PER_BATCH, VERSIONS_PER_BATCH)?;
             drop(snapshot);
             if !garbage.keys.is_empty() {
                 deleted += self.scheduler.run(region, &GcKeys { keys: garbage.keys, safe_point }).await?;

@@ -36,7 +36,11 @@ impl Node {
     /// Opens a node over an engine and joins the cluster of `pd`; the first node of a cluster makes its first region.
     ///
     /// Runs its background tasks on the current tokio runtime until it is dropped.
-    pub async fn open(config: NodeConfig, engine: Arc<dyn Engine>, pd: Arc<dyn PdService>) -> Result<Arc<Self>, NodeError> {
+    pub async fn open(
+        config: NodeConfig,
+        engine: Arc<dyn Engine>,
+        pd: Arc<dyn PdService>,
+    ) -> Result<Arc<Self>, NodeError> {
         meta::check_format(&*engine)?;
         let store_id = join_cluster(&config, &*engine, &*pd).await?;
         let regions = RegionTable::new(store_id);
@@ -44,7 +48,8 @@ impl Node {
         for meta in meta::load_regions(&*engine.snapshot())? {
             let region = Region::new(meta, store_id)?;
             let (lower, upper) = data_range(&region.raw_start, &region.raw_end);
-            let bytes = [Cf::Write, Cf::Default].map(|cf| engine.approximate_size(cf, &lower, &upper)).iter().sum();
+            let bytes =
+                [Cf::Write, Cf::Default].map(|cf| engine.approximate_size(cf, &lower, &upper)).iter().sum();
             region.load.bytes.store(bytes, Ordering::Relaxed);
             loaded.push(Arc::new(region));
         }
@@ -65,6 +70,7 @@ impl Node {
             split_checks,
             gc_done: Mutex::new(TimeStamp::ZERO),
             tasks: Mutex::default(),
+            metrics: super::metrics::CommandMetrics::new(),
         });
         node.start_tasks(requested);
         node.report().await;
@@ -75,17 +81,24 @@ impl Node {
         // Tasks hold the node weakly: it closes when its owner drops it.
         let mut tasks = vec![
             tokio::spawn(super::split::check_splits(Arc::downgrade(self), split_checks)).abort_handle(),
-            tokio::spawn(super::admin::heartbeats(Arc::downgrade(self), self.config.heartbeat_interval)).abort_handle(),
+            tokio::spawn(super::admin::heartbeats(Arc::downgrade(self), self.config.heartbeat_interval))
+                .abort_handle(),
         ];
         if let Some(interval) = self.config.gc_poll_interval {
-            tasks.push(tokio::spawn(super::gc::follow_safe_point(Arc::downgrade(self), interval)).abort_handle());
+            tasks.push(
+                tokio::spawn(super::gc::follow_safe_point(Arc::downgrade(self), interval)).abort_handle(),
+            );
         }
         *self.tasks.lock() = tasks;
     }
 }
 
 /// Finds out who this store is; gets an id, and the first region if the cluster is new.
-async fn join_cluster(config: &NodeConfig, engine: &dyn Engine, pd: &dyn PdService) -> Result<u64, NodeError> {
+async fn join_cluster(
+    config: &NodeConfig,
+    engine: &dyn Engine,
+    pd: &dyn PdService,
+) -> Result<u64, NodeError> {
     let known = meta::load_store_id(engine)?;
     let store_id = match known {
         Some(store_id) => store_id,
@@ -118,7 +131,11 @@ async fn bootstrap(engine: &dyn Engine, pd: &dyn PdService, store: &metapb::Stor
             let region = metapb::Region {
                 id: pd.alloc_id(1).await?,
                 region_epoch: Some(metapb::RegionEpoch { conf_ver: 1, version: 1 }),
-                peers: vec![metapb::Peer { id: pd.alloc_id(1).await?, store_id: store.id, ..Default::default() }],
+                peers: vec![metapb::Peer {
+                    id: pd.alloc_id(1).await?,
+                    store_id: store.id,
+                    ..Default::default()
+                }],
                 ..Default::default()
             };
             // Local first: the placement driver must not point to a region that does not exist.
@@ -129,7 +146,8 @@ async fn bootstrap(engine: &dyn Engine, pd: &dyn PdService, store: &metapb::Stor
         }
     };
     let region_id = region.id;
-    let request = pdpb::BootstrapRequest { store: Some(store.clone()), region: Some(region), ..Default::default() };
+    let request =
+        pdpb::BootstrapRequest { store: Some(store.clone()), region: Some(region), ..Default::default() };
     match pd.bootstrap(request).await {
         Ok(_) => Ok(()),
         Err(PdError::AlreadyBootstrapped) => {

@@ -64,7 +64,12 @@ impl Node {
             key_only: request.key_only,
             fill_cache: options.fill_cache,
         };
-        let pairs = try_command!(read::scan(&snapshot, scanner, request.limit as usize, request.sample_step as usize));
+        let pairs = try_command!(read::scan(
+            &snapshot,
+            scanner,
+            request.limit as usize,
+            request.sample_step as usize
+        ));
         kvrpcpb::ScanResponse { pairs: wire_pairs(pairs), ..Default::default() }
     }
 
@@ -113,7 +118,8 @@ impl Node {
         try_command!(self.scheduler.concurrency.check_range(start, end, max_ts, &all));
         let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
         let snapshot = self.scheduler.engine.snapshot();
-        let locks = try_command!(scan_lock(&snapshot, &self.scheduler.pessimistic, start, end, limit, max_ts));
+        let locks =
+            try_command!(scan_lock(&snapshot, &self.scheduler.pessimistic, start, end, limit, max_ts));
         let locks = locks.iter().map(|(key, lock)| lock_info(key, lock)).collect();
         kvrpcpb::ScanLockResponse { locks, ..Default::default() }
     }
@@ -124,14 +130,25 @@ impl Node {
         }
     }
 
-    fn check_memory_locks(&self, start: &[u8], end: &[u8], options: &ReadOptions) -> Result<(), CommandError> {
+    fn check_memory_locks(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        options: &ReadOptions,
+    ) -> Result<(), CommandError> {
         match options.isolation {
-            IsolationLevel::Snapshot => self.scheduler.concurrency.check_range(start, end, options.read_ts, &options.passable),
+            IsolationLevel::Snapshot => {
+                self.scheduler.concurrency.check_range(start, end, options.read_ts, &options.passable)
+            }
             IsolationLevel::ReadCommitted => Ok(()),
         }
     }
 
-    fn snapshot_for_keys(&self, keys: &[&[u8]], options: &ReadOptions) -> Result<Arc<dyn Snapshot>, CommandError> {
+    fn snapshot_for_keys(
+        &self,
+        keys: &[&[u8]],
+        options: &ReadOptions,
+    ) -> Result<Arc<dyn Snapshot>, CommandError> {
         if options.isolation == IsolationLevel::Snapshot {
             self.scheduler.concurrency.note_read(options.read_ts);
             for key in keys {
@@ -141,7 +158,12 @@ impl Node {
         Ok(self.scheduler.engine.snapshot())
     }
 
-    fn snapshot_for_range(&self, start: &[u8], end: &[u8], options: &ReadOptions) -> Result<Arc<dyn Snapshot>, CommandError> {
+    fn snapshot_for_range(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        options: &ReadOptions,
+    ) -> Result<Arc<dyn Snapshot>, CommandError> {
         self.note_read(options);
         self.check_memory_locks(start, end, options)?;
         Ok(self.scheduler.engine.snapshot())
@@ -151,7 +173,9 @@ impl Node {
 fn wire_pairs(pairs: Vec<Pair>) -> Vec<kvrpcpb::KvPair> {
     let wire = |pair: Pair| match pair.value {
         Ok(value) => kvrpcpb::KvPair { error: None, key: pair.key, value },
-        Err(error) => kvrpcpb::KvPair { error: Some(error.to_key_error()), key: pair.key, value: Bytes::new() },
+        Err(error) => {
+            kvrpcpb::KvPair { error: Some(error.to_key_error()), key: pair.key, value: Bytes::new() }
+        }
     };
     pairs.into_iter().map(wire).collect()
 }

@@ -75,7 +75,8 @@ impl Node {
     fn find_split_keys(&self, region: &Region) -> Result<Vec<Key>, CommandError> {
         let (lower, upper) = data_range(&region.raw_start, &region.raw_end);
         let snapshot = self.scheduler.engine.snapshot();
-        let options = IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.clone(), Some(upper)) };
+        let options =
+            IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.clone(), Some(upper)) };
         let mut writes = snapshot.iterator(Cf::Write, options.clone());
         let mut values = snapshot.iterator(Cf::Default, options);
         let mut values_valid = values.seek(&lower)?;
@@ -87,7 +88,8 @@ impl Node {
         while valid {
             let (key, _) = split_ts(writes.key())?;
             if key != previous {
-                let full = piece_bytes >= self.config.region_bytes_split || piece_keys >= self.config.region_keys_split;
+                let full = piece_bytes >= self.config.region_bytes_split
+                    || piece_keys >= self.config.region_keys_split;
                 if full && cuts.len() + 1 < PIECES_MAX {
                     cuts.push(DataKey::from_engine(key).raw());
                     (piece_bytes, piece_keys) = (0, 0);
@@ -158,7 +160,10 @@ impl Node {
         Ok(parts)
     }
 
-    pub(super) async fn split_region(&self, request: kvrpcpb::SplitRegionRequest) -> kvrpcpb::SplitRegionResponse {
+    pub(super) async fn split_region(
+        &self,
+        request: kvrpcpb::SplitRegionRequest,
+    ) -> kvrpcpb::SplitRegionResponse {
         let failed = |error: tidewater_proto::errorpb::Error| kvrpcpb::SplitRegionResponse {
             region_error: Some(error),
             ..Default::default()
@@ -187,7 +192,9 @@ impl Node {
                     ..Default::default()
                 }
             }
-            Err(error) => failed(tidewater_proto::errorpb::Error { message: error.to_string(), ..Default::default() }),
+            Err(error) => {
+                failed(tidewater_proto::errorpb::Error { message: error.to_string(), ..Default::default() })
+            }
         }
     }
 }

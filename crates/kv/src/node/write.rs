@@ -30,7 +30,11 @@ use crate::{
 const RESOLVE_LOCKS_PER_BATCH: usize = 256;
 
 impl Node {
-    async fn run<C: WriteCommand + Sync>(&self, region: &Region, command: &C) -> Result<C::Answer, CommandError> {
+    async fn run<C: WriteCommand + Sync>(
+        &self,
+        region: &Region,
+        command: &C,
+    ) -> Result<C::Answer, CommandError> {
         let answer = self.scheduler.run(region, command).await;
         self.request_split_check(region);
         answer
@@ -48,7 +52,9 @@ impl Node {
         }
         let path = match (request.try_one_pc, request.use_async_commit) {
             (true, _) => CommitPath::OnePhase,
-            (false, true) => CommitPath::Async { secondaries: request.secondaries.iter().map(|key| Key::new(key.to_vec())).collect() },
+            (false, true) => CommitPath::Async {
+                secondaries: request.secondaries.iter().map(|key| Key::new(key.to_vec())).collect(),
+            },
             (false, false) => CommitPath::TwoPhase,
         };
         let command = Prewrite {
@@ -85,10 +91,15 @@ impl Node {
         kvrpcpb::CommitResponse { commit_version: request.commit_version, ..Default::default() }
     }
 
-    pub(super) async fn batch_rollback(&self, request: kvrpcpb::BatchRollbackRequest) -> kvrpcpb::BatchRollbackResponse {
+    pub(super) async fn batch_rollback(
+        &self,
+        request: kvrpcpb::BatchRollbackRequest,
+    ) -> kvrpcpb::BatchRollbackResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         let keys = try_region!(convert::data_keys(&region, &request.keys));
-        try_command!(self.run(&region, &Rollback { keys, start_ts: StartTs::new(request.start_version) }).await);
+        try_command!(
+            self.run(&region, &Rollback { keys, start_ts: StartTs::new(request.start_version) }).await
+        );
         kvrpcpb::BatchRollbackResponse::default()
     }
 
@@ -110,7 +121,10 @@ impl Node {
         }
     }
 
-    pub(super) async fn pessimistic_lock(&self, request: kvrpcpb::PessimisticLockRequest) -> kvrpcpb::PessimisticLockResponse {
+    pub(super) async fn pessimistic_lock(
+        &self,
+        request: kvrpcpb::PessimisticLockRequest,
+    ) -> kvrpcpb::PessimisticLockResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         let mut keys = Vec::with_capacity(request.mutations.len());
         for mutation in &request.mutations {
@@ -164,7 +178,10 @@ impl Node {
         kvrpcpb::PessimisticRollbackResponse::default()
     }
 
-    pub(super) async fn txn_heart_beat(&self, request: kvrpcpb::TxnHeartBeatRequest) -> kvrpcpb::TxnHeartBeatResponse {
+    pub(super) async fn txn_heart_beat(
+        &self,
+        request: kvrpcpb::TxnHeartBeatRequest,
+    ) -> kvrpcpb::TxnHeartBeatResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         try_region!(region.check_key(&request.primary_lock));
         let command = TxnHeartBeat {
@@ -176,7 +193,10 @@ impl Node {
         kvrpcpb::TxnHeartBeatResponse { lock_ttl, ..Default::default() }
     }
 
-    pub(super) async fn check_txn_status(&self, request: kvrpcpb::CheckTxnStatusRequest) -> kvrpcpb::CheckTxnStatusResponse {
+    pub(super) async fn check_txn_status(
+        &self,
+        request: kvrpcpb::CheckTxnStatusRequest,
+    ) -> kvrpcpb::CheckTxnStatusResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         try_region!(region.check_key(&request.primary_key));
         let command = CheckTxnStatus {
@@ -205,7 +225,11 @@ impl Node {
                 // Zero would say "not alive".
                 response.lock_ttl = lock.ttl_ms.max(1);
                 response.lock_info = Some(lock_info(&command.primary.raw(), &lock));
-                if min_commit_ts_pushed { kvrpcpb::Action::MinCommitTsPushed } else { kvrpcpb::Action::NoAction }
+                if min_commit_ts_pushed {
+                    kvrpcpb::Action::MinCommitTsPushed
+                } else {
+                    kvrpcpb::Action::NoAction
+                }
             }
         };
         response.set_action(action);
@@ -223,14 +247,19 @@ impl Node {
         };
         let mut response = kvrpcpb::CheckSecondaryLocksResponse::default();
         match try_command!(self.run(&region, &command).await) {
-            SecondaryStatus::Locked(locks) => response.locks = locks.iter().map(|(key, lock)| lock_info(key, lock)).collect(),
+            SecondaryStatus::Locked(locks) => {
+                response.locks = locks.iter().map(|(key, lock)| lock_info(key, lock)).collect()
+            }
             SecondaryStatus::Committed(commit_ts) => response.commit_ts = commit_ts.into_inner(),
             SecondaryStatus::RolledBack => {}
         }
         response
     }
 
-    pub(super) async fn resolve_lock(&self, request: kvrpcpb::ResolveLockRequest) -> kvrpcpb::ResolveLockResponse {
+    pub(super) async fn resolve_lock(
+        &self,
+        request: kvrpcpb::ResolveLockRequest,
+    ) -> kvrpcpb::ResolveLockResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         let fate = |commit_ts: u64| (commit_ts != 0).then(|| CommitTs::new(commit_ts));
         let result = if request.keys.is_empty() {
@@ -252,7 +281,11 @@ impl Node {
     }
 
     /// Resolves all locks of finished transactions in a region, a batch at a time.
-    async fn resolve_region(&self, region: &Region, fates: &BTreeMap<StartTs, Option<CommitTs>>) -> Result<(), CommandError> {
+    async fn resolve_region(
+        &self,
+        region: &Region,
+        fates: &BTreeMap<StartTs, Option<CommitTs>>,
+    ) -> Result<(), CommandError> {
         let mut start = region.raw_start.clone();
         loop {
             let found = scan_locks(
@@ -287,4 +320,3 @@ fn lock_result(value: LockedValue) -> kvrpcpb::PessimisticLockKeyResult {
         ..Default::default()
     }
 }
-

@@ -59,7 +59,10 @@ async fn two_phase_commit_is_visible_from_its_commit_timestamp_on(store: Store) 
     assert_eq!((answer.errors.len(), answer.min_commit_ts, answer.one_pc_commit_ts), (0, 0, 0));
     assert_eq!(store.value("a", 9).await, None);
     let locked = store.get("b", 11).await.error.unwrap().locked.unwrap();
-    assert_eq!((locked.primary_lock, locked.lock_version, locked.key, locked.lock_ttl), (bytes("a"), 10, bytes("b"), 3000));
+    assert_eq!(
+        (locked.primary_lock, locked.lock_version, locked.key, locked.lock_ttl),
+        (bytes("a"), 10, bytes("b"), 3000)
+    );
     assert_eq!(store.commit(&["a", "b"], 10, 20).await, None);
     assert_eq!(store.value("a", 19).await, None);
     assert_eq!(store.value("a", 20).await.as_deref(), Some("1"));
@@ -91,7 +94,8 @@ async fn one_phase_commits_above_all_reads(store: Store) {
     assert_eq!(store.value("k", 501).await.as_deref(), Some("v"));
     assert_eq!(store.value("l", 501).await.as_deref(), Some("w"));
     // Too late for the client: it has to commit in two phases.
-    let request = kvrpcpb::PrewriteRequest { try_one_pc: true, max_commit_ts: 501, ..prewrite(502, &[("k", "x")]) };
+    let request =
+        kvrpcpb::PrewriteRequest { try_one_pc: true, max_commit_ts: 501, ..prewrite(502, &[("k", "x")]) };
     let answer = store.prewrite(request).await;
     assert_eq!((answer.errors.len(), answer.one_pc_commit_ts), (0, 0));
     assert_eq!(store.commit(&["k"], 502, 510).await, None);
@@ -108,7 +112,10 @@ async fn async_commit_locks_are_met_by_readers_with_their_min_commit_ts(store: S
     assert_eq!((answer.errors.len(), answer.min_commit_ts), (0, 301));
     assert_eq!(store.value("a", 300).await, None, "it will commit above");
     let locked = store.get("a", 301).await.error.unwrap().locked.unwrap();
-    assert_eq!((locked.use_async_commit, locked.min_commit_ts, locked.secondaries), (true, 301, vec![bytes("b")]));
+    assert_eq!(
+        (locked.use_async_commit, locked.min_commit_ts, locked.secondaries),
+        (true, 301, vec![bytes("b")])
+    );
     assert!(store.get("b", 301).await.error.unwrap().locked.unwrap().secondaries.is_empty());
     let expired = store.commit(&["a"], 10, 300).await.unwrap().commit_ts_expired.unwrap();
     assert_eq!((expired.attempted_commit_ts, expired.min_commit_ts), (300, 301));
@@ -155,10 +162,17 @@ fn keys_of(pairs: &[kvrpcpb::KvPair]) -> Vec<String> {
 
 async fn scans_go_both_ways_and_stop_at_locks(store: Store) {
     store.write(10, &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]).await;
-    let forward = kvrpcpb::ScanRequest { start_key: bytes("a"), end_key: bytes("d"), limit: 100, version: 100, ..Default::default() };
+    let forward = kvrpcpb::ScanRequest {
+        start_key: bytes("a"),
+        end_key: bytes("d"),
+        limit: 100,
+        version: 100,
+        ..Default::default()
+    };
     assert_eq!(keys_of(&store.scan(forward.clone()).await), ["a", "b", "c"]);
     assert_eq!(keys_of(&store.scan(kvrpcpb::ScanRequest { limit: 2, ..forward.clone() }).await), ["a", "b"]);
-    let backward = kvrpcpb::ScanRequest { reverse: true, start_key: bytes("d"), end_key: bytes("a"), ..forward.clone() };
+    let backward =
+        kvrpcpb::ScanRequest { reverse: true, start_key: bytes("d"), end_key: bytes("a"), ..forward.clone() };
     let pairs = store.scan(backward.clone()).await;
     assert_eq!(keys_of(&pairs), ["c", "b", "a"]);
     assert_eq!(text(&pairs[0].value), "3");
@@ -168,7 +182,8 @@ async fn scans_go_both_ways_and_stop_at_locks(store: Store) {
     store.prewrite(prewrite(50, &[("b", "x"), ("bb", "y")])).await;
     for scan in [forward.clone(), backward] {
         let pairs = store.scan(scan.clone()).await;
-        let mut locked = pairs.iter().filter(|pair| pair.error.is_some()).map(|pair| text(&pair.key)).collect::<Vec<_>>();
+        let mut locked =
+            pairs.iter().filter(|pair| pair.error.is_some()).map(|pair| text(&pair.key)).collect::<Vec<_>>();
         locked.sort();
         assert_eq!(locked, ["b", "bb"]);
         assert_eq!(pairs.len(), 4, "a, b locked, bb locked, c");
@@ -186,7 +201,9 @@ async fn scans_go_both_ways_and_stop_at_locks(store: Store) {
     let mut context = store.context(b"a");
     context.set_isolation_level(kvrpcpb::IsolationLevel::Rc);
     let request = kvrpcpb::GetRequest { context: Some(context), key: bytes("b"), version: 100 };
-    let StoreResponse::Get(answer) = store.call(StoreRequest::Get(request)).await else { panic!("another answer") };
+    let StoreResponse::Get(answer) = store.call(StoreRequest::Get(request)).await else {
+        panic!("another answer")
+    };
     assert_eq!(text(&answer.value), "2", "read committed looks through locks");
 }
 
@@ -229,7 +246,10 @@ async fn a_pessimistic_transaction_reads_locks_and_writes(store: Store) {
     store.write(10, &[("a", "1")]).await;
     let request = kvrpcpb::PessimisticLockRequest { return_values: true, ..lock(20, 20, &["a", "b"]) };
     let answer = store.lock(request).await;
-    assert_eq!((answer.errors.len(), answer.values, answer.not_founds), (0, vec![bytes("1"), bytes("")], vec![false, true]));
+    assert_eq!(
+        (answer.errors.len(), answer.values, answer.not_founds),
+        (0, vec![bytes("1"), bytes("")], vec![false, true])
+    );
     let other = store.lock(lock(30, 30, &["a"])).await.errors[0].locked.clone().unwrap();
     assert_eq!((other.lock_version, other.lock_type()), (20, kvrpcpb::Op::PessimisticLock));
     assert!(store.prewrite(prewrite(31, &[("a", "2")])).await.errors[0].locked.is_some());
@@ -243,12 +263,19 @@ async fn a_pessimistic_transaction_reads_locks_and_writes(store: Store) {
     assert_eq!(store.value("b", 40).await.as_deref(), Some("3"));
     // Somebody committed after `for_update_ts`.
     let conflict = store.lock(lock(35, 35, &["a"])).await.errors[0].conflict.clone().unwrap();
-    assert_eq!((conflict.reason(), conflict.conflict_commit_ts), (kvrpcpb::write_conflict::Reason::PessimisticRetry, 40));
+    assert_eq!(
+        (conflict.reason(), conflict.conflict_commit_ts),
+        (kvrpcpb::write_conflict::Reason::PessimisticRetry, 40)
+    );
     assert_eq!(store.lock(lock(35, 41, &["a"])).await.errors, []);
     store.unlock(&["a"], 35, 41).await;
     assert_eq!(store.lock(lock(50, 50, &["a"])).await.errors, []);
     // Only what exists is locked.
-    let only = kvrpcpb::PessimisticLockRequest { return_values: true, lock_only_if_exists: true, ..lock(60, 60, &["new"]) };
+    let only = kvrpcpb::PessimisticLockRequest {
+        return_values: true,
+        lock_only_if_exists: true,
+        ..lock(60, 60, &["new"])
+    };
     assert_eq!(store.lock(only).await.not_founds, [true]);
     assert_eq!(store.lock(lock(61, 61, &["new"])).await.errors, []);
     let mut insert = lock(70, 70, &["b"]);
@@ -260,7 +287,10 @@ async fn pessimistic_locks_do_not_stop_readers(store: Store) {
     store.write(10, &[("a", "1")]).await;
     store.lock(lock(20, 20, &["a"])).await;
     assert_eq!(store.value("a", 100).await.as_deref(), Some("1"));
-    assert_eq!(store.scan(kvrpcpb::ScanRequest { limit: 9, version: 100, ..Default::default() }).await.len(), 1);
+    assert_eq!(
+        store.scan(kvrpcpb::ScanRequest { limit: 9, version: 100, ..Default::default() }).await.len(),
+        1
+    );
 }
 
 async fn a_lost_pessimistic_lock_is_amended_only_if_nobody_wrote(store: Store) {
@@ -269,7 +299,11 @@ async fn a_lost_pessimistic_lock_is_amended_only_if_nobody_wrote(store: Store) {
         for_update_ts: start_ts,
         ..prewrite(start_ts, &[("k", "v")])
     };
-    assert_eq!(store.prewrite(pessimistic(10)).await.errors, [], "no lock, no write: as if the lock were there");
+    assert_eq!(
+        store.prewrite(pessimistic(10)).await.errors,
+        [],
+        "no lock, no write: as if the lock were there"
+    );
     assert_eq!(store.commit(&["k"], 10, 20).await, None);
     assert!(store.prewrite(pessimistic(15)).await.errors[0].retryable.contains("lost"));
     // The lock of another transaction is no better.
@@ -304,23 +338,35 @@ async fn an_expired_transaction_is_rolled_back_by_who_meets_it(store: Store) {
     let alive = store.check_txn(check(4000, false)).await;
     assert_eq!((alive.lock_ttl, alive.commit_version, alive.lock_info.is_some()), (3000, 0, true));
     let dead = store.check_txn(check(4001, false)).await;
-    assert_eq!((dead.lock_ttl, dead.commit_version, dead.action()), (0, 0, kvrpcpb::Action::TtlExpireRollback));
+    assert_eq!(
+        (dead.lock_ttl, dead.commit_version, dead.action()),
+        (0, 0, kvrpcpb::Action::TtlExpireRollback)
+    );
     assert_eq!(dead.lock_info, None);
     let again = store.check_txn(check(4001, false)).await;
-    assert_eq!((again.lock_ttl, again.commit_version, again.action(), again.error), (0, 0, kvrpcpb::Action::NoAction, None));
+    assert_eq!(
+        (again.lock_ttl, again.commit_version, again.action(), again.error),
+        (0, 0, kvrpcpb::Action::NoAction, None)
+    );
     assert!(store.commit(&["p"], at_ms(1000), at_ms(5000)).await.is_some());
     // The secondary knows whom to ask.
     let mismatch = kvrpcpb::CheckTxnStatusRequest { primary_key: bytes("s"), ..check(4001, false) };
     assert!(store.check_txn(mismatch).await.error.unwrap().primary_mismatch.is_some());
     // A transaction nobody has heard of.
     let unknown = |rollback| kvrpcpb::CheckTxnStatusRequest { lock_ts: at_ms(7000), ..check(9000, rollback) };
-    assert_eq!(store.check_txn(unknown(false)).await.error.unwrap().txn_not_found.unwrap().start_ts, at_ms(7000));
+    assert_eq!(
+        store.check_txn(unknown(false)).await.error.unwrap().txn_not_found.unwrap().start_ts,
+        at_ms(7000)
+    );
     assert_eq!(store.check_txn(unknown(true)).await.action(), kvrpcpb::Action::LockNotExistRollback);
     assert!(store.prewrite(prewrite(at_ms(7000), &[("p", "1")])).await.errors[0].conflict.is_some());
 }
 
 async fn a_live_primary_is_pushed(store: Store) {
-    let request = kvrpcpb::PrewriteRequest { min_commit_ts: at_ms(1000) + 1, ..prewrite(at_ms(1000), &[("p", "1"), ("s", "2")]) };
+    let request = kvrpcpb::PrewriteRequest {
+        min_commit_ts: at_ms(1000) + 1,
+        ..prewrite(at_ms(1000), &[("p", "1"), ("s", "2")])
+    };
     store.prewrite(request).await;
     let check = kvrpcpb::CheckTxnStatusRequest {
         primary_key: bytes("p"),
@@ -335,7 +381,11 @@ async fn a_live_primary_is_pushed(store: Store) {
     assert_eq!(store.value("p", at_ms(1200)).await, None, "read past it");
     assert!(store.commit(&["p"], at_ms(1000), at_ms(1300)).await.unwrap().commit_ts_expired.is_some());
     assert_eq!(store.commit(&["p"], at_ms(1000), at_ms(1500)).await, None);
-    let done = kvrpcpb::CheckTxnStatusRequest { primary_key: bytes("p"), lock_ts: at_ms(1000), ..Default::default() };
+    let done = kvrpcpb::CheckTxnStatusRequest {
+        primary_key: bytes("p"),
+        lock_ts: at_ms(1000),
+        ..Default::default()
+    };
     assert_eq!(store.check_txn(done).await.commit_version, at_ms(1500));
     // Heartbeats prolong.
     let beat = |advise| kvrpcpb::TxnHeartBeatRequest {
@@ -345,20 +395,27 @@ async fn a_live_primary_is_pushed(store: Store) {
         advise_lock_ttl: advise,
     };
     for (advise, ttl) in [(9000, 9000), (10, 9000)] {
-        let StoreResponse::TxnHeartBeat(answer) = store.call(StoreRequest::TxnHeartBeat(beat(advise))).await else {
+        let StoreResponse::TxnHeartBeat(answer) = store.call(StoreRequest::TxnHeartBeat(beat(advise))).await
+        else {
             panic!("another answer")
         };
         assert_eq!((answer.lock_ttl, answer.error), (ttl, None));
     }
 }
 
-async fn check_secondaries(store: &Store, keys: &[&str], start_ts: u64) -> kvrpcpb::CheckSecondaryLocksResponse {
+async fn check_secondaries(
+    store: &Store,
+    keys: &[&str],
+    start_ts: u64,
+) -> kvrpcpb::CheckSecondaryLocksResponse {
     let request = kvrpcpb::CheckSecondaryLocksRequest {
         context: Some(store.context(keys[0].as_bytes())),
         keys: keys.iter().map(|key| bytes(key)).collect(),
         start_version: start_ts,
     };
-    let StoreResponse::CheckSecondaryLocks(answer) = store.call(StoreRequest::CheckSecondaryLocks(request)).await else {
+    let StoreResponse::CheckSecondaryLocks(answer) =
+        store.call(StoreRequest::CheckSecondaryLocks(request)).await
+    else {
         panic!("another answer")
     };
     assert_eq!((&answer.error, &answer.region_error), (&None, &None));
@@ -397,8 +454,11 @@ async fn secondaries_decide_async_commit(store: Store) {
 }
 
 async fn scan_locks(store: &Store, max_version: u64) -> Vec<String> {
-    let request = kvrpcpb::ScanLockRequest { context: Some(store.context(b"")), max_version, ..Default::default() };
-    let StoreResponse::ScanLock(answer) = store.call(StoreRequest::ScanLock(request)).await else { panic!("another answer") };
+    let request =
+        kvrpcpb::ScanLockRequest { context: Some(store.context(b"")), max_version, ..Default::default() };
+    let StoreResponse::ScanLock(answer) = store.call(StoreRequest::ScanLock(request)).await else {
+        panic!("another answer")
+    };
     assert_eq!((answer.error, answer.region_error), (None, None));
     answer.locks.iter().map(|lock| format!("{}@{}", text(&lock.key), lock.lock_version)).collect()
 }
@@ -410,7 +470,12 @@ async fn locks_are_listed_and_resolved(store: Store) {
     store.prewrite(prewrite(40, &[("f", "4")])).await;
     assert_eq!(scan_locks(&store, 100).await, ["a@10", "b@20", "c@30", "d@10", "e@20", "f@40"]);
     assert_eq!(scan_locks(&store, 20).await, ["a@10", "b@20", "d@10", "e@20"]);
-    let lite = kvrpcpb::ResolveLockRequest { start_version: 10, commit_version: 15, keys: vec![bytes("d")], ..Default::default() };
+    let lite = kvrpcpb::ResolveLockRequest {
+        start_version: 10,
+        commit_version: 15,
+        keys: vec![bytes("d")],
+        ..Default::default()
+    };
     assert_eq!(store.resolve(lite).await, None);
     assert_eq!(scan_locks(&store, 100).await, ["a@10", "b@20", "c@30", "e@20", "f@40"]);
     let whole = kvrpcpb::ResolveLockRequest { start_version: 10, commit_version: 15, ..Default::default() };
@@ -428,7 +493,12 @@ async fn garbage_below_the_safe_point_goes(store: Store) {
         store.prewrite(prewrite(start_ts, &[("k", &long), ("l", "short")])).await;
         store.commit(&["k", "l"], start_ts, start_ts + 5).await;
     }
-    store.prewrite(kvrpcpb::PrewriteRequest { mutations: vec![mutation(kvrpcpb::Op::Del, "l", "")], ..prewrite(50, &[("l", "")]) }).await;
+    store
+        .prewrite(kvrpcpb::PrewriteRequest {
+            mutations: vec![mutation(kvrpcpb::Op::Del, "l", "")],
+            ..prewrite(50, &[("l", "")])
+        })
+        .await;
     store.commit(&["l"], 50, 55).await;
     store.rollback(&["m"], 51).await;
     let gc = |safe_point| kvrpcpb::GcRequest { context: Some(store.context(b"")), safe_point };
@@ -446,7 +516,9 @@ async fn garbage_below_the_safe_point_goes(store: Store) {
     use tidewater_kv::Cf;
     assert_eq!((versions(Cf::Write), versions(Cf::Default)), (10, 4));
     for (safe_point, left) in [(34, (8, 3)), (36, (6, 2)), (60, (1, 1)), (60, (1, 1))] {
-        let StoreResponse::Gc(answer) = store.call(StoreRequest::Gc(gc(safe_point))).await else { panic!("another answer") };
+        let StoreResponse::Gc(answer) = store.call(StoreRequest::Gc(gc(safe_point))).await else {
+            panic!("another answer")
+        };
         assert_eq!((answer.error, answer.region_error), (None, None));
         assert_eq!((versions(Cf::Write), versions(Cf::Default)), left, "safe point {safe_point}");
         assert_eq!(store.value("k", 60).await, Some(long.clone()));
@@ -458,12 +530,18 @@ async fn destroyed_ranges_are_empty(store: Store) {
     store.write(10, &[("a", "1"), ("b", &"2".repeat(300)), ("c", "3")]).await;
     store.prewrite(prewrite(100, &[("bb", "4")])).await;
     store.lock(lock(101, 101, &["bc"])).await;
-    let request = kvrpcpb::UnsafeDestroyRangeRequest { context: None, start_key: bytes("b"), end_key: bytes("c") };
-    let StoreResponse::UnsafeDestroyRange(answer) = store.call(StoreRequest::UnsafeDestroyRange(request)).await else {
+    let request =
+        kvrpcpb::UnsafeDestroyRangeRequest { context: None, start_key: bytes("b"), end_key: bytes("c") };
+    let StoreResponse::UnsafeDestroyRange(answer) =
+        store.call(StoreRequest::UnsafeDestroyRange(request)).await
+    else {
         panic!("another answer")
     };
     assert_eq!((answer.error.as_str(), answer.region_error), ("", None));
-    assert_eq!(keys_of(&store.scan(kvrpcpb::ScanRequest { limit: 10, version: 200, ..Default::default() }).await), ["a", "c"]);
+    assert_eq!(
+        keys_of(&store.scan(kvrpcpb::ScanRequest { limit: 10, version: 200, ..Default::default() }).await),
+        ["a", "c"]
+    );
     assert!(scan_locks(&store, 200).await.is_empty());
     assert_eq!(store.value("b", 200).await, None);
 }
@@ -495,7 +573,10 @@ async fn repeated_requests_do_nothing_more(store: Store) {
     assert_eq!(store.value("k", 110).await.as_deref(), Some("w"));
     let pessimistic = lock(200, 200, &["k"]);
     store.lock(pessimistic.clone()).await;
-    assert_eq!(store.lock(kvrpcpb::PessimisticLockRequest { return_values: true, ..pessimistic }).await.values, [bytes("w")]);
+    assert_eq!(
+        store.lock(kvrpcpb::PessimisticLockRequest { return_values: true, ..pessimistic }).await.values,
+        [bytes("w")]
+    );
 }
 
 #[tokio::test]
@@ -504,14 +585,22 @@ async fn a_store_opens_again_with_its_data_and_regions() {
     let pd = Arc::<TestPd>::default();
     let (id, regions);
     {
-        let store = Store::open(NodeConfig::default(), Arc::new(RocksEngine::open(dir.path()).unwrap()), pd.clone()).await;
+        let store =
+            Store::open(NodeConfig::default(), Arc::new(RocksEngine::open(dir.path()).unwrap()), pd.clone())
+                .await;
         store.write(10, &[("a", "1"), ("m", "2")]).await;
-        let split = kvrpcpb::SplitRegionRequest { context: Some(store.context(b"a")), split_key: bytes("h"), ..Default::default() };
+        let split = kvrpcpb::SplitRegionRequest {
+            context: Some(store.context(b"a")),
+            split_key: bytes("h"),
+            ..Default::default()
+        };
         store.call(StoreRequest::SplitRegion(split)).await;
         (id, regions) = (store.node.store_id(), pd.regions());
         assert_eq!(regions.len(), 2);
     }
-    let store = Store::open(NodeConfig::default(), Arc::new(RocksEngine::open(dir.path()).unwrap()), pd.clone()).await;
+    let store =
+        Store::open(NodeConfig::default(), Arc::new(RocksEngine::open(dir.path()).unwrap()), pd.clone())
+            .await;
     assert_eq!((store.node.store_id(), pd.store_count(), store.node.region_count()), (id, 1, 2));
     assert_eq!(pd.regions(), regions);
     assert_eq!(store.value("m", 100).await.as_deref(), Some("2"));
@@ -521,5 +610,7 @@ async fn a_store_opens_again_with_its_data_and_regions() {
 async fn an_empty_request_is_answered() {
     let store = Store::open(NodeConfig::default(), Arc::new(MemoryEngine::new()), Arc::default()).await;
     let request = tidewater_proto::tikvpb::BatchCommandsEmptyRequest { test_id: 7, delay_time: 0 };
-    assert!(matches!(store.call(StoreRequest::Empty(request)).await, StoreResponse::Empty(answer) if answer.test_id == 7));
+    assert!(
+        matches!(store.call(StoreRequest::Empty(request)).await, StoreResponse::Empty(answer) if answer.test_id == 7)
+    );
 }

@@ -1,1 +1,161 @@
-//! (next)
+//! Region errors, splits by request and by size, heartbeats.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tidewater_codec::Key;
+use tidewater_kv::{MemoryEngine, NodeConfig};
+use tidewater_proto::{StoreRequest, StoreResponse, errorpb, kvrpcpb, metapb};
+
+use crate::support::*;
+
+async fn get_with(store: &Store, context: Option<kvrpcpb::Context>, key: &str) -> Option<errorpb::Error> {
+    let request = kvrpcpb::GetRequest { context, key: bytes(key), version: 10 };
+    let StoreResponse::Get(answer) = store.call(StoreRequest::Get(request)).await else {
+        panic!("another answer")
+    };
+    answer.region_error
+}
+
+async fn split(store: &Store, keys: &[&str]) -> Vec<metapb::Region> {
+    let request = kvrpcpb::SplitRegionRequest {
+        context: Some(store.context(keys[0].as_bytes())),
+        split_keys: keys.iter().map(|key| bytes(key)).collect(),
+        ..Default::default()
+    };
+    let StoreResponse::SplitRegion(answer) = store.call(StoreRequest::SplitRegion(request)).await else {
+        panic!("another answer")
+    };
+    assert_eq!(answer.region_error, None);
+    answer.regions
+}
+
+fn boundaries(regions: &[metapb::Region]) -> Vec<String> {
+    let raw = |key: &[u8]| match key.is_empty() {
+        true => String::new(),
+        false => text(tidewater_codec::EncodedKey::from_encoded(key).decode().unwrap().as_bytes()),
+    };
+    regions.iter().map(|region| format!("{}..{}", raw(&region.start_key), raw(&region.end_key))).collect()
+}
+
+#[tokio::test]
+async fn a_request_for_another_place_is_told_so() {
+    let store = Store::memory().await;
+    let good = store.context(b"k");
+    assert_eq!(get_with(&store, Some(good.clone()), "k").await, None);
+    assert!(get_with(&store, None, "k").await.unwrap().region_not_found.is_some());
+    let wrong_region = kvrpcpb::Context { region_id: 999, ..good.clone() };
+    assert_eq!(
+        get_with(&store, Some(wrong_region), "k").await.unwrap().region_not_found.unwrap().region_id,
+        999
+    );
+    let mut wrong_store = good.clone();
+    wrong_store.peer.as_mut().unwrap().store_id = 77;
+    assert_eq!(
+        get_with(&store, Some(wrong_store), "k").await.unwrap().store_not_match.unwrap().request_store_id,
+        77
+    );
+    let mut wrong_peer = good.clone();
+    wrong_peer.peer.as_mut().unwrap().id = 88;
+    assert!(get_with(&store, Some(wrong_peer), "k").await.unwrap().mismatch_peer_id.is_some());
+}
+
+#[tokio::test]
+async fn a_split_makes_old_pictures_stale() {
+    let store = Store::memory().await;
+    store.write(5, &[("a", "1"), ("h", "2"), ("p", "3")]).await;
+    let old = store.context(b"a");
+    let regions = split(&store, &["p", "h", "h"]).await;
+    assert_eq!(boundaries(&regions), ["..h", "h..p", "p.."]);
+    assert_eq!(regions[0].id, old.region_id);
+    assert!(regions.iter().all(|region| region.region_epoch.unwrap().version == 3));
+    assert_eq!(store.pd.regions(), regions);
+    let stale = get_with(&store, Some(old.clone()), "a").await.unwrap().epoch_not_match.unwrap();
+    assert_eq!(stale.current_regions, regions[..2]);
+    let outside =
+        get_with(&store, Some(context_of(&regions[1])), "p").await.unwrap().key_not_in_region.unwrap();
+    assert_eq!((outside.key, outside.region_id), (Key::new("p").encode().into_bytes().into(), regions[1].id));
+    for key in ["a", "h", "p"] {
+        assert!(store.value(key, 100).await.is_some());
+    }
+    // Scans are cut to the region.
+    let request =
+        kvrpcpb::ScanRequest { start_key: bytes("h"), limit: 10, version: 100, ..Default::default() };
+    assert_eq!(store.scan(request).await.len(), 1);
+    // Splitting at a boundary changes nothing.
+    assert_eq!(split(&store, &["h"]).await, [regions[1].clone()]);
+}
+
+#[tokio::test]
+async fn locks_and_waits_survive_a_split() {
+    let store = Store::memory().await;
+    store.prewrite(prewrite(10, &[("a", "1"), ("p", "2")])).await;
+    store.lock(lock(20, 20, &["q"])).await;
+    split(&store, &["h"]).await;
+    assert!(store.get("p", 30).await.error.unwrap().locked.is_some());
+    assert!(store.lock(lock(30, 30, &["q"])).await.errors[0].locked.is_some());
+    assert_eq!(store.commit(&["p"], 10, 15).await, None);
+    assert_eq!(store.commit(&["a"], 10, 15).await, None);
+}
+
+#[tokio::test]
+async fn a_region_that_grows_splits_by_itself() {
+    let config = NodeConfig { region_keys_max: 100, region_keys_split: 40, ..NodeConfig::default() };
+    let store = Store::open(config, Arc::new(MemoryEngine::new()), Arc::default()).await;
+    for number in 0..300u64 {
+        // Versions of one key stay together.
+        let key = format!("k{:03}", number / 2);
+        store.write(1000 + number, &[(&key, "v")]).await;
+    }
+    while store.node.region_count() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let regions = store.pd.regions();
+    assert!(regions[0].start_key.is_empty() && regions.last().unwrap().end_key.is_empty());
+    assert!(regions.windows(2).all(|pair| pair[0].end_key == pair[1].start_key));
+    for number in 0..150u64 {
+        assert!(store.value(&format!("k{number:03}"), 1 << 40).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_region_splits_by_bytes() {
+    let config =
+        NodeConfig { region_bytes_max: 100_000, region_bytes_split: 60_000, ..NodeConfig::default() };
+    let store = Store::open(config, Arc::new(MemoryEngine::new()), Arc::default()).await;
+    let value = "v".repeat(1000);
+    for number in 0..150u64 {
+        store.write(1000 + number, &[(&format!("k{number:03}"), &value)]).await;
+    }
+    while store.node.region_count() < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regions_report_regularly() {
+    let store = Store::memory().await;
+    let before = store.pd.heartbeats.load(Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(31)).await;
+    assert_eq!(store.pd.heartbeats.load(Ordering::SeqCst), before + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_goes_when_the_safe_point_moves() {
+    let store = Store::memory().await;
+    for start_ts in [10, 20, 30] {
+        store.prewrite(prewrite(start_ts, &[("k", "v")])).await;
+        store.commit(&["k"], start_ts, start_ts + 5).await;
+    }
+    store.pd.safe_point.store(100, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(61)).await;
+    assert_eq!(store.value("k", 26).await, None, "the version at 25 is gone");
+    assert_eq!(store.value("k", 35).await.as_deref(), Some("v"));
+}
+
+#[tokio::test]
+async fn the_second_store_of_a_cluster_has_no_region() {
+    let first = Store::memory().await;
+    let second = Store::open(NodeConfig::default(), Arc::new(MemoryEngine::new()), first.pd.clone()).await;
+    assert_ne!(first.node.store_id(), second.node.store_id());
+    assert_eq!((first.node.region_count(), second.node.region_count(), first.pd.store_count()), (1, 0, 2));
+}

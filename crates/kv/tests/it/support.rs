@@ -37,12 +37,11 @@ impl Store {
     }
 
     pub async fn get(&self, key: &str, ts: u64) -> kvrpcpb::GetResponse {
-        let request = kvrpcpb::GetRequest {
-            context: Some(self.context(key.as_bytes())),
-            key: bytes(key),
-            version: ts,
+        let request =
+            kvrpcpb::GetRequest { context: Some(self.context(key.as_bytes())), key: bytes(key), version: ts };
+        let StoreResponse::Get(answer) = self.call(StoreRequest::Get(request)).await else {
+            panic!("another answer")
         };
-        let StoreResponse::Get(answer) = self.call(StoreRequest::Get(request)).await else { panic!("another answer") };
         assert_eq!(answer.region_error, None);
         answer
     }
@@ -56,7 +55,9 @@ impl Store {
 
     pub async fn scan(&self, request: kvrpcpb::ScanRequest) -> Vec<kvrpcpb::KvPair> {
         let context = Some(self.context(if request.reverse { &request.end_key } else { &request.start_key }));
-        let StoreResponse::Scan(answer) = self.call(StoreRequest::Scan(kvrpcpb::ScanRequest { context, ..request })).await else {
+        let StoreResponse::Scan(answer) =
+            self.call(StoreRequest::Scan(kvrpcpb::ScanRequest { context, ..request })).await
+        else {
             panic!("another answer")
         };
         assert_eq!((answer.region_error, answer.error), (None, None));
@@ -66,7 +67,9 @@ impl Store {
     pub async fn prewrite(&self, request: kvrpcpb::PrewriteRequest) -> kvrpcpb::PrewriteResponse {
         let context = request.context.clone().unwrap_or_else(|| self.context(&request.mutations[0].key));
         let request = kvrpcpb::PrewriteRequest { context: Some(context), ..request };
-        let StoreResponse::Prewrite(answer) = self.call(StoreRequest::Prewrite(request)).await else { panic!("another answer") };
+        let StoreResponse::Prewrite(answer) = self.call(StoreRequest::Prewrite(request)).await else {
+            panic!("another answer")
+        };
         assert_eq!(answer.region_error, None);
         answer
     }
@@ -78,7 +81,9 @@ impl Store {
             keys: keys.iter().map(|key| bytes(key)).collect(),
             commit_version: commit_ts,
         };
-        let StoreResponse::Commit(answer) = self.call(StoreRequest::Commit(request)).await else { panic!("another answer") };
+        let StoreResponse::Commit(answer) = self.call(StoreRequest::Commit(request)).await else {
+            panic!("another answer")
+        };
         assert_eq!(answer.region_error, None);
         answer.error
     }
@@ -89,7 +94,8 @@ impl Store {
             start_version: start_ts,
             keys: keys.iter().map(|key| bytes(key)).collect(),
         };
-        let StoreResponse::BatchRollback(answer) = self.call(StoreRequest::BatchRollback(request)).await else {
+        let StoreResponse::BatchRollback(answer) = self.call(StoreRequest::BatchRollback(request)).await
+        else {
             panic!("another answer")
         };
         answer.error
@@ -98,7 +104,8 @@ impl Store {
     pub async fn lock(&self, request: kvrpcpb::PessimisticLockRequest) -> kvrpcpb::PessimisticLockResponse {
         let context = Some(self.context(&request.mutations[0].key));
         let request = kvrpcpb::PessimisticLockRequest { context, ..request };
-        let StoreResponse::PessimisticLock(answer) = self.call(StoreRequest::PessimisticLock(request)).await else {
+        let StoreResponse::PessimisticLock(answer) = self.call(StoreRequest::PessimisticLock(request)).await
+        else {
             panic!("another answer")
         };
         assert_eq!(answer.region_error, None);
@@ -112,16 +119,22 @@ impl Store {
             for_update_ts,
             keys: keys.iter().map(|key| bytes(key)).collect(),
         };
-        let StoreResponse::PessimisticRollback(answer) = self.call(StoreRequest::PessimisticRollback(request)).await else {
+        let StoreResponse::PessimisticRollback(answer) =
+            self.call(StoreRequest::PessimisticRollback(request)).await
+        else {
             panic!("another answer")
         };
         assert!(answer.errors.is_empty());
     }
 
-    pub async fn check_txn(&self, request: kvrpcpb::CheckTxnStatusRequest) -> kvrpcpb::CheckTxnStatusResponse {
+    pub async fn check_txn(
+        &self,
+        request: kvrpcpb::CheckTxnStatusRequest,
+    ) -> kvrpcpb::CheckTxnStatusResponse {
         let context = Some(self.context(&request.primary_key));
         let request = kvrpcpb::CheckTxnStatusRequest { context, ..request };
-        let StoreResponse::CheckTxnStatus(answer) = self.call(StoreRequest::CheckTxnStatus(request)).await else {
+        let StoreResponse::CheckTxnStatus(answer) = self.call(StoreRequest::CheckTxnStatus(request)).await
+        else {
             panic!("another answer")
         };
         assert_eq!(answer.region_error, None);
@@ -131,14 +144,17 @@ impl Store {
     pub async fn resolve(&self, request: kvrpcpb::ResolveLockRequest) -> Option<kvrpcpb::KeyError> {
         let key = request.keys.first().cloned().unwrap_or_default();
         let request = kvrpcpb::ResolveLockRequest { context: Some(self.context(&key)), ..request };
-        let StoreResponse::ResolveLock(answer) = self.call(StoreRequest::ResolveLock(request)).await else { panic!("another answer") };
+        let StoreResponse::ResolveLock(answer) = self.call(StoreRequest::ResolveLock(request)).await else {
+            panic!("another answer")
+        };
         assert_eq!(answer.region_error, None);
         answer.error
     }
 
     /// Writes keys in one phase; returns the commit timestamp.
     pub async fn write(&self, start_ts: u64, pairs: &[(&str, &str)]) -> u64 {
-        let answer = self.prewrite(kvrpcpb::PrewriteRequest { try_one_pc: true, ..prewrite(start_ts, pairs) }).await;
+        let answer =
+            self.prewrite(kvrpcpb::PrewriteRequest { try_one_pc: true, ..prewrite(start_ts, pairs) }).await;
         assert_eq!(answer.errors, []);
         assert!(answer.one_pc_commit_ts > start_ts);
         answer.one_pc_commit_ts

@@ -26,7 +26,8 @@ impl TestPd {
         let encoded = Key::new(key).encode();
         let regions = self.regions.lock();
         let holds = |region: &&metapb::Region| {
-            region.start_key[..] <= *encoded.as_bytes() && (region.end_key.is_empty() || *encoded.as_bytes() < region.end_key[..])
+            region.start_key[..] <= *encoded.as_bytes()
+                && (region.end_key.is_empty() || *encoded.as_bytes() < region.end_key[..])
         };
         regions.values().find(holds).cloned().expect("the regions cover everything")
     }
@@ -54,13 +55,19 @@ impl TestPd {
 impl PdService for TestPd {
     async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
         let last = self.last_ts.fetch_add(u64::from(count), Ordering::SeqCst) + u64::from(count);
-        Ok(pdpb::Timestamp { physical: (last >> 18) as i64, logical: (last & 0x3_ffff) as i64, suffix_bits: 0 })
+        Ok(pdpb::Timestamp {
+            physical: (last >> 18) as i64,
+            logical: (last & 0x3_ffff) as i64,
+            suffix_bits: 0,
+        })
     }
 
     async fn get_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError> {
         let regions = self.regions.lock();
         let key = &request.region_key;
-        let region = regions.values().find(|region| region.start_key <= *key && (region.end_key.is_empty() || *key < region.end_key));
+        let region = regions
+            .values()
+            .find(|region| region.start_key <= *key && (region.end_key.is_empty() || *key < region.end_key));
         Ok(pdpb::GetRegionResponse { region: region.cloned(), ..Default::default() })
     }
 
@@ -68,7 +75,10 @@ impl PdService for TestPd {
         Ok(pdpb::GetRegionResponse::default())
     }
 
-    async fn get_region_by_id(&self, request: pdpb::GetRegionByIdRequest) -> Result<pdpb::GetRegionResponse, PdError> {
+    async fn get_region_by_id(
+        &self,
+        request: pdpb::GetRegionByIdRequest,
+    ) -> Result<pdpb::GetRegionResponse, PdError> {
         Ok(pdpb::GetRegionResponse { region: self.region_by_id(request.region_id), ..Default::default() })
     }
 
@@ -77,11 +87,20 @@ impl PdService for TestPd {
     }
 
     async fn get_store(&self, request: pdpb::GetStoreRequest) -> Result<pdpb::GetStoreResponse, PdError> {
-        Ok(pdpb::GetStoreResponse { store: self.stores.lock().get(&request.store_id).cloned(), ..Default::default() })
+        Ok(pdpb::GetStoreResponse {
+            store: self.stores.lock().get(&request.store_id).cloned(),
+            ..Default::default()
+        })
     }
 
-    async fn get_all_stores(&self, _: pdpb::GetAllStoresRequest) -> Result<pdpb::GetAllStoresResponse, PdError> {
-        Ok(pdpb::GetAllStoresResponse { stores: self.stores.lock().values().cloned().collect(), ..Default::default() })
+    async fn get_all_stores(
+        &self,
+        _: pdpb::GetAllStoresRequest,
+    ) -> Result<pdpb::GetAllStoresResponse, PdError> {
+        Ok(pdpb::GetAllStoresResponse {
+            stores: self.stores.lock().values().cloned().collect(),
+            ..Default::default()
+        })
     }
 
     async fn put_store(&self, request: pdpb::PutStoreRequest) -> Result<pdpb::PutStoreResponse, PdError> {
@@ -90,7 +109,10 @@ impl PdService for TestPd {
         Ok(pdpb::PutStoreResponse::default())
     }
 
-    async fn store_heartbeat(&self, _: pdpb::StoreHeartbeatRequest) -> Result<pdpb::StoreHeartbeatResponse, PdError> {
+    async fn store_heartbeat(
+        &self,
+        _: pdpb::StoreHeartbeatRequest,
+    ) -> Result<pdpb::StoreHeartbeatResponse, PdError> {
         Ok(pdpb::StoreHeartbeatResponse::default())
     }
 
@@ -110,13 +132,19 @@ impl PdService for TestPd {
         Ok(self.last_id.fetch_add(u64::from(count), Ordering::SeqCst) + u64::from(count))
     }
 
-    async fn region_heartbeat(&self, request: pdpb::RegionHeartbeatRequest) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
+    async fn region_heartbeat(
+        &self,
+        request: pdpb::RegionHeartbeatRequest,
+    ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
         self.heartbeats.fetch_add(1, Ordering::SeqCst);
         self.put_region(request.region.unwrap_or_default());
         Ok(pdpb::RegionHeartbeatResponse::default())
     }
 
-    async fn ask_batch_split(&self, request: pdpb::AskBatchSplitRequest) -> Result<pdpb::AskBatchSplitResponse, PdError> {
+    async fn ask_batch_split(
+        &self,
+        request: pdpb::AskBatchSplitRequest,
+    ) -> Result<pdpb::AskBatchSplitResponse, PdError> {
         let mut ids = Vec::new();
         for _ in 0..request.split_count {
             let last = self.alloc_id(2).await?;
@@ -125,13 +153,22 @@ impl PdService for TestPd {
         Ok(pdpb::AskBatchSplitResponse { ids, ..Default::default() })
     }
 
-    async fn report_batch_split(&self, request: pdpb::ReportBatchSplitRequest) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
+    async fn report_batch_split(
+        &self,
+        request: pdpb::ReportBatchSplitRequest,
+    ) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
         request.regions.into_iter().for_each(|region| self.put_region(region));
         Ok(pdpb::ReportBatchSplitResponse::default())
     }
 
-    async fn get_gc_safe_point(&self, _: pdpb::GetGcSafePointRequest) -> Result<pdpb::GetGcSafePointResponse, PdError> {
-        Ok(pdpb::GetGcSafePointResponse { safe_point: self.safe_point.load(Ordering::SeqCst), ..Default::default() })
+    async fn get_gc_safe_point(
+        &self,
+        _: pdpb::GetGcSafePointRequest,
+    ) -> Result<pdpb::GetGcSafePointResponse, PdError> {
+        Ok(pdpb::GetGcSafePointResponse {
+            safe_point: self.safe_point.load(Ordering::SeqCst),
+            ..Default::default()
+        })
     }
 
     async fn update_gc_safe_point(
@@ -139,13 +176,19 @@ impl PdService for TestPd {
         request: pdpb::UpdateGcSafePointRequest,
     ) -> Result<pdpb::UpdateGcSafePointResponse, PdError> {
         let old = self.safe_point.fetch_max(request.safe_point, Ordering::SeqCst);
-        Ok(pdpb::UpdateGcSafePointResponse { new_safe_point: old.max(request.safe_point), ..Default::default() })
+        Ok(pdpb::UpdateGcSafePointResponse {
+            new_safe_point: old.max(request.safe_point),
+            ..Default::default()
+        })
     }
 
     async fn update_service_gc_safe_point(
         &self,
         request: pdpb::UpdateServiceGcSafePointRequest,
     ) -> Result<pdpb::UpdateServiceGcSafePointResponse, PdError> {
-        Ok(pdpb::UpdateServiceGcSafePointResponse { min_safe_point: request.safe_point, ..Default::default() })
+        Ok(pdpb::UpdateServiceGcSafePointResponse {
+            min_safe_point: request.safe_point,
+            ..Default::default()
+        })
     }
 }

@@ -51,9 +51,6 @@ pub(crate) trait WriteCommand: Send {
     /// What it answers when it succeeds.
     type Answer: Send;
 
-    /// The name in metrics.
-    const NAME: &'static str;
-
     /// Whether the answer may be given before the writes survive a power failure.
     const DURABILITY: Durability;
 

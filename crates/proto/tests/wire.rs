@@ -4,7 +4,7 @@ use prost::Message;
 use tidewater_proto::{kvrpcpb, metapb, pdpb, tikvpb, tipb};
 
 #[track_caller]
-fn check<M: Message + Default + PartialEq>(message: M, wire: &[u8]) {
+fn check<M: Message + Default + PartialEq + std::fmt::Debug>(message: M, wire: &[u8]) {
     assert_eq!(message.encode_to_vec(), wire, "{message:?}");
     assert_eq!(M::decode(wire).unwrap(), message);
 }

@@ -31,7 +31,6 @@ pub(crate) enum SecondaryStatus {
 
 impl WriteCommand for CheckSecondaryLocks {
     type Answer = SecondaryStatus;
-    const NAME: &'static str = "check_secondary_locks";
     const DURABILITY: Durability = Durability::Sync;
 
     fn keys(&self) -> impl Iterator<Item = &DataKey> + Send {

@@ -53,7 +53,6 @@ pub(crate) enum TxnStatus {
 
 impl WriteCommand for CheckTxnStatus {
     type Answer = TxnStatus;
-    const NAME: &'static str = "check_txn_status";
     // Others act on the answer: a rollback told must not be forgotten.
     const DURABILITY: Durability = Durability::Sync;
 

@@ -20,7 +20,6 @@ pub(crate) struct Cleanup {
 
 impl WriteCommand for Cleanup {
     type Answer = ();
-    const NAME: &'static str = "cleanup";
     const DURABILITY: Durability = Durability::Sync;
 
     fn keys(&self) -> impl Iterator<Item = &DataKey> + Send {

@@ -20,7 +20,6 @@ pub(crate) struct Commit {
 
 impl WriteCommand for Commit {
     type Answer = ();
-    const NAME: &'static str = "commit";
     const DURABILITY: Durability = Durability::Sync;
 
     fn keys(&self) -> impl Iterator<Item = &DataKey> + Send {

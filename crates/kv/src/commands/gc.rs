@@ -22,7 +22,6 @@ pub(crate) struct GcKeys {
 impl WriteCommand for GcKeys {
     /// Versions deleted.
     type Answer = usize;
-    const NAME: &'static str = "gc";
     const DURABILITY: Durability = Durability::Buffered;
 
     fn keys(&self) -> impl Iterator<Item = &DataKey> + Send {

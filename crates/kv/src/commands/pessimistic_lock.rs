@@ -47,7 +47,6 @@ pub(crate) struct LockedValue {
 impl WriteCommand for PessimisticLock {
     /// One entry per key.
     type Answer = Vec<LockedValue>;
-    const NAME: &'static str = "pessimistic_lock";
     const DURABILITY: Durability = Durability::Buffered;
 
     fn keys(&self) -> impl Iterator<Item = &DataKey> + Send {

@@ -17,7 +17,6 @@ pub(crate) struct PessimisticRollback {
 
 impl WriteCommand for PessimisticRollback {
     type Answer = ();
-    const NAME: &'static str = "pessimistic_rollback";
     const DURABILITY: Durability = Durability::Buffered;
 
     fn keys(&self) -> impl Iterator<Item = &DataKey> + Send {

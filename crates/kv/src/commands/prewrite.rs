@@ -96,7 +96,6 @@ pub(crate) struct PrewriteAnswer {
 
 impl WriteCommand for Prewrite {
     type Answer = PrewriteAnswer;
-    const NAME: &'static str = "prewrite";
     const DURABILITY: Durability = Durability::Sync;
 
     fn keys(&self) -> impl Iterator<Item = &DataKey> + Send {

@@ -24,7 +24,6 @@ pub(crate) struct ResolveLocks {
 
 impl WriteCommand for ResolveLocks {
     type Answer = ();
-    const NAME: &'static str = "resolve_lock";
     // The primary decides; a lost resolution is repeated by the next who meets the lock.
     const DURABILITY: Durability = Durability::Buffered;
 

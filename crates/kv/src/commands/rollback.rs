@@ -19,7 +19,6 @@ pub(crate) struct Rollback {
 
 impl WriteCommand for Rollback {
     type Answer = ();
-    const NAME: &'static str = "batch_rollback";
     // A lost rollback is repeated by whoever meets the lock.
     const DURABILITY: Durability = Durability::Buffered;
 

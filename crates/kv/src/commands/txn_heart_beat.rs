@@ -18,7 +18,6 @@ pub(crate) struct TxnHeartBeat {
 impl WriteCommand for TxnHeartBeat {
     /// The time to live in force, in milliseconds.
     type Answer = u64;
-    const NAME: &'static str = "txn_heart_beat";
     const DURABILITY: Durability = Durability::Buffered;
 
     fn keys(&self) -> impl Iterator<Item = &DataKey> + Send {

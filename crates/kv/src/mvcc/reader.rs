@@ -88,14 +88,6 @@ impl<'a> MvccReader<'a> {
         Ok(None)
     }
 
-    /// The value at `ts`, without looking at locks.
-    pub(crate) fn value_at(&mut self, key: &DataKey, ts: TimeStamp) -> Result<Option<Bytes>, CommandError> {
-        match self.seek_change(key, ts)? {
-            Some((_, write)) if write.write_type == WriteType::Put => self.value_of(key, write).map(Some),
-            _ => Ok(None),
-        }
-    }
-
     /// The value a put record stands for.
     pub(crate) fn value_of(&self, key: &DataKey, write: Write) -> Result<Bytes, CommandError> {
         match write.short_value {

@@ -12,48 +12,49 @@ struct SlowPd {
     last: AtomicU64,
 }
 
-macro_rules! refuse {
-    ($($name:ident($request:ident) -> $response:ident;)*) => {$(
-        async fn $name(&self, _: pdpb::$request) -> Result<pdpb::$response, PdError> {
-            Err(PdError::NotBootstrapped)
+/// The whole service at once: `async_trait` does not look into macros.
+macro_rules! slow_pd {
+    ($($name:ident($request:ident) -> $response:ident;)*) => {
+        #[async_trait]
+        impl PdService for SlowPd {
+            async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
+                self.calls.fetch_add(1, Ordering::SeqCst);
+                self.permits.acquire().await.unwrap().forget();
+                let last = self.last.fetch_add(u64::from(count), Ordering::SeqCst) + u64::from(count);
+                Ok(pdpb::Timestamp { physical: 0, logical: i64::try_from(last).unwrap(), suffix_bits: 0 })
+            }
+
+            async fn is_bootstrapped(&self) -> Result<bool, PdError> {
+                Ok(false)
+            }
+
+            async fn alloc_id(&self, _: u32) -> Result<u64, PdError> {
+                Err(PdError::NotBootstrapped)
+            }
+
+            $(async fn $name(&self, _: pdpb::$request) -> Result<pdpb::$response, PdError> {
+                Err(PdError::NotBootstrapped)
+            })*
         }
-    )*};
+    };
 }
 
-#[async_trait]
-impl PdService for SlowPd {
-    async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        self.permits.acquire().await.unwrap().forget();
-        let last = self.last.fetch_add(u64::from(count), Ordering::SeqCst) + u64::from(count);
-        Ok(pdpb::Timestamp { physical: 0, logical: i64::try_from(last).unwrap(), suffix_bits: 0 })
-    }
-
-    async fn is_bootstrapped(&self) -> Result<bool, PdError> {
-        Ok(false)
-    }
-
-    async fn alloc_id(&self, _: u32) -> Result<u64, PdError> {
-        Err(PdError::NotBootstrapped)
-    }
-
-    refuse! {
-        get_region(GetRegionRequest) -> GetRegionResponse;
-        get_prev_region(GetRegionRequest) -> GetRegionResponse;
-        get_region_by_id(GetRegionByIdRequest) -> GetRegionResponse;
-        scan_regions(ScanRegionsRequest) -> ScanRegionsResponse;
-        get_store(GetStoreRequest) -> GetStoreResponse;
-        get_all_stores(GetAllStoresRequest) -> GetAllStoresResponse;
-        put_store(PutStoreRequest) -> PutStoreResponse;
-        store_heartbeat(StoreHeartbeatRequest) -> StoreHeartbeatResponse;
-        bootstrap(BootstrapRequest) -> BootstrapResponse;
-        region_heartbeat(RegionHeartbeatRequest) -> RegionHeartbeatResponse;
-        ask_batch_split(AskBatchSplitRequest) -> AskBatchSplitResponse;
-        report_batch_split(ReportBatchSplitRequest) -> ReportBatchSplitResponse;
-        get_gc_safe_point(GetGcSafePointRequest) -> GetGcSafePointResponse;
-        update_gc_safe_point(UpdateGcSafePointRequest) -> UpdateGcSafePointResponse;
-        update_service_gc_safe_point(UpdateServiceGcSafePointRequest) -> UpdateServiceGcSafePointResponse;
-    }
+slow_pd! {
+    get_region(GetRegionRequest) -> GetRegionResponse;
+    get_prev_region(GetRegionRequest) -> GetRegionResponse;
+    get_region_by_id(GetRegionByIdRequest) -> GetRegionResponse;
+    scan_regions(ScanRegionsRequest) -> ScanRegionsResponse;
+    get_store(GetStoreRequest) -> GetStoreResponse;
+    get_all_stores(GetAllStoresRequest) -> GetAllStoresResponse;
+    put_store(PutStoreRequest) -> PutStoreResponse;
+    store_heartbeat(StoreHeartbeatRequest) -> StoreHeartbeatResponse;
+    bootstrap(BootstrapRequest) -> BootstrapResponse;
+    region_heartbeat(RegionHeartbeatRequest) -> RegionHeartbeatResponse;
+    ask_batch_split(AskBatchSplitRequest) -> AskBatchSplitResponse;
+    report_batch_split(ReportBatchSplitRequest) -> ReportBatchSplitResponse;
+    get_gc_safe_point(GetGcSafePointRequest) -> GetGcSafePointResponse;
+    update_gc_safe_point(UpdateGcSafePointRequest) -> UpdateGcSafePointResponse;
+    update_service_gc_safe_point(UpdateServiceGcSafePointRequest) -> UpdateServiceGcSafePointResponse;
 }
 
 fn oracle() -> (Arc<SlowPd>, Arc<Oracle>) {

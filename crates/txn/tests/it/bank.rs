@@ -56,7 +56,7 @@ async fn try_transfer(txn: &mut Transaction, from: u64, to: u64, amount: i64) ->
             let locked = loop {
                 match txn.lock_keys(keys.clone(), options.clone()).await {
                     Err(error) if error.remedy() == Remedy::RetryStatement => {
-                        drop(txn.refresh_for_update_ts().await?)
+                        txn.refresh_for_update_ts().await?;
                     }
                     other => break other?,
                 }

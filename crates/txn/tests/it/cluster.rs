@@ -34,7 +34,6 @@ pub enum StoreKind {
 
 #[derive(Clone)]
 pub struct TestCluster {
-    pub kind: StoreKind,
     pub pd: Arc<PlacementDriver>,
     pub connector: Arc<dyn StoreConnector>,
     pub client: TxnClient,
@@ -66,7 +65,7 @@ impl TestCluster {
         };
         let connector: Arc<dyn StoreConnector> = Arc::new(Direct(store));
         let client = TxnClient::new(pd.clone(), connector.clone(), config);
-        Self { kind, pd, connector, client }
+        Self { pd, connector, client }
     }
 
     /// Another client of the same cluster, which knows nothing yet.

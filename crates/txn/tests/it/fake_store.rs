@@ -513,6 +513,10 @@ impl State {
             if !matches!(state.fate(start), Fate::Unknown) {
                 return refuse(abort("the transaction is over"));
             }
+            // A late copy of a request whose transaction has gone on.
+            if state.lock_of(start).is_some_and(|lock| lock.op != Op::PessimisticLock) {
+                return refuse(abort("the key is prewritten"));
+            }
             if let Some((commit, write)) =
                 state.newest().filter(|(commit, _)| *commit > request.for_update_ts)
             {
@@ -533,12 +537,13 @@ impl State {
             if request.lock_only_if_exists && response.not_founds[index] {
                 continue;
             }
+            let held = self.key(&mutation.key).lock_of(start).map_or(0, |lock| lock.for_update);
             self.key(&mutation.key).lock = Some(Lock {
                 op: Op::PessimisticLock,
                 primary: request.primary_lock.clone(),
                 start,
                 ttl: request.lock_ttl,
-                for_update: request.for_update_ts,
+                for_update: request.for_update_ts.max(held),
                 min_commit: request.min_commit_ts,
                 size: 0,
                 value: Bytes::new(),

@@ -66,6 +66,8 @@ pub struct Fetch {
     plan: Option<FetchPlan>,
     waiting: VecDeque<Pending>,
     in_flight: InFlight,
+    /// Pages that arrived while requests were given their push.
+    arrived: VecDeque<Result<Page, ExecError>>,
     parallel_max: usize,
     ready: VecDeque<Chunk>,
     memory: MemoryReservation,
@@ -109,6 +111,7 @@ impl Fetch {
             plan: Some(plan),
             waiting: VecDeque::new(),
             in_flight,
+            arrived: VecDeque::new(),
             parallel_max: if is_short { 1 } else { ctx.scan_concurrency.max(1) },
             ready: VecDeque::new(),
             memory: ctx.exec.memory.child("Fetch").reservation(),
@@ -147,7 +150,11 @@ impl Fetch {
                 }
                 return Ok(Some(chunk));
             }
-            match self.in_flight.next().await {
+            let page = match self.arrived.pop_front() {
+                Some(page) => Some(page),
+                None => self.in_flight.next().await,
+            };
+            match page {
                 Some(page) => self.take_in(page?)?,
                 None if self.waiting.is_empty() => return Ok(None),
                 None => self.send_waiting(),
@@ -159,6 +166,7 @@ impl Fetch {
     pub fn stop(&mut self) {
         self.plan = None;
         self.waiting.clear();
+        self.arrived.clear();
         self.ready.clear();
         self.in_flight.clear();
         self.memory.free();
@@ -199,6 +207,12 @@ impl Fetch {
             && let Some(pending) = self.waiting.pop_front()
         {
             self.in_flight.push(fetch_page(Arc::clone(&self.shared), pending).boxed());
+        }
+        // A future does nothing before it is polled. One page may arrive at once: it waits for its turn.
+        if self.arrived.is_empty()
+            && let Some(Some(page)) = self.in_flight.next().now_or_never()
+        {
+            self.arrived.push_back(page);
         }
     }
 }

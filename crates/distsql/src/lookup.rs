@@ -42,6 +42,8 @@ pub struct IndexLookUpReader {
     pending: Vec<Handle>,
     index_done: bool,
     in_flight: FuturesOrdered<BoxFuture<'static, Result<Batch, ExecError>>>,
+    /// A batch that arrived while its request was given its push.
+    arrived: Option<Result<Batch, ExecError>>,
     ready: std::collections::VecDeque<Chunk>,
     memory: MemoryReservation,
 }
@@ -108,6 +110,7 @@ impl IndexLookUpReader {
             pending: Vec::new(),
             index_done: false,
             in_flight: FuturesOrdered::new(),
+            arrived: None,
             ready: std::collections::VecDeque::new(),
             memory: ctx.exec.memory.child("IndexLookUp").reservation(),
         })
@@ -138,6 +141,10 @@ impl IndexLookUpReader {
         let batch = std::mem::replace(&mut self.pending, rest);
         self.batch_rows = (self.batch_rows * 2).min(self.ctx.lookup_batch_rows.max(1));
         self.in_flight.push_back(self.table_side.clone().read(batch).boxed());
+        // A future does nothing before it is polled.
+        if self.arrived.is_none() {
+            self.arrived = self.in_flight.next().now_or_never().flatten();
+        }
         Ok(())
     }
 }
@@ -260,11 +267,15 @@ impl Operator for IndexLookUpReader {
                 return Ok(Some(chunk));
             }
             let finished = self.index_done && self.pending.is_empty();
-            if !finished && self.in_flight.len() < self.ctx.lookup_concurrency.max(1) {
+            if !finished && self.arrived.is_none() && self.in_flight.len() < self.ctx.lookup_concurrency.max(1) {
                 self.send_batch().await?;
                 continue;
             }
-            match self.in_flight.next().await {
+            let batch = match self.arrived.take() {
+                Some(batch) => Some(batch),
+                None => self.in_flight.next().await,
+            };
+            match batch {
                 Some(batch) => {
                     for chunk in batch?.chunks {
                         self.memory.grow(chunk.memory_size())?;
@@ -279,6 +290,7 @@ impl Operator for IndexLookUpReader {
     async fn close(&mut self) {
         self.index.stop();
         self.in_flight = FuturesOrdered::new();
+        self.arrived = None;
         self.ready.clear();
         self.memory.free();
     }

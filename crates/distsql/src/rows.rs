@@ -6,7 +6,7 @@ use tidewater_chunk::{Chunk, ColumnBuilder, ColumnToDecode, RowDecoder};
 use tidewater_codec::Handle;
 use tidewater_executor::ExecContext;
 use tidewater_planner::ScanColumn;
-use tidewater_types::FieldType;
+use tidewater_types::{ConvertContext, FieldType};
 
 use crate::dag::lenient;
 use crate::error::ReadError;
@@ -19,7 +19,8 @@ pub struct RowReader {
 impl RowReader {
     /// For these columns.
     pub fn new(ctx: &ExecContext, table: &TableInfo, columns: &[ScanColumn]) -> RowReader {
-        let columns = columns.iter().map(|column| column_to_decode(ctx, table, column)).collect();
+        let convert = lenient(ctx);
+        let columns = columns.iter().map(|column| column_to_decode(&convert, table, column)).collect();
         RowReader { decoder: RowDecoder::new(columns, ctx.eval.time_zone.clone()) }
     }
 
@@ -33,13 +34,13 @@ impl RowReader {
     }
 }
 
-fn column_to_decode(ctx: &ExecContext, table: &TableInfo, column: &ScanColumn) -> ColumnToDecode {
+fn column_to_decode(convert: &ConvertContext, table: &TableInfo, column: &ScanColumn) -> ColumnToDecode {
     match column {
         ScanColumn::RowId => ColumnToDecode::handle(FieldType::int()),
         ScanColumn::Column(offset) => {
             let column = &table.columns[*offset];
             let decode = ColumnToDecode::new(column.id, column.field_type.clone())
-                .with_default(column.origin_default_datum(&lenient(ctx)));
+                .with_default(column.origin_default_datum(convert));
             match table.handle() {
                 HandleKind::IntColumn(handle) if handle.id == column.id => ColumnToDecode { is_handle: true, ..decode },
                 HandleKind::Common(index) => match index.columns.iter().position(|part| part.offset == *offset) {

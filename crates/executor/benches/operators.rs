@@ -6,7 +6,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use futures::executor::block_on;
 use tidewater_chunk::{Chunk, ChunkBuilder};
 use tidewater_executor::{
-    BoxedOperator, BuildSide, ExecContext, HashAggregate, HashJoin, HashJoinSpec, JoinKey, JoinKind, Operator, Sort,
+    BoxedOperator, BuildSide, ExecContext, HashAggregate, HashJoin, HashJoinSpec, JoinKey, JoinKind, Sort,
     SortKey, TopN, Values,
 };
 use tidewater_expr::{AggregateCall, AggregateFunction, Expr};

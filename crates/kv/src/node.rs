@@ -215,7 +215,7 @@ macro_rules! try_region {
     ($check:expr) => {
         match $check {
             Ok(value) => value,
-            Err(error) => return super::ErrorSlots::region(error),
+            Err(error) => return super::ErrorSlots::region(*error),
         }
     };
 }

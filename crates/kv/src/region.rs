@@ -16,6 +16,9 @@ use tidewater_proto::{errorpb, kvrpcpb, metapb};
 
 use crate::{Cf, WriteBatch, WriteOp};
 
+/// The request is not for this region as it is.
+pub(crate) type RegionError = Box<errorpb::Error>;
+
 /// One region at one epoch. A split makes new ones.
 pub(crate) struct Region {
     pub meta: metapb::Region,
@@ -64,12 +67,12 @@ impl Region {
         *raw_key >= *self.raw_start && (self.raw_end.is_empty() || *raw_key < *self.raw_end)
     }
 
-    pub(crate) fn check_key(&self, raw_key: &[u8]) -> Result<(), errorpb::Error> {
+    pub(crate) fn check_key(&self, raw_key: &[u8]) -> Result<(), RegionError> {
         if self.contains(raw_key) {
             return Ok(());
         }
         let key = EncodedKey::into_bytes(tidewater_codec::Key::new(raw_key).encode());
-        Err(errorpb::Error {
+        Err(Box::new(errorpb::Error {
             message: format!("the key is not in region {}", self.id()),
             key_not_in_region: Some(errorpb::KeyNotInRegion {
                 key: key.into(),
@@ -78,7 +81,7 @@ impl Region {
                 end_key: self.meta.end_key.clone(),
             }),
             ..Default::default()
-        })
+        }))
     }
 
     /// The part of `start..end` (user keys, an empty end is unbounded) inside the region; some clients send whole ranges.
@@ -148,20 +151,20 @@ impl RegionTable {
     }
 
     /// The region a request is for, if the client's picture of it is right.
-    pub(crate) fn check(&self, context: Option<&kvrpcpb::Context>) -> Result<Arc<Region>, errorpb::Error> {
+    pub(crate) fn check(&self, context: Option<&kvrpcpb::Context>) -> Result<Arc<Region>, RegionError> {
         let context = context.ok_or_else(|| region_not_found(0))?;
         let regions = self.regions.read();
         if let Some(peer) = &context.peer
             && peer.store_id != self.store_id
         {
-            return Err(errorpb::Error {
+            return Err(Box::new(errorpb::Error {
                 message: format!("this is store {}, not {}", self.store_id, peer.store_id),
                 store_not_match: Some(errorpb::StoreNotMatch {
                     request_store_id: peer.store_id,
                     actual_store_id: self.store_id,
                 }),
                 ..Default::default()
-            });
+            }));
         }
         let Some(region) = regions.by_id.get(&context.region_id) else {
             return Err(region_not_found(context.region_id));
@@ -169,14 +172,14 @@ impl RegionTable {
         if let Some(peer) = &context.peer
             && peer.id != region.peer.id
         {
-            return Err(errorpb::Error {
+            return Err(Box::new(errorpb::Error {
                 message: format!("peer {} of region {} is not here", peer.id, region.id()),
                 mismatch_peer_id: Some(errorpb::MismatchPeerId {
                     request_peer_id: peer.id,
                     store_peer_id: region.peer.id,
                 }),
                 ..Default::default()
-            });
+            }));
         }
         let expected = context.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
         let actual = region.meta.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
@@ -187,7 +190,7 @@ impl RegionTable {
                 .range::<[u8], _>((Bound::Excluded(&region.raw_start[..]), Bound::Unbounded))
                 .next();
             let next = next.and_then(|(_, id)| regions.by_id.get(id));
-            return Err(errorpb::Error {
+            return Err(Box::new(errorpb::Error {
                 message: format!("region {} is at version {actual}, not {expected}", region.id()),
                 epoch_not_match: Some(errorpb::EpochNotMatch {
                     current_regions: std::iter::once(region)
@@ -196,16 +199,16 @@ impl RegionTable {
                         .collect(),
                 }),
                 ..Default::default()
-            });
+            }));
         }
         Ok(region.clone())
     }
 }
 
-fn region_not_found(region_id: u64) -> errorpb::Error {
-    errorpb::Error {
+fn region_not_found(region_id: u64) -> RegionError {
+    Box::new(errorpb::Error {
         message: format!("region {region_id} is not on this store"),
         region_not_found: Some(errorpb::RegionNotFound { region_id }),
         ..Default::default()
-    }
+    })
 }

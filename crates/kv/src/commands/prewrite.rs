@@ -109,7 +109,7 @@ impl WriteCommand for Prewrite {
         let mut done_before = DoneBefore::default();
         for mutation in &self.mutations {
             match self.prewrite_key(&mut context.reader, mutation) {
-                Ok(Checked::Lock(new)) => new_locks.push(new),
+                Ok(Checked::Lock(new)) => new_locks.push(*new),
                 Ok(Checked::Nothing) => {}
                 Ok(Checked::DoneBefore { min_commit_ts }) => done_before.lock(min_commit_ts),
                 Ok(Checked::CommittedBefore { commit_ts }) => done_before.commit(commit_ts),
@@ -137,7 +137,7 @@ impl WriteCommand for Prewrite {
 
 /// What checking one key came to.
 enum Checked {
-    Lock(NewLock),
+    Lock(Box<NewLock>),
     /// Only a check was asked for.
     Nothing,
     /// An earlier copy of this request locked it.
@@ -217,7 +217,7 @@ impl Prewrite {
         }
         self.check_assertion(reader, mutation, newest)?;
         let Some(new) = self.new_lock(mutation, held) else { return Ok(Checked::Nothing) };
-        Ok(Checked::Lock(new))
+        Ok(Checked::Lock(Box::new(new)))
     }
 
     fn must_check_newer(&self, mutation: &Mutation) -> bool {

@@ -36,7 +36,7 @@ impl WriteCommand for ResolveLocks {
         let reader = &mut context.reader;
         for LockToResolve { key, start_ts, commit_ts } in &self.locks {
             // Somebody else may have resolved it in the meantime: what is not locked needs nothing.
-            if !reader.load_lock(key)?.is_some_and(|lock| lock.start_ts == *start_ts) {
+            if reader.load_lock(key)?.is_none_or(|lock| lock.start_ts != *start_ts) {
                 continue;
             }
             match commit_ts {

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn batch(ops: &[(Cf, &[u8], Option<&[u8]>)]) -> WriteBatch {
+/// A key of a family, and its value or nothing.
+type Set<'a> = (Cf, &'a [u8], Option<&'a [u8]>);
+
+fn batch(ops: &[Set<'_>]) -> WriteBatch {
     let mut batch = WriteBatch::new();
     for (cf, key, value) in ops {
         match value {

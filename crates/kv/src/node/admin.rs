@@ -47,7 +47,7 @@ impl Node {
         let load = &region.load;
         let heartbeat = pdpb::RegionHeartbeatRequest {
             region: Some(region.meta.clone()),
-            leader: Some(region.peer.clone()),
+            leader: Some(region.peer),
             bytes_written: load.bytes_written.swap(0, Ordering::Relaxed),
             keys_written: load.keys_written.swap(0, Ordering::Relaxed),
             approximate_size: load.bytes.load(Ordering::Relaxed) >> 20,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidewater_codec::TimeStamp;
-use tidewater_proto::{errorpb, kvrpcpb};
+use tidewater_proto::kvrpcpb;
 
 use crate::{
     commands::{
@@ -11,7 +11,7 @@ use crate::{
     },
     error::{Assertion, CommandError},
     mvcc::{DataKey, IsolationLevel, PassableLocks},
-    region::Region,
+    region::{Region, RegionError},
 };
 
 /// How a request wants to read.
@@ -36,7 +36,7 @@ fn isolation(context: Option<&kvrpcpb::Context>) -> IsolationLevel {
 }
 
 /// Keys of one request: all inside the region.
-pub(super) fn data_keys(region: &Region, keys: &[Bytes]) -> Result<Vec<DataKey>, errorpb::Error> {
+pub(super) fn data_keys(region: &Region, keys: &[Bytes]) -> Result<Vec<DataKey>, RegionError> {
     keys.iter()
         .map(|key| {
             region.check_key(key)?;

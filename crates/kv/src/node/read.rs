@@ -76,7 +76,7 @@ impl Node {
     pub(super) async fn coprocessor(&self, request: wire::Request) -> wire::Response {
         let region = match self.regions.check(request.context.as_ref()) {
             Ok(region) => region,
-            Err(error) => return wire::Response { region_error: Some(error), ..Default::default() },
+            Err(error) => return wire::Response { region_error: Some(*error), ..Default::default() },
         };
         let options = convert::read_options(request.context.as_ref(), request.start_ts);
         for range in &request.ranges {
@@ -85,7 +85,7 @@ impl Node {
                 if end == &range.end[..] { Ok(()) } else { region.check_key(&range.end) }
             });
             if let Err(error) = inside {
-                return wire::Response { region_error: Some(error), ..Default::default() };
+                return wire::Response { region_error: Some(*error), ..Default::default() };
             }
         }
         self.note_read(&options);

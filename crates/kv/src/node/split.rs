@@ -170,7 +170,7 @@ impl Node {
         };
         let region = match self.regions.check(request.context.as_ref()) {
             Ok(region) => region,
-            Err(error) => return failed(error),
+            Err(error) => return failed(*error),
         };
         let mut keys = request.split_keys;
         if keys.is_empty() {
@@ -178,7 +178,7 @@ impl Node {
         }
         for key in &keys {
             if let Err(error) = region.check_key(key) {
-                return failed(error);
+                return failed(*error);
             }
         }
         let keys = keys.into_iter().map(|key| Key::new(key.to_vec())).collect::<Vec<_>>();

@@ -711,9 +711,11 @@ impl Dialect for TidewaterDialect {
     }
 
     fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
-        self.note(parser);
-        // The words without a keyword are checked by the lowering, which sees the text.
-        !words::is_reserved_keyword(*keyword)
+        // The word has been consumed already: if it is no alias, it is what is wrong, and else what follows it may be.
+        let is_alias = !words::is_reserved_keyword(*keyword);
+        let next = parser.index() - usize::from(!is_alias);
+        self.furthest.set(self.furthest.get().max(next));
+        is_alias
     }
 
     fn is_select_item_alias(&self, _explicit: bool, keyword: &Keyword, parser: &mut Parser) -> bool {

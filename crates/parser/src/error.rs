@@ -25,6 +25,9 @@ pub enum ParseError {
         /// What it asks for.
         what: String,
     },
+    /// A subquery in FROM has no name (MySQL's 1248).
+    #[error("Every derived table must have its own alias")]
+    DerivedTableWithoutAlias,
     /// No statement at all (MySQL's 1065).
     #[error("Query was empty")]
     Empty,
@@ -53,9 +56,9 @@ impl ParseError {
     /// MySQL's number of this error.
     pub fn mysql_code(&self) -> u16 {
         match self {
-            Self::Syntax { .. } => 1064,
-            Self::TooDeep => 1064,
+            Self::Syntax { .. } | Self::TooDeep => 1064,
             Self::Unsupported { .. } => 1235,
+            Self::DerivedTableWithoutAlias => 1248,
             Self::Empty => 1065,
         }
     }

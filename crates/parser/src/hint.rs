@@ -12,6 +12,9 @@ use crate::lexer::{Kind, Lexer};
 pub(crate) fn parse(comment: &[u8]) -> Vec<Hint> {
     let text = comment.strip_prefix(b"/*+").unwrap_or(comment);
     let text = text.strip_suffix(b"*/").unwrap_or(text);
+    // READ_FROM_STORAGE(tikv[t1, t2]) has brackets, which mean nothing that blanks would not say as well.
+    let text: Vec<u8> = text.iter().map(|&byte| if matches!(byte, b'[' | b']') { b' ' } else { byte }).collect();
+    let text = text.as_slice();
     let mut lexemes = Vec::new();
     if Lexer::new(text, 0, SqlMode::empty()).statement(&mut lexemes).is_err() {
         return Vec::new();

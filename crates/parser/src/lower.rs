@@ -64,6 +64,12 @@ impl Cursor<'_> {
 
     /// A constant, parameter or plain name that is a whole expression: no operator follows.
     fn simple_expr(&mut self) -> Option<Expr> {
+        if self.is(Kind::Word)
+            && let Some(length) = self.compound_literal()
+        {
+            let alone = matches!(self.kind_at(length), Kind::Comma | Kind::RightParen | Kind::Semicolon | Kind::End);
+            return if alone { self.literal().ok() } else { None };
+        }
         let negative = usize::from(self.is(Kind::Minus));
         let lexeme = self.lexeme(self.position + negative);
         if !matches!(self.kind_at(negative + 1), Kind::Comma | Kind::RightParen | Kind::Semicolon | Kind::End) {
@@ -148,7 +154,7 @@ impl Cursor<'_> {
         let next = lexeme_at(&parser, parser.index());
         drop(parser);
         let locks = converted.locks.into_iter().map(Some).collect();
-        let value = lower(&mut Lowering { cursor: self, locks, into: converted.into }, tree)?;
+        let value = lower(&mut Lowering { cursor: self, locks, into: converted.into, next }, tree)?;
         self.position = next;
         Ok(value)
     }
@@ -279,6 +285,8 @@ struct Lowering<'c, 'a> {
     cursor: &'c Cursor<'a>,
     locks: Vec<Option<Locking>>,
     into: Option<crate::ast::SelectInto>,
+    /// The lexeme behind everything.
+    next: usize,
 }
 
 impl Lowering<'_, '_> {

@@ -4,7 +4,8 @@
 //! * Constants, variables and parameters become placeholders that carry the lexeme's number (`l12`, `v12`, `s12`, `p3`), so their
 //!   contents never pass through `sqlparser`. Plain strings stay strings (they may be aliases) with the number as contents.
 //! * Only words that MySQL's query grammar knows are keywords; `TOP`, `QUALIFY`, `CLUSTER` .. are names.
-//! * `||`, `&&`, infix `MOD`, `DIV` and `SOUNDS LIKE` become operators, `AS OF TIMESTAMP` becomes `FOR SYSTEM_TIME AS OF`.
+//! * `||`, `&&`, infix `MOD`, `DIV` and `SOUNDS LIKE` become operators, `AS OF TIMESTAMP` becomes `FOR SYSTEM_TIME AS OF`,
+//!   `TABLE t` becomes `SELECT * FROM t`.
 //! * The commas of `FROM (a, b)` become joins, for which alone `sqlparser` has parentheses.
 //! * Locking clauses and INTO are read by our own grammar; the tokens keep a reference (`k0`) to the former.
 //!
@@ -226,6 +227,14 @@ impl Cursor<'_> {
                 && (self.is_word_at(2, "OVER") || self.is_word_at(2, "RESPECT") || self.is_word_at(2, "IGNORE")) =>
             {
                 self.position += 2;
+                return Ok(());
+            }
+            5 if self.is_word("TABLE") && self.kind_at(1) != Kind::LeftParen => {
+                // The query `TABLE t`; that the word is no SELECT tells the lowering what it was.
+                converted.push(index, operator_word("SELECT", Keyword::SELECT));
+                converted.push(index, Token::Mul);
+                converted.push(index, operator_word("FROM", Keyword::FROM));
+                self.advance();
                 return Ok(());
             }
             6 if self.is_words(&["SOUNDS", "LIKE"]) && converted.tokens.last().is_some_and(ends_operand) => {

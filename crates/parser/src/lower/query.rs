@@ -131,6 +131,14 @@ impl Lowering<'_, '_> {
     fn body(&mut self, body: upstream::SetExpr, depth: usize) -> Result<QueryBody> {
         use upstream::SetExpr as U;
         Ok(match body {
+            U::Select(select) if self.is_table_query(&select) => {
+                match select.from.into_iter().next().map(|table| self.table_with_joins(table, depth)).transpose()? {
+                    Some(TableRef::Table(table)) if table.alias.is_none() && select.selection.is_none() => {
+                        QueryBody::Table(table.name)
+                    }
+                    _ => return self.fail_at(select.select_token.0.span),
+                }
+            }
             U::Select(select) => QueryBody::Select(Box::new(self.select(*select, depth)?)),
             U::Query(query) => QueryBody::Query(Box::new(self.query(*query, depth)?)),
             U::Values(upstream::Values { explicit_row, value_keyword: _, rows }) => {
@@ -140,14 +148,16 @@ impl Lowering<'_, '_> {
                 let rows = rows.into_iter().map(|row| self.exprs(row.content, depth));
                 QueryBody::Values(rows.collect::<Result<_>>()?)
             }
-            U::Table(table) => {
-                let upstream::Table { table_name, schema_name } = *table;
-                let Some(name) = table_name else { return self.cursor.fail() };
-                QueryBody::Table(ObjectName { schema: schema_name.map(Ident), name: Ident(name) })
-            }
             U::SetOperation { .. } => self.set_operation(body, depth)?,
-            U::Insert(_) | U::Update(_) | U::Delete(_) | U::Merge(_) => return self.cursor.fail(),
+            // The token pass leaves no TABLE.
+            U::Table(_) | U::Insert(_) | U::Update(_) | U::Delete(_) | U::Merge(_) => return self.cursor.fail(),
         })
+    }
+
+    /// Whether the token pass wrote this SELECT for `TABLE t`.
+    fn is_table_query(&self, select: &upstream::Select) -> bool {
+        let start = (select.select_token.0.span.start.column as usize).saturating_sub(1);
+        self.cursor.at(start).is_word("TABLE")
     }
 
     /// A chain of set operations, taken apart from its end as it may be long.
@@ -463,7 +473,7 @@ impl Lowering<'_, '_> {
                 }
             };
             if constraint.is_none() && !natural && matches!(kind, JoinKind::Left | JoinKind::Right) {
-                return self.cursor.fail();
+                return Err(self.cursor.error_at(self.next));
             }
             left = TableRef::Join(Box::new(Join { left, right, kind, natural, constraint }));
         }
@@ -516,8 +526,7 @@ impl Lowering<'_, '_> {
             }
             U::Derived { lateral, subquery, alias, sample: _ } => {
                 let query = self.query(*subquery, depth + 1)?;
-                // MySQL's error 1248; without a name there is nothing to bind to.
-                let Some(alias) = alias else { return self.refuse("a derived table without an alias") };
+                let Some(alias) = alias else { return Err(ParseError::DerivedTableWithoutAlias) };
                 let (alias, columns) = self.alias(alias)?;
                 Ok(TableRef::Derived(Box::new(DerivedTable { lateral, query, alias, columns })))
             }

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::expr::{write_order_by, write_rows};
 use super::{List, Quoted, write_if, write_list, write_name, write_some};
 use crate::ast::{
-    CommonTable, FieldsFormat, Hint, HintArg, IndexHint, IndexHintKind, IndexHintScope, Join, JoinConstraint, JoinKind, Limit,
+    CommonTable, Expr, FieldsFormat, Hint, HintArg, IndexHint, IndexHintKind, IndexHintScope, Join, JoinConstraint, JoinKind, Limit,
     LinesFormat, LockStrength, LockWait, Locking, Query, QueryBody, Select, SelectInto, SelectItem, SetOperator, TableRef, With,
 };
 
@@ -241,6 +241,12 @@ impl Display for HintArg {
 
 impl Display for Limit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Parameters are numbered by their place in the text.
+        if let (Expr::Parameter(count), Some(Expr::Parameter(offset))) = (&self.count, &self.offset)
+            && offset < count
+        {
+            return f.write_str("LIMIT ?, ?");
+        }
         write!(f, "LIMIT {}", self.count)?;
         write_some(f, " OFFSET ", self.offset.as_ref())
     }

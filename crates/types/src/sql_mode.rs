@@ -1,4 +1,4 @@
-//! `sql_mode`.
+//! `sql_mode`: what SQL means, and what becomes of wrong data.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ bitflags::bitflags! {
     /// The session's `sql_mode`; the bits are those MySQL writes to its binary log.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
     pub struct SqlMode: u64 {
+        /// `REAL` is `FLOAT`, not `DOUBLE`.
+        const REAL_AS_FLOAT = 1;
         /// `||` is string concatenation.
         const PIPES_AS_CONCAT = 1 << 1;
-        /// `REAL` is `DOUBLE`; `"` quotes an identifier.
-        const REAL_AS_FLOAT = 1;
         /// `"` quotes an identifier.
         const ANSI_QUOTES = 1 << 2;
         /// Spaces may stand between a function's name and its parenthesis.
@@ -21,7 +21,7 @@ bitflags::bitflags! {
         const NO_UNSIGNED_SUBTRACTION = 1 << 6;
         /// CREATE TABLE ignores INDEX DIRECTORY and DATA DIRECTORY.
         const NO_DIR_IN_CREATE = 1 << 7;
-        /// ANSI.
+        /// The combination `ANSI`.
         const ANSI = 1 << 18;
         /// Zero in an AUTO_INCREMENT column stays zero.
         const NO_AUTO_VALUE_ON_ZERO = 1 << 19;
@@ -121,5 +121,30 @@ impl fmt::Display for SqlMode {
             f.write_str(name)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_mysql_8s() {
+        let text = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
+                    ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+        assert_eq!(SqlMode::DEFAULT.to_string(), text);
+        assert_eq!(text.parse(), Ok(SqlMode::DEFAULT));
+    }
+
+    #[test]
+    fn combinations_spell_out_their_parts() {
+        let ansi: SqlMode = " ansi ,, no_zero_date".parse().unwrap();
+        assert!(ansi.contains(SqlMode::ANSI_QUOTES | SqlMode::PIPES_AS_CONCAT | SqlMode::NO_ZERO_DATE));
+        let text =
+            "REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ONLY_FULL_GROUP_BY,ANSI,NO_ZERO_DATE";
+        assert_eq!(ansi.to_string(), text);
+        assert!("traditional".parse::<SqlMode>().unwrap().is_strict());
+        assert!(!"".parse::<SqlMode>().unwrap().is_strict());
+        assert_eq!("ANSI,nonsense".parse::<SqlMode>(), Err(UnknownSqlMode("nonsense".into())));
     }
 }

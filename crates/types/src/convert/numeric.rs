@@ -13,12 +13,8 @@ enum Number {
     Text(Vec<u8>),
 }
 
-/// The value as a number; a time is 20200102030405, a JSON scalar what it holds.
+/// The value as a number; a time is 20200102030405, a JSON scalar what it holds, the member of an ENUM its index.
 fn number_of(source: &Source<'_>) -> Number {
-    if let (Datum::UInt(_), Some(name)) = (source.value, source.member_name()) {
-        // An ENUM is its number in a numeric context, unlike everywhere else.
-        let _ = name;
-    }
     match source.value {
         Datum::Null => Number::Int(0),
         Datum::Int(value) => Number::Int(*value),

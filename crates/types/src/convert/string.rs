@@ -31,12 +31,7 @@ pub(super) fn to_string(source: &Source<'_>, to: &FieldType) -> Stored {
             true => {}
         }
     }
-    Stored { value: Datum::Bytes(bytes), problem, noted: noted && problem_is_none(to) }
-}
-
-/// A note is only worth it where MySQL gives one: VARCHAR.
-fn problem_is_none(to: &FieldType) -> bool {
-    matches!(to.code, TypeCode::VarChar | TypeCode::VarString)
+    Stored { value: Datum::Bytes(bytes), problem, noted }
 }
 
 /// How many bytes fit, if not all do. Characters count in text, bytes in binary strings and in BLOB and TEXT.

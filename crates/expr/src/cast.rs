@@ -94,7 +94,7 @@ pub fn to_u64(value: &Datum, from: &FieldType, ctx: &EvalContext) -> Result<u64,
 
 fn f64_to_i64(value: f64, ctx: &EvalContext) -> Result<i64, ExprError> {
     let rounded = value.round_ties_even();
-    if rounded >= 9_223_372_036_854_775_808.0 || rounded < -9_223_372_036_854_775_808.0 || rounded.is_nan() {
+    if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&rounded) {
         let mut text = Vec::new();
         number::write_f64(value, &mut text);
         ctx.truncated("INTEGER", &text)?;
@@ -261,18 +261,20 @@ fn to_string(value: &Datum, from: &FieldType, to: &FieldType, ctx: &EvalContext)
         }
         return Ok(Datum::Bytes(text));
     }
-    if text.len() > limit {
-        if let Some(end) = char_offset(&text, limit) {
-            // Implicit casts know their length; only a CAST in the statement can cut.
-            ctx.truncated("CHAR", &text)?;
-            text.truncate(end);
-        }
+    if let Some(end) = char_offset(&text, limit) {
+        // Implicit casts know their length; only a CAST in the statement can cut.
+        ctx.truncated("CHAR", &text)?;
+        text.truncate(end);
     }
     Ok(Datum::Bytes(text))
 }
 
 /// Where the character number `count` begins, if the text has one.
 pub fn char_offset(text: &[u8], count: usize) -> Option<usize> {
+    // Characters are at least a byte.
+    if text.len() <= count {
+        return None;
+    }
     text.iter().enumerate().filter(|(_, byte)| (**byte as i8) >= -0x40).nth(count).map(|(offset, _)| offset)
 }
 

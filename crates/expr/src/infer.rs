@@ -267,10 +267,8 @@ fn same_code(types: &[&FieldType]) -> FieldType {
     let mut merged = types[0].clone();
     match merged.eval_type() {
         EvalType::Decimal => return common_decimal(types),
-        EvalType::Int if is_int_like(&merged) => {
-            if types.iter().any(|ft| ft.is_unsigned() != merged.is_unsigned()) {
-                return common_int(types);
-            }
+        EvalType::Int if types.iter().any(|ft| is_int_like(ft) && ft.is_unsigned() != merged.is_unsigned()) => {
+            return common_int(types);
         }
         EvalType::String => return common_string(types),
         _ => {}

@@ -154,12 +154,12 @@ fn infer_mod(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 fn infer_negate(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     let eval_type = numeric_context(i.arg(0));
     // -9223372036854775808 is a BIGINT though 9223372036854775808 is none; larger ones become DECIMAL.
-    if let Some(tidewater_types::Datum::UInt(v)) = i.literal(0) {
-        if *v > 1 << 63 {
-            let digits = decimal_type_of(&i.args[0]);
-            i.cast(0, EvalType::Decimal);
-            return Ok(keep_not_null(i, digits));
-        }
+    if let Some(tidewater_types::Datum::UInt(v)) = i.literal(0)
+        && *v > 1 << 63
+    {
+        let digits = decimal_type_of(&i.args[0]);
+        i.cast(0, EvalType::Decimal);
+        return Ok(keep_not_null(i, digits));
     }
     i.cast(0, eval_type);
     Ok(match eval_type {
@@ -372,12 +372,11 @@ fn decimal2(
     if args.iter().any(Value::is_null_constant) {
         return Ok(Value::NULL);
     }
-    if let (Some((sa, scale_a)), Some((sb, scale_b))) = (Scaled::of(&a), Scaled::of(&b)) {
-        if let Some((fa, fb)) = factors(scale_a, scale_b) {
-            if let Some(value) = narrow_loop(call, sa, sb, fa, fb, &narrow) {
-                return Ok(value);
-            }
-        }
+    if let (Some((sa, scale_a)), Some((sb, scale_b))) = (Scaled::of(&a), Scaled::of(&b))
+        && let Some((fa, fb)) = factors(scale_a, scale_b)
+        && let Some(value) = narrow_loop(call, sa, sb, fa, fb, &narrow)
+    {
+        return Ok(value);
     }
     let mut values = DecimalVec::new(call.field_type().decimals as u8, call.rows);
     let mut nulls = NullBufferBuilder::new(call.rows);
@@ -468,10 +467,10 @@ fn div(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
     }
     let (a, b) = (args[0].decimals(), args[1].decimals());
     let scale = call.field_type().decimals as u8;
-    if let Decimals::Constant(Some(divisor)) = b {
-        if let Some(value) = divide_by_constant(call, &a, divisor, scale) {
-            return Ok(value);
-        }
+    if let Decimals::Constant(Some(divisor)) = b
+        && let Some(value) = divide_by_constant(call, &a, divisor, scale)
+    {
+        return Ok(value);
     }
     decimal_division(call, a, b, |a, b| divide(a, b, scale))
 }

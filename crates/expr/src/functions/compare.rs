@@ -125,10 +125,10 @@ pub(crate) fn cast_for_comparison(arg: Expr, eval_type: EvalType, ctx: &EvalCont
     let Expr::Function(call) = &cast else { return cast };
     if let (true, Expr::Literal { value, field_type }) = (call.function.name == "cast", &call.args[0]) {
         let quiet = EvalContext { warnings: Default::default(), ..ctx.clone() };
-        if let Ok(converted) = cast_datum(value, field_type, &call.field_type, &quiet) {
-            if quiet.warnings.count() == 0 {
-                return Expr::Literal { value: converted, field_type: call.field_type.clone() };
-            }
+        if let Ok(converted) = cast_datum(value, field_type, &call.field_type, &quiet)
+            && quiet.warnings.count() == 0
+        {
+            return Expr::Literal { value: converted, field_type: call.field_type.clone() };
         }
     }
     cast

@@ -36,13 +36,13 @@ fn unify(i: &mut Inference<'_>, results: impl Fn(usize) -> bool) -> FieldType {
     let mut field_type = common_type(&types);
     let claims: Vec<Expr> =
         i.args.iter().enumerate().filter(|(index, _)| results(*index)).map(|(_, arg)| arg.clone()).collect();
-    if field_type.is_string() {
-        if let Ok((collation, coercibility)) = crate::collate::derive(i.name, &claims) {
-            let text = |ft: &FieldType| ft.is_string() || matches!(ft.code, TypeCode::Enum | TypeCode::Set);
-            let collation = if claims.iter().any(|c| text(c.field_type_ref())) { collation } else { i.ctx.collation };
-            (i.collation, i.coercibility) = (collation, coercibility);
-            field_type = field_type.with_collation(collation);
-        }
+    if field_type.is_string()
+        && let Ok((collation, coercibility)) = crate::collate::derive(i.name, &claims)
+    {
+        let text = |ft: &FieldType| ft.is_string() || matches!(ft.code, TypeCode::Enum | TypeCode::Set);
+        let collation = if claims.iter().any(|c| text(c.field_type_ref())) { collation } else { i.ctx.collation };
+        (i.collation, i.coercibility) = (collation, coercibility);
+        field_type = field_type.with_collation(collation);
     }
     for index in (0..i.args.len()).filter(|index| results(*index)) {
         let expr = std::mem::replace(&mut i.args[index], Expr::null());
@@ -61,7 +61,7 @@ fn infer_case(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     let is_result: &dyn Fn(usize) -> bool = if i.name == "if" { &|index| index > 0 } else { &|index| is_result(index, count) };
     let mut field_type = unify(i, is_result);
     (0..count).filter(|index| !is_result(*index)).for_each(|index| cast_condition(i, index));
-    if i.name == "case" && count % 2 == 0 {
+    if i.name == "case" && count.is_multiple_of(2) {
         field_type.flags.remove(tidewater_types::TypeFlags::NOT_NULL);
     }
     Ok(field_type)

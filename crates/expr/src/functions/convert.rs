@@ -184,10 +184,10 @@ fn cast(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
                 return Ok(decimals(narrow, |v| v * factor, scale));
             }
         }
-        (DataType::UInt64, DataType::UInt64) if from.is_time() && to.is_time() && to.code != TypeCode::Date => {
-            if to.fsp() >= from.fsp() {
-                return Ok(args[0].clone());
-            }
+        (DataType::UInt64, DataType::UInt64)
+            if from.is_time() && to.is_time() && to.code != TypeCode::Date && to.fsp() >= from.fsp() =>
+        {
+            return Ok(args[0].clone());
         }
         (DataType::UInt64, DataType::UInt64) if from.is_time() && to.code == TypeCode::Date => {
             let result: UInt64Array = array.as_primitive::<UInt64Type>().unary(|v| v >> 41 << 41);

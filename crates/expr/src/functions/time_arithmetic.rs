@@ -129,7 +129,7 @@ fn date_add(call: &CallContext<'_>, args: &[Datum], backwards: bool) -> Result<D
     }
     // Text in, text out: a bare date stays one if the interval leaves the time of day alone.
     let text = text_of(&args[0], &from);
-    let bare_date = !text.iter().any(|b| *b == b':') && text.len() <= 10;
+    let bare_date = !text.contains(&b':') && text.len() <= 10;
     Ok(Datum::Bytes(if bare_date && unit.is_date_unit() && sum.time_of_day().micros() == 0 {
         sum.format_date().into_bytes()
     } else {

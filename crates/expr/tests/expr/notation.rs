@@ -89,7 +89,7 @@ impl Reader<'_> {
         loop {
             args.push(self.expr()?);
             if word == "cast" && self.eat("as") {
-                let end = self.rest.find(|c| c == ')').expect("a type");
+                let end = self.rest.find(')').expect("a type");
                 let depth = usize::from(self.rest[..end].contains('('));
                 let end = if depth == 1 { end + 1 } else { end };
                 let to = type_of(self.rest[..end].trim());

@@ -88,7 +88,8 @@ proptest! {
         let chunk = chunk_of(&types, &rows);
         let ctx = EvalContext::default();
         let constant = Expr::literal(bound.clone(), FieldType::decimal(41, 3));
-        let tests: [(&str, fn(Ordering) -> bool); 6] = [
+        type Test = (&'static str, fn(Ordering) -> bool);
+        let tests: [Test; 6] = [
             ("eq", Ordering::is_eq), ("ne", Ordering::is_ne), ("lt", Ordering::is_lt),
             ("le", Ordering::is_le), ("gt", Ordering::is_gt), ("ge", Ordering::is_ge),
         ];

@@ -26,6 +26,9 @@ enum Head {
     Finished,
 }
 
+/// A head's key, and the child it belongs to: of equal keys the earlier child's is smaller.
+type HeadKey<'a> = (&'a [u8], usize);
+
 impl Merge {
     /// Merges `children` by `keys`.
     ///
@@ -60,9 +63,9 @@ impl Merge {
     }
 
     /// The child with the smallest head, and the smallest head of the others.
-    fn smallest(&self) -> Option<(usize, Option<(&[u8], usize)>)> {
-        let mut first: Option<(&[u8], usize)> = None;
-        let mut second: Option<(&[u8], usize)> = None;
+    fn smallest(&self) -> Option<(usize, Option<HeadKey<'_>>)> {
+        let mut first: Option<HeadKey<'_>> = None;
+        let mut second: Option<HeadKey<'_>> = None;
         for (child, head) in self.heads.iter().enumerate() {
             if let Head::Rows { keys, position, .. } = head {
                 let candidate = (keys.row(*position), child);
@@ -78,7 +81,7 @@ impl Merge {
     }
 
     /// How many rows of `child` come before the head of every other.
-    fn run_length(&self, child: usize, other: Option<(&[u8], usize)>) -> usize {
+    fn run_length(&self, child: usize, other: Option<HeadKey<'_>>) -> usize {
         let Head::Rows { chunk, keys, position } = &self.heads[child] else {
             return 0;
         };

@@ -137,7 +137,7 @@ impl PlacementDriver {
         pdpb::GetRegionResponse {
             header: self.header(),
             region: record.map(|record| record.region.clone()),
-            leader: record.and_then(|record| record.leader.clone()),
+            leader: record.and_then(|record| record.leader),
             ..Default::default()
         }
     }
@@ -200,10 +200,10 @@ impl PdService for PlacementDriver {
         for record in cluster.regions.scan(&request.start_key, &request.end_key).take(limit) {
             // The first two lists are what old clients read.
             response.region_metas.push(record.region.clone());
-            response.leaders.push(record.leader.clone().unwrap_or_default());
+            response.leaders.push(record.leader.unwrap_or_default());
             response.regions.push(pdpb::Region {
                 region: Some(record.region.clone()),
-                leader: record.leader.clone(),
+                leader: record.leader,
                 ..Default::default()
             });
         }
@@ -316,7 +316,7 @@ impl PdService for PlacementDriver {
             header: self.header(),
             region_id: region.id,
             region_epoch: region.region_epoch,
-            target_peer: request.leader.clone(),
+            target_peer: request.leader,
         };
         let report = RegionRecord { region, leader: request.leader };
         // Most heart beats say nothing new and must not touch the disk.
@@ -365,8 +365,8 @@ impl PdService for PlacementDriver {
             let region = valid_region(Some(region))?;
             self.update(move |cluster| {
                 // Until the new regions report themselves, the leader is on the store that led the old one.
-                let old = cluster.regions.by_key(&region.start_key).and_then(|old| old.leader.clone());
-                let known = cluster.regions.by_id(region.id).and_then(|known| known.leader.clone());
+                let old = cluster.regions.by_key(&region.start_key).and_then(|old| old.leader);
+                let known = cluster.regions.by_id(region.id).and_then(|known| known.leader);
                 let leader = known.or_else(|| {
                     region
                         .peers

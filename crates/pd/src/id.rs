@@ -68,7 +68,7 @@ mod tests {
                 .map_or(0, |v| records::decode_u64("", v).unwrap());
             let ids = IdAllocator::new(storage.clone(), 10, bound);
             for count in [1, 3, 25, 1] {
-                let next = ids.try_allocate(count).map_or_else(|| ids.allocate(count).unwrap(), |id| id);
+                let next = ids.try_allocate(count).unwrap_or_else(|| ids.allocate(count).unwrap());
                 assert!(next >= last + u64::from(count));
                 last = next;
             }

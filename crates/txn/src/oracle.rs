@@ -65,26 +65,28 @@ impl Oracle {
 
     /// A timestamp later than everything that was given out before the call.
     pub(crate) async fn timestamp(&self) -> Answer {
-        let waiter = {
-            let mut queue = self.queue.lock();
-            if queue.led {
-                let (sender, receiver) = oneshot::channel();
-                queue.waiting.push_back(sender);
-                Some(receiver)
-            } else {
-                queue.led = true;
-                None
-            }
-        };
-        let lead = match waiter {
-            None => Lead { queue: Some(self.queue.clone()) },
-            Some(receiver) => match receiver.await {
+        loop {
+            let waiter = {
+                let mut queue = self.queue.lock();
+                if queue.led {
+                    let (sender, receiver) = oneshot::channel();
+                    queue.waiting.push_back(sender);
+                    Some(receiver)
+                } else {
+                    queue.led = true;
+                    None
+                }
+            };
+            let Some(receiver) = waiter else {
+                return self.call(Lead { queue: Some(self.queue.clone()) }).await;
+            };
+            match receiver.await {
                 Ok(Message::Answer(answer)) => return answer,
-                Ok(Message::Lead(lead)) => lead,
-                Err(_) => return Err(PdError::Transport(tidewater_proto::TransportError::Closed)),
-            },
-        };
-        self.call(lead).await
+                Ok(Message::Lead(lead)) => return self.call(lead).await,
+                // The leader that was to serve us hung up in the middle of its call: line up again.
+                Err(_) => {}
+            }
+        }
     }
 
     async fn call(&self, lead: Lead) -> Answer {

@@ -230,7 +230,7 @@ impl StoreService for FakeStore {
                             Err(error) => {
                                 let mut response = StoreResponse::$variant(Default::default());
                                 if let StoreResponse::$variant(inner) = &mut response {
-                                    inner.region_error = Some(error);
+                                    inner.region_error = Some(*error);
                                 }
                                 response
                             }
@@ -259,24 +259,27 @@ impl StoreService for FakeStore {
 }
 
 impl State {
-    fn check(&self, context: Option<&kv::Context>, keys: &[Bytes]) -> Result<(), errorpb::Error> {
+    fn check(&self, context: Option<&kv::Context>, keys: &[Bytes]) -> Result<(), Box<errorpb::Error>> {
         let context = context.cloned().unwrap_or_default();
         let region_id = context.region_id;
         let Some(region) = self.regions.get(&region_id) else {
             let region_not_found = Some(errorpb::RegionNotFound { region_id });
-            return Err(errorpb::Error { region_not_found, ..Default::default() });
+            return Err(Box::new(errorpb::Error { region_not_found, ..Default::default() }));
         };
         if region.region_epoch != context.region_epoch {
             let version = |region: &metapb::Region| region.region_epoch.map_or(0, |epoch| epoch.version);
             let current_regions =
                 self.regions.values().filter(|other| version(other) >= version(region)).cloned().collect();
             let epoch_not_match = Some(errorpb::EpochNotMatch { current_regions });
-            return Err(errorpb::Error { epoch_not_match, ..Default::default() });
+            return Err(Box::new(errorpb::Error { epoch_not_match, ..Default::default() }));
         }
         for key in keys {
             if !holds(region, Key::new(&key[..]).encode().as_bytes()) {
                 let outside = errorpb::KeyNotInRegion { key: key.clone(), region_id, ..Default::default() };
-                return Err(errorpb::Error { key_not_in_region: Some(outside), ..Default::default() });
+                return Err(Box::new(errorpb::Error {
+                    key_not_in_region: Some(outside),
+                    ..Default::default()
+                }));
             }
         }
         Ok(())
@@ -302,7 +305,7 @@ impl State {
         key: &Bytes,
         ts: u64,
         context: Option<&kv::Context>,
-    ) -> Result<Option<Bytes>, kv::KeyError> {
+    ) -> Result<Option<Bytes>, Box<kv::KeyError>> {
         let Some(state) = self.keys.get(key) else { return Ok(None) };
         let context = context.cloned().unwrap_or_default();
         if let Some(lock) = &state.lock
@@ -314,7 +317,7 @@ impl State {
             && !context.resolved_locks.contains(&lock.start)
             && !(ts == u64::MAX && lock.primary == *key)
         {
-            return Err(locked(key, lock));
+            return Err(Box::new(locked(key, lock)));
         }
         Ok(state.read(ts))
     }
@@ -330,14 +333,14 @@ impl State {
         match self.read(&request.key, request.version, request.context.as_ref()) {
             Ok(Some(value)) => kv::GetResponse { value, ..Default::default() },
             Ok(None) => kv::GetResponse { not_found: true, ..Default::default() },
-            Err(error) => kv::GetResponse { error: Some(error), ..Default::default() },
+            Err(error) => kv::GetResponse { error: Some(*error), ..Default::default() },
         }
     }
 
     fn pair(&self, key: &Bytes, ts: u64, context: Option<&kv::Context>) -> Option<kv::KvPair> {
         match self.read(key, ts, context) {
             Ok(value) => Some(kv::KvPair { key: key.clone(), value: value?, error: None }),
-            Err(error) => Some(kv::KvPair { key: key.clone(), error: Some(error), ..Default::default() }),
+            Err(error) => Some(kv::KvPair { key: key.clone(), error: Some(*error), ..Default::default() }),
         }
     }
 

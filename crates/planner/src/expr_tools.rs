@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidewater_expr::{ColumnRef, EvalContext, Expr, build_function};
+use tidewater_expr::{EvalContext, Expr, build_function};
 use tidewater_types::{Datum, FieldType};
 
 use crate::PlanError;
@@ -150,11 +150,6 @@ pub(crate) fn disjunction(exprs: Vec<Expr>, ctx: &EvalContext) -> Result<Expr, P
 /// An integer constant.
 pub(crate) fn int_literal(value: i64) -> Expr {
     Expr::Literal { value: Datum::Int(value), field_type: FieldType::int().not_null() }
-}
-
-/// The column as an expression.
-pub(crate) fn column_expr(column: &ColumnRef) -> Expr {
-    Expr::Column(column.clone())
 }
 
 /// Whether two expressions are the same computation.

@@ -11,8 +11,39 @@
 //!
 //! # Tour
 //! `binder` turns names into columns and the syntax tree into a logical plan; `rules` rewrite that, one file each, in the
-//! order of one list; `optimizer` chooses access paths, join algorithms and what the store computes; `resolve` gives
-//! columns their positions. [`ranges`] turns conditions into key ranges, at planning or (for parameters) at run time.
+//! order of one list; `optimizer` chooses access paths, join algorithms and what the store computes, and gives columns
+//! their positions. [`ranges`] turns conditions into key ranges, at planning or (for parameters) at run time.
+//!
+//! # Not here
+//! Window functions, recursive common table expressions, LATERAL, WITH ROLLUP, EXCEPT ALL and INTERSECT ALL are refused
+//! with error 1235. Optimizer hints in comments are not looked at; USE, FORCE and IGNORE INDEX and STRAIGHT_JOIN are.
+//!
+//! # Example
+//! ```
+//! use tidewater_catalog::{DbInfo, InfoSchemaBuilder, TableInfo};
+//! use tidewater_codec::{DbId, TableId};
+//! use tidewater_parser::{ParserOptions, parse_one};
+//! use tidewater_planner::{PlanContext, PlannerVars, explain, plan};
+//!
+//! let mut table = TableInfo::new(TableId(1), "t");
+//! table.add_column("a", tidewater_types::FieldType::int());
+//! let mut schema = InfoSchemaBuilder::new();
+//! schema.put_database(DbInfo::new(DbId(1), "test")).put_table(DbId(1), table);
+//! let context = PlanContext {
+//!     info_schema: &schema.build(1),
+//!     stats: &tidewater_stats::PseudoStats,
+//!     current_db: Some("test"),
+//!     eval: &tidewater_expr::EvalContext::default(),
+//!     param_types: &[],
+//!     vars: PlannerVars::default(),
+//!     dirty_tables: &|_| false,
+//!     system_variable: &|_, _| None,
+//! };
+//! let statement = parse_one("SELECT a FROM t WHERE a > 1", &ParserOptions::default())?.statement;
+//! let rows = explain(&plan(&statement, &context)?.root);
+//! assert_eq!(rows.last().unwrap().id, "    └─TableFullScan_1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod binder;
 mod context;

@@ -18,8 +18,8 @@ use tidewater_types::FieldType;
 
 use crate::PlanError;
 
-pub(crate) use derive::{Derived, derive};
-pub(crate) use shape::{Shape, shape};
+pub(crate) use derive::derive;
+pub(crate) use shape::shape;
 
 /// The ranges of a scan.
 #[derive(Clone, Debug)]

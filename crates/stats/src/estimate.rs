@@ -113,6 +113,10 @@ impl TableStats {
                 }
                 match stats {
                     Some(stats) if stats.total() > 0.0 => stats.range_rows(range, types) * self.scale(stats),
+                    // Only the number of values is known.
+                    Some(stats) if stats.ndv > 0.0 && range.is_point() && range.low.len() == types.len() => {
+                        self.row_count / stats.ndv
+                    }
                     _ => self.pseudo_rows(range),
                 }
             })

@@ -169,7 +169,7 @@ impl Binder<'_> {
                 database && name.name.eq_ignore_case(&note.table.alias)
             });
             let note = note.ok_or_else(|| PlanError::UnknownTableIn {
-                table: name.name.to_string(),
+                table: name.name.0.clone(),
                 place: "MULTI DELETE",
             })?;
             wanted.push(note.clone());
@@ -257,7 +257,7 @@ impl Binder<'_> {
         let info = self.cx.info_schema.table(&database, &name.name).cloned();
         let info = info.ok_or_else(|| PlanError::NoSuchTable {
             database: database.to_string(),
-            table: name.name.to_string(),
+            table: name.name.0.clone(),
         })?;
         if info.is_view() || info.is_virtual() {
             return Err(PlanError::NotUpdatable {
@@ -286,7 +286,7 @@ impl Binder<'_> {
                 clause: "field list",
             })?;
             if columns.contains(&column.offset) {
-                return Err(PlanError::ColumnTwice(name.name.to_string()));
+                return Err(PlanError::ColumnTwice(name.name.0.clone()));
             }
             columns.push(column.offset);
         }

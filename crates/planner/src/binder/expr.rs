@@ -224,7 +224,17 @@ impl Binder<'_> {
         }
         let left = self.bind_expr(env, left)?;
         let right = self.bind_expr(env, right)?;
-        self.call(operator_name(op), vec![left, right])
+        match op {
+            ast::BinaryOp::SoundsLike => {
+                let both = vec![self.call("soundex", vec![left])?, self.call("soundex", vec![right])?];
+                self.call("eq", both)
+            }
+            ast::BinaryOp::JsonExtractUnquote => {
+                let found = self.call("json_extract", vec![left, right])?;
+                self.call("json_unquote", vec![found])
+            }
+            op => self.call(operator_name(op), vec![left, right]),
+        }
     }
 
     /// How many columns an operand has, by its syntax.
@@ -438,9 +448,8 @@ pub(super) fn operator_name(op: ast::BinaryOp) -> &'static str {
         Op::Modulo => "mod",
         Op::BitXor => "bitxor",
         Op::Concat => "concat",
-        Op::SoundsLike => "sounds_like",
-        Op::JsonExtract => "json_extract",
-        Op::JsonExtractUnquote => "json_extract_unquote",
+        Op::SoundsLike => "eq",
+        Op::JsonExtract | Op::JsonExtractUnquote => "json_extract",
     }
 }
 

@@ -69,7 +69,7 @@ impl Binder<'_> {
         let Some(info) = self.cx.info_schema.table(&database, &factor.name.name) else {
             return Err(PlanError::NoSuchTable {
                 database: database.to_string(),
-                table: factor.name.name.to_string(),
+                table: factor.name.name.0.clone(),
             });
         };
         let info = Arc::clone(info);
@@ -85,7 +85,7 @@ impl Binder<'_> {
     /// The database a table's name is looked up in.
     pub(super) fn database_of(&self, name: &ast::ObjectName) -> Result<String, PlanError> {
         match (&name.schema, self.cx.current_db) {
-            (Some(schema), _) => Ok(schema.to_string()),
+            (Some(schema), _) => Ok(schema.0.clone()),
             (None, Some(current)) if !current.is_empty() => Ok(current.to_owned()),
             (None, _) => Err(PlanError::NoDatabaseSelected),
         }
@@ -215,7 +215,7 @@ impl Binder<'_> {
         for table in &with.tables {
             let visible = self.common_tables.len();
             self.common_tables.push(CommonTable {
-                name: table.name.to_string(),
+                name: table.name.0.clone(),
                 definition: Rc::new(table.clone()),
                 recursive: with.recursive,
                 visible,
@@ -320,7 +320,7 @@ impl Binder<'_> {
         let mut shared = Vec::new();
         for name in names {
             let wanted = ast::ColumnName { schema: None, table: None, name: name.clone() };
-            let unknown = || PlanError::UnknownColumn { column: name.to_string(), clause: "from clause" };
+            let unknown = || PlanError::UnknownColumn { column: name.0.clone(), clause: "from clause" };
             let l = left.scope.resolve(&wanted, "from clause")?.ok_or_else(unknown)?.column.clone();
             let r = right.scope.resolve(&wanted, "from clause")?.ok_or_else(unknown)?.column.clone();
             conditions.push(self.call("eq", vec![Expr::Column(l.clone()), Expr::Column(r.clone())])?);
@@ -446,7 +446,7 @@ fn access_hints(info: &TableInfo, hints: &[ast::IndexHint]) -> Result<AccessHint
         for name in &hint.indexes {
             let is_handle = name.eq_ignore_case("primary") && info.pk_is_handle;
             if !is_handle && !info.public_indices().any(|index| index.name.matches(name)) {
-                return Err(PlanError::NoSuchKey { key: name.to_string(), table: info.name.to_string() });
+                return Err(PlanError::NoSuchKey { key: name.0.clone(), table: info.name.to_string() });
             }
             names.push(name.lower());
         }

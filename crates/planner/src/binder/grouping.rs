@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use tidewater_expr::Expr;
+use tidewater_expr::{ColumnRef, Expr};
 use tidewater_types::SqlMode;
 
 use crate::PlanError;
@@ -18,6 +18,8 @@ use crate::physical::JoinKind;
 /// What is known of a block's groups.
 pub(super) struct Grouping {
     keys: Vec<Expr>,
+    /// Keys that are no plain columns, and the columns that hold them.
+    shown: Vec<(Expr, ColumnRef)>,
     /// The columns of the input: these need checking.
     input: BTreeSet<u64>,
     /// Columns with one value per group.
@@ -30,7 +32,7 @@ impl Grouping {
     pub(super) fn new(keys: Vec<Expr>, plan: &Logical, mode: SqlMode) -> Self {
         let enabled = mode.contains(SqlMode::ONLY_FULL_GROUP_BY);
         let Logical::Aggregation(agg) = plan else {
-            return Grouping { keys, input: BTreeSet::new(), determined: BTreeSet::new(), enabled: false };
+            return Grouping { keys, shown: Vec::new(), input: BTreeSet::new(), determined: BTreeSet::new(), enabled: false };
         };
         let input = agg.child.column_ids();
         let mut determined: BTreeSet<u64> = BTreeSet::new();
@@ -42,7 +44,24 @@ impl Grouping {
         if enabled {
             close(&agg.child, &mut determined);
         }
-        Grouping { keys, input, determined, enabled }
+        let shown = agg
+            .group_by
+            .iter()
+            .filter(|(key, _)| matches!(key, Expr::Function(_)) && key.is_deterministic())
+            .cloned()
+            .collect();
+        Grouping { keys, shown, input, determined, enabled }
+    }
+
+    /// Shows grouped expressions by the columns that hold them.
+    pub(super) fn show_keys(&self, expr: Expr) -> Expr {
+        if let Some((_, column)) = self.shown.iter().find(|(key, _)| same(key, &expr)) {
+            return Expr::Column(column.clone());
+        }
+        expr.transform(&mut |expr| match self.shown.iter().find(|(key, _)| same(key, &expr)) {
+            Some((_, column)) => Expr::Column(column.clone()),
+            None => expr,
+        })
     }
 
     /// Refuses an expression that has several values per group.

@@ -168,7 +168,7 @@ impl Binder<'_> {
         collect_lock_targets(&plan, &lock.tables, &mut targets);
         for name in &lock.tables {
             if !targets.iter().any(|target: &LockTarget| name.name.eq_ignore_case(&target.table.alias)) {
-                return Err(PlanError::UnknownTableIn { table: name.name.to_string(), place: "locking clause" });
+                return Err(PlanError::UnknownTableIn { table: name.name.0.clone(), place: "locking clause" });
             }
         }
         for target in &targets {

@@ -105,8 +105,9 @@ impl Binder<'_> {
             columns.push(column);
         }
         if let Some(grouping) = &grouping {
-            for (position, expr) in exprs.iter().enumerate() {
+            for (position, expr) in exprs.iter_mut().enumerate() {
                 grouping.check(expr, position + 1, "SELECT list")?;
+                *expr = grouping.show_keys(expr.clone());
             }
         }
         let aliases: Vec<(Arc<str>, Expr)> = items
@@ -134,9 +135,13 @@ impl Binder<'_> {
                     .ok_or_else(|| PlanError::UnknownColumn { column: at.to_string(), clause: "order clause" })?,
                 None => self.bind_expr(&mut env, &item.expr)?,
             };
-            if let Some(grouping) = &grouping {
-                grouping.check(&expr, position + 1, "ORDER BY")?;
-            }
+            let expr = match &grouping {
+                Some(grouping) => {
+                    grouping.check(&expr, position + 1, "ORDER BY")?;
+                    grouping.show_keys(expr)
+                }
+                None => expr,
+            };
             by.push((expr, item.descending));
         }
         let plan = env.plan;
@@ -237,7 +242,7 @@ impl Binder<'_> {
                 ast::SelectItem::QualifiedWildcard(name) => {
                     let columns = scope.of_table(name);
                     if columns.is_empty() {
-                        return Err(PlanError::UnknownTable(name.name.to_string()));
+                        return Err(PlanError::UnknownTable(name.name.0.clone()));
                     }
                     items.extend(columns.into_iter().map(from_star));
                 }

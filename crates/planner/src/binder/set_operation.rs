@@ -93,7 +93,7 @@ impl Binder<'_> {
         let union = self.union_all(vec![left, right])?;
         let mut columns = union.columns;
         let mark = columns.pop().ok_or(PlanError::SetColumnCounts)?.column;
-        let mut extreme = |binder: &mut Self, function| -> Result<_, PlanError> {
+        let extreme = |binder: &mut Self, function| -> Result<_, PlanError> {
             let call = AggregateCall::new(function, vec![Expr::Column(mark.clone())], false, binder.cx.eval)?;
             let column = binder.computed_column(call.field_type.clone());
             Ok((call, column))

@@ -32,7 +32,9 @@ impl Binder<'_> {
         split_ast_and(condition, &mut conjuncts);
         let mut conditions = Vec::new();
         let mut predicates = Vec::new();
-        for conjunct in conjuncts {
+        let rewritten: Vec<Option<ast::Expr>> = conjuncts.iter().map(|conjunct| as_membership(conjunct)).collect();
+        for (conjunct, rewritten) in conjuncts.into_iter().zip(&rewritten) {
+            let conjunct = rewritten.as_ref().unwrap_or(conjunct);
             if is_subquery_predicate(conjunct) {
                 predicates.push(conjunct);
                 continue;
@@ -285,6 +287,19 @@ fn split_ast_and<'e>(expr: &'e ast::Expr, out: &mut Vec<&'e ast::Expr>) {
         }
         other => out.push(other),
     }
+}
+
+/// `= ANY` is IN, `<> ALL` is NOT IN.
+fn as_membership(expr: &ast::Expr) -> Option<ast::Expr> {
+    let ast::Expr::Quantified { left, op, quantifier, query } = expr else {
+        return None;
+    };
+    let negated = match (op, quantifier) {
+        (ast::BinaryOp::Eq, ast::Quantifier::Any) => false,
+        (ast::BinaryOp::Ne, ast::Quantifier::All) => true,
+        _ => return None,
+    };
+    Some(ast::Expr::InSubquery { expr: left.clone(), query: query.clone(), negated })
 }
 
 fn is_subquery_predicate(expr: &ast::Expr) -> bool {

@@ -177,16 +177,26 @@ fn lookup_keys(path: &Path, pairs: &[(&Expr, &Expr)], source: &DataSource) -> Op
                 && is_same_kind(&outer.field_type(), &column.field_type)
         });
         if let Some((outer, _)) = pair {
-            lookup.push(build_cast((*outer).clone(), column.field_type.clone()));
+            lookup.push(as_key((*outer).clone(), &column.field_type));
             joined += 1;
         } else if let Some(value) = constant_of(column, source) {
-            lookup.push(build_cast(value, column.field_type.clone()));
+            lookup.push(as_key(value, &column.field_type));
         } else {
             break;
         }
     }
     // Trailing constants are better left to the filter if no joined column follows; they do no harm either.
     (joined > 0).then_some((lookup, joined))
+}
+
+/// A value of the same kind as the key column. Narrower types need no cast: what does not fit finds nothing, while a
+/// cast would cut it to something that might.
+fn as_key(value: Expr, to: &FieldType) -> Expr {
+    if to.is_integer() && value.field_type().is_unsigned() != to.is_unsigned() {
+        let wide = if to.is_unsigned() { FieldType::uint() } else { FieldType::int() };
+        return build_cast(value, wide);
+    }
+    value
 }
 
 /// The constant a condition makes a column equal to.

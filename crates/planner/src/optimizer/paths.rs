@@ -178,15 +178,13 @@ impl Optimizer<'_> {
         } else {
             (source_selectivity(source, &used, &self.estimator) * source.stats.row_count).max(1.0)
         };
-        let points = (whole_key && all_exact).then(|| {
-            vec![
-                shape
-                    .values
-                    .iter()
-                    .zip(&columns)
-                    .map(|(value, column)| tidewater_expr::build_cast(value.clone(), column.field_type.clone()))
-                    .collect(),
-            ]
+        // A value of the other sign would have to be refused, not converted: ranges know how.
+        let same_sign = shape.values.iter().zip(&columns).all(|(value, column)| {
+            !column.field_type.is_integer()
+                || value.field_type().is_unsigned() == column.field_type.is_unsigned()
+        });
+        let points = (whole_key && all_exact && same_sign).then(|| {
+            vec![shape.values.clone()]
         });
         Path {
             index,

@@ -37,10 +37,6 @@ impl Bound {
 }
 
 impl Interval {
-    pub(crate) fn full() -> Self {
-        Interval { low: None, high: None }
-    }
-
     pub(crate) fn point(bound: Bound) -> Self {
         let bound = Bound { inclusive: true, ..bound };
         Interval { low: Some(bound.clone()), high: Some(bound) }

@@ -7,7 +7,7 @@ use tidewater_expr::Expr;
 
 use super::{RuleContext, empty};
 use crate::PlanError;
-use crate::expr_tools::{covered_by, is_constant, substitute};
+use crate::expr_tools::{covered_by, is_constant, same, substitute};
 use crate::logical::Logical;
 use crate::physical::{JoinKind, SortItem};
 
@@ -94,6 +94,13 @@ fn push_top_n(plan: Logical, mut by: Vec<SortItem>, offset: u64, count: u64) -> 
             Logical::TopN { child: Box::new(Logical::Join(join)), by, offset, count }
         }
         Logical::Sort { child, .. } => push_top_n(*child, by, offset, count),
+        Logical::TopN { child, by: inner, offset: 0, count: inner_count }
+            if offset == 0
+                && inner.len() == by.len()
+                && inner.iter().zip(&by).all(|(a, b)| a.desc == b.desc && same(&a.expr, &b.expr)) =>
+        {
+            Logical::TopN { child, by, offset, count: count.min(inner_count) }
+        }
         other => Logical::TopN { child: Box::new(other), by, offset, count },
     }
 }

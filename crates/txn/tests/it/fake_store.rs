@@ -363,7 +363,11 @@ impl State {
             keys.reverse();
         }
         let pairs = keys.iter().filter_map(|key| self.pair(key, request.version, request.context.as_ref()));
-        kv::ScanResponse { pairs: pairs.take(request.limit as usize).collect(), ..Default::default() }
+        let mut pairs: Vec<_> = pairs.take(request.limit as usize).collect();
+        if request.key_only {
+            pairs.iter_mut().for_each(|pair| pair.value.clear());
+        }
+        kv::ScanResponse { pairs, ..Default::default() }
     }
 
     fn prewrite(&mut self, request: kv::PrewriteRequest) -> kv::PrewriteResponse {

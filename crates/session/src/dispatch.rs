@@ -53,6 +53,20 @@ impl Session {
         };
         batch.position += statements.position();
         batch.first = false;
+        if batch.single && batch.has_more() {
+            let near: String = text[batch.position..].trim_start_matches([';', ' ', '\n']).chars().take(80).collect();
+            batch.position = text.len();
+            let error = sql_error(
+                ErrorCode::ParseError,
+                format!(
+                    "You have an error in your SQL syntax; check the manual that corresponds to your Tidewater version \
+                     for the right syntax to use near '{near}' at line 1"
+                ),
+            );
+            self.begin_statement("Query", None);
+            self.after_statement(Some(&error));
+            return Some(Err(error));
+        }
         if parsed.parameters > 0 {
             batch.position = text.len();
             let error = sql_error(

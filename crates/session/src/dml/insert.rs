@@ -159,7 +159,7 @@ fn with_member(value: Datum, field_type: &FieldType) -> Datum {
 
 impl InsertTarget {
     /// A row of VALUES.
-    fn row_of_exprs(
+    pub(crate) fn row_of_exprs(
         &mut self,
         columns: &[usize],
         values: &[Option<Expr>],
@@ -217,6 +217,17 @@ impl InsertTarget {
             given[offset] = true;
         }
         self.complete(row, &given, forgiving)
+    }
+
+    /// A row of a file's fields; messages speak of its line.
+    pub(crate) fn row_of_fields(
+        &mut self,
+        columns: &[usize],
+        values: Vec<Datum>,
+        line: u64,
+    ) -> Result<Vec<Datum>, DmlError> {
+        self.next_row = line - 1;
+        self.row_of_values(columns, values, true)
     }
 
     /// Defaults for what was not given, then the checks.

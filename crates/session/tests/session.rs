@@ -1,0 +1,6 @@
+//! The SQL layer over the memory engine: SQL files, and what they cannot say.
+
+#[path = "session/harness.rs"]
+mod harness;
+#[path = "session/slt.rs"]
+mod slt;

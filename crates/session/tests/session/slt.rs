@@ -1,0 +1,85 @@
+//! Runs every `.slt` file, with tables in one region and in many.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+use tidewater_session::{Database, Session};
+use tidewater_types::SqlError;
+
+use crate::harness::{Answer, Regions, open, root, run};
+
+struct Client(Session);
+
+/// An error as the files expect it: `1062 Duplicate entry ..`.
+#[derive(Debug, thiserror::Error)]
+#[error("{} {}", .0.code, .0.message)]
+struct Failure(SqlError);
+
+#[async_trait]
+impl AsyncDB for Client {
+    type Error = Failure;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+        match run(&mut self.0, sql).await.map_err(Failure)? {
+            Answer::Ok(affected) => Ok(DBOutput::StatementComplete(affected)),
+            Answer::Rows(rows) => {
+                let width = rows.first().map_or(0, Vec::len);
+                Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; width], rows })
+            }
+        }
+    }
+
+    async fn shutdown(&mut self) {}
+}
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("the folder of SQL files")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "slt"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// `TIDEWATER_SLT=name` runs only files whose name holds it.
+fn wanted(path: &Path) -> bool {
+    let filter = std::env::var("TIDEWATER_SLT").unwrap_or_default();
+    path.file_stem().is_some_and(|stem| stem.to_string_lossy().contains(&filter))
+}
+
+fn check_all(regions: Regions) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut failed = Vec::new();
+    for file in files().into_iter().filter(|file| wanted(file)) {
+        let result = runtime.block_on(async {
+            let database: Arc<Database> = open(regions).await;
+            let connect = Arc::clone(&database);
+            let mut runner = Runner::new(move || {
+                let session = root(&connect);
+                async move { Ok(Client(session)) }
+            });
+            let result = runner.run_file_async(&file).await;
+            database.close().await;
+            result
+        });
+        if let Err(error) = result {
+            failed.push(format!("{}\n{error}", file.display()));
+        }
+    }
+    assert!(failed.is_empty(), "{} files failed with {regions:?} region(s):\n{}", failed.len(), failed.join("\n\n"));
+}
+
+#[test]
+fn sql_files_give_the_same_answers_in_one_region() {
+    check_all(Regions::One);
+}
+
+#[test]
+fn sql_files_give_the_same_answers_in_many_regions() {
+    check_all(Regions::Many);
+}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tidewater_expr::{AggregateCall, ColumnRef, Expr};
 use tidewater_stats::TableStats;
+use tidewater_types::TypeFlags;
 
 use crate::expr_tools::column_ids;
 use crate::physical::{JoinKind, LockWait, ScanColumn, SortItem, TableSource};
@@ -117,10 +118,17 @@ impl Logical {
             }
             Logical::Join(join) => {
                 let mut schema = join.left.schema();
+                if join.kind == JoinKind::RightOuter {
+                    make_nullable(&mut schema);
+                }
                 if join.kind.has_mark() {
                     schema.extend(join.mark.clone());
                 } else if !join.kind.is_semi() {
-                    schema.extend(join.right.schema());
+                    let mut right = join.right.schema();
+                    if join.kind == JoinKind::LeftOuter {
+                        make_nullable(&mut right);
+                    }
+                    schema.extend(right);
                 }
                 schema
             }
@@ -314,6 +322,13 @@ impl DataSource {
             }
         }
         keys
+    }
+}
+
+/// An outer join pads these columns.
+pub(crate) fn make_nullable(columns: &mut [ColumnRef]) {
+    for column in columns {
+        column.field_type.flags.remove(TypeFlags::NOT_NULL);
     }
 }
 

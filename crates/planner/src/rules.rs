@@ -7,6 +7,7 @@ mod decorrelate;
 mod eliminate_aggregation;
 mod eliminate_max_min;
 mod eliminate_projection;
+mod outer_to_anti;
 mod outer_to_inner;
 mod prune_columns;
 mod push_down_filter;
@@ -42,6 +43,7 @@ pub(crate) const RULES: &[Rule] = &[
     ("decorrelate", decorrelate::apply),
     ("eliminate_aggregation", eliminate_aggregation::apply),
     ("push_down_filter", push_down_filter::apply),
+    ("outer_to_anti", outer_to_anti::apply),
     ("eliminate_max_min", eliminate_max_min::apply),
     ("prune_columns", prune_columns::apply),
     ("reorder_joins", reorder_joins::apply),

@@ -53,6 +53,11 @@ impl Grouping {
         Grouping { keys, shown, input, determined, enabled }
     }
 
+    /// Whether the column is grouped by.
+    pub(super) fn has_key(&self, column: &ColumnRef) -> bool {
+        self.keys.iter().any(|key| matches!(key, Expr::Column(own) if own.unique_id == column.unique_id))
+    }
+
     /// Shows grouped expressions by the columns that hold them.
     pub(super) fn show_keys(&self, expr: Expr) -> Expr {
         if let Some((_, column)) = self.shown.iter().find(|(key, _)| same(key, &expr)) {

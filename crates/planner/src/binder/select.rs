@@ -117,14 +117,20 @@ impl Binder<'_> {
             .map(|(item, expr)| (Arc::clone(&item.name), expr.clone()))
             .collect();
 
-        // HAVING: like WHERE when nothing is grouped, but with aliases in sight.
-        let mut env = Env { aliases: &aliases, clause: "having clause", ..env };
+        // HAVING: like WHERE, but the select list is in sight, and hides columns unless they are grouped by.
+        let is_grouped = |name: &Arc<str>| {
+            let name = ast::ColumnName::bare(&**name);
+            let found = env.scope.resolve(&name, "having clause").ok().flatten();
+            found.is_some_and(|column| grouping.as_ref().is_some_and(|grouping| grouping.has_key(&column.column)))
+        };
+        let having_aliases: Vec<_> = aliases.iter().filter(|(name, _)| !is_grouped(name)).cloned().collect();
+        let mut env = Env { aliases: &having_aliases, alias_first: true, clause: "having clause", ..env };
         if let Some(having) = &select.having {
             self.bind_filter(&mut env, having)?;
         }
 
         // ORDER BY, before the select list narrows the columns.
-        let mut env = Env { clause: "order clause", alias_first: true, ..env };
+        let mut env = Env { aliases: &aliases, clause: "order clause", alias_first: true, ..env };
         let mut by = Vec::new();
         for (position, item) in order_by.iter().enumerate() {
             let expr = match position_of(&item.expr) {

@@ -9,7 +9,7 @@ use super::reader::Task;
 use super::{Optimizer, Order, base, bind, bind_all, cost};
 use crate::PlanError;
 use crate::expr_tools::call;
-use crate::logical::{Join, Logical};
+use crate::logical::{Join, Logical, make_nullable};
 use crate::physical::*;
 
 /// What a join's conditions come to: keys over each side, and the rest.
@@ -140,23 +140,18 @@ pub(crate) fn both_schemas(left: &PhysicalPlan, right: &PhysicalPlan) -> Vec<Col
 
 /// The columns of a join's output; those an outer join may pad are nullable.
 pub(crate) fn output_schema(join: &Join, left: &PhysicalPlan, right: &PhysicalPlan) -> Vec<ColumnRef> {
-    let nullable = |columns: &[ColumnRef], padded: bool| -> Vec<ColumnRef> {
-        columns
-            .iter()
-            .cloned()
-            .map(|mut column| {
-                if padded {
-                    column.field_type.flags.remove(tidewater_types::TypeFlags::NOT_NULL);
-                }
-                column
-            })
-            .collect()
-    };
-    let mut schema = nullable(left.schema(), join.kind == JoinKind::RightOuter);
+    let mut schema = left.schema().to_vec();
+    if join.kind == JoinKind::RightOuter {
+        make_nullable(&mut schema);
+    }
     if join.kind.has_mark() {
         schema.extend(join.mark.clone());
     } else if !join.kind.is_semi() {
-        schema.extend(nullable(right.schema(), join.kind == JoinKind::LeftOuter));
+        let mut columns = right.schema().to_vec();
+        if join.kind == JoinKind::LeftOuter {
+            make_nullable(&mut columns);
+        }
+        schema.extend(columns);
     }
     schema
 }

@@ -1,5 +1,7 @@
 //! Integration tests: the node through its protocol.
 
+#[path = "it/bank.rs"]
+mod bank;
 #[path = "it/commands.rs"]
 mod commands;
 #[path = "it/crash.rs"]

@@ -43,10 +43,17 @@ pub(super) async fn check_splits(node: Weak<Node>, mut requested: mpsc::Unbounde
     while let Some(region_id) = requested.recv().await {
         let Some(node) = node.upgrade() else { return };
         let Some(region) = node.regions.get(region_id) else { continue };
-        let keys = match node.find_split_keys(&region) {
-            Ok(keys) => keys,
-            Err(error) => {
+        // Measuring reads the whole region: work for the compute runtime, not for the one that answers requests.
+        let measured = (node.clone(), region.clone());
+        let measuring = node.compute.spawn(async move { measured.0.find_split_keys(&measured.1) });
+        let keys = match measuring.await {
+            Ok(Ok(keys)) => keys,
+            Ok(Err(error)) => {
                 tracing::warn!(%error, region = region_id, "the split check failed");
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::warn!(%error, region = region_id, "the split check did not finish");
                 Vec::new()
             }
         };

@@ -61,6 +61,7 @@ mod rules;
 
 use std::sync::Arc;
 
+use tidewater_codec::TableId;
 use tidewater_types::FieldType;
 
 pub use context::{PlanContext, PlannerVars, VariableScope};
@@ -84,6 +85,28 @@ pub struct Plan {
     pub cacheable: bool,
     /// What is read and written, for privileges and caches: (database, table), without duplicates, views included.
     pub tables: Vec<AccessedTable>,
+}
+
+impl Plan {
+    /// The tables that scans read. A plan made while a transaction had not written to them must not be used where it
+    /// has: scans see the transaction's own writes only through a [`UnionScan`]. (Point reads always see them.)
+    pub fn scanned_tables(&self) -> Vec<TableId> {
+        let mut tables = Vec::new();
+        collect_scanned(&self.root, &mut tables);
+        tables
+    }
+}
+
+fn collect_scanned(plan: &PhysicalPlan, tables: &mut Vec<TableId>) {
+    match plan {
+        PhysicalPlan::TableReader(reader) => tables.push(reader.table.info.id),
+        PhysicalPlan::IndexReader(reader) => tables.push(reader.table.info.id),
+        PhysicalPlan::IndexLookUp(reader) => tables.push(reader.table.info.id),
+        _ => {}
+    }
+    for child in plan.children() {
+        collect_scanned(child, tables);
+    }
 }
 
 /// A table a statement touches.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tidewater_codec::TableId;
 use tidewater_parser::ast::Statement;
 use tidewater_planner::Plan;
 use tidewater_types::{Datum, FieldType, SqlMode, TypeCode};
@@ -58,8 +59,10 @@ pub(crate) struct Prepared {
     pub(crate) statement: Arc<Statement>,
     /// Number of `?`.
     pub(crate) parameters: usize,
-    /// A point plan that fits all parameter values, and the schema it was made for.
+    /// A plan that fits all parameter values, and the schema it was made for.
     pub(crate) plan: Option<CachedPlan>,
+    /// Its plans depend on the values: there is nothing to keep.
+    pub(crate) plans_vary: bool,
 }
 
 /// A plan that may be run again.
@@ -72,6 +75,8 @@ pub(crate) struct CachedPlan {
     pub(crate) types: Vec<(TypeCode, bool)>,
     pub(crate) database: Option<Arc<str>>,
     pub(crate) sql_mode: SqlMode,
+    /// Tables the plan scans: it does not see a transaction's own writes to them.
+    pub(crate) scanned: Vec<TableId>,
     /// Planned for a transaction (locks) or for autocommit (none).
     pub(crate) in_transaction: bool,
 }
@@ -88,7 +93,7 @@ impl PreparedStatements {
     pub(crate) fn add(&mut self, text: Arc<str>, statement: Statement, parameters: usize) -> u32 {
         self.last_id = self.last_id.wrapping_add(1).max(1);
         let id = self.last_id;
-        self.by_id.insert(id, Prepared { id, text, statement: Arc::new(statement), parameters, plan: None });
+        self.by_id.insert(id, Prepared { id, text, statement: Arc::new(statement), parameters, plan: None, plans_vary: false });
         id
     }
 

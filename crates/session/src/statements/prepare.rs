@@ -1,7 +1,8 @@
-//! Prepared statements: in the protocol and in SQL; the point plans they keep.
+//! Prepared statements: in the protocol and in SQL; the plans they keep.
 
 use std::sync::Arc;
 
+use tidewater_codec::TableId;
 use tidewater_parser::ast::{self, PrepareSource, Statement};
 use tidewater_parser::parse_one;
 use tidewater_planner as planner;
@@ -174,21 +175,38 @@ impl Session {
             && cached.database == self.current_db
             && cached.sql_mode == self.vars.hot.sql_mode
         {
+            if self.has_written(&cached.scanned) {
+                return Ok(None);
+            }
             let (plan, fields) = (Arc::clone(&cached.plan), Arc::clone(&cached.fields));
             return Ok(Some(Planned { plan, fields, schema }));
+        }
+        if self.prepared.by_id(id).is_some_and(|prepared| prepared.plans_vary) {
+            return Ok(None);
         }
         let plan = self
             .with_plan_context(&schema, context, true, |cx| match planner::point_plan(statement, cx)? {
                 Some(plan) => Ok(Some(plan)),
-                // Plans of inserts do not depend on what is stored.
-                None if matches!(&**statement, Statement::Insert(_)) => planner::plan(statement, cx).map(Some),
+                // Plans of inserts do not depend on what is stored, those of queries only through estimates.
+                None if matches!(&**statement, Statement::Insert(_) | Statement::Query(_)) => {
+                    planner::plan(statement, cx).map(Some)
+                }
                 None => Ok(None),
             })
             .map_err(|error| from_plan(&error))?;
-        let Some(plan) = plan.filter(|plan| plan.cacheable) else { return Ok(None) };
+        let Some(plan) = plan.filter(|plan| plan.cacheable) else {
+            if let Some(prepared) = self.prepared.by_id_mut(id) {
+                prepared.plans_vary = true;
+            }
+            return Ok(None);
+        };
         self.check_access(&plan)?;
         let fields = result_fields(&plan);
         let plan = Arc::new(plan);
+        let scanned = plan.scanned_tables();
+        if self.has_written(&scanned) {
+            return Ok(Some(Planned { plan, fields, schema }));
+        }
         let cached = CachedPlan {
             plan: Arc::clone(&plan),
             fields: Arc::clone(&fields),
@@ -196,12 +214,18 @@ impl Session {
             types,
             database: self.current_db.clone(),
             sql_mode: self.vars.hot.sql_mode,
+            scanned,
             in_transaction,
         };
         if let Some(prepared) = self.prepared.by_id_mut(id) {
             prepared.plan = Some(cached);
         }
         Ok(Some(Planned { plan, fields, schema }))
+    }
+
+    /// Whether the open transaction has written to one of these tables.
+    fn has_written(&self, tables: &[TableId]) -> bool {
+        self.txn.as_ref().is_some_and(|open| tables.iter().any(|table| open.is_dirty(*table)))
     }
 
     pub(crate) async fn run_prepare(&mut self, prepare: &ast::Prepare) -> Result<OkResult, SqlError> {

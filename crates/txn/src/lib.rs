@@ -23,18 +23,38 @@
 //!
 //! ```
 //! # use std::sync::Arc;
+//! # use tidewater_kv::{MemoryEngine, Node, NodeConfig};
+//! # use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
+//! # use tidewater_proto::{StoreConnector, StoreService, TransportError};
+//! # use tidewater_types::clock::SystemClock;
+//! # struct InProcess(Arc<Node>);
+//! # #[async_trait::async_trait]
+//! # impl StoreConnector for InProcess {
+//! #     async fn connect(&self, _: &str) -> Result<Arc<dyn StoreService>, TransportError> { Ok(self.0.clone()) }
+//! # }
 //! use tidewater_codec::Key;
-//! use tidewater_txn::{Snapshot, TxnClient, TxnError, TxnOptions};
+//! use tidewater_txn::{LockOptions, Snapshot, TxnClient, TxnConfig, TxnOptions};
 //!
-//! async fn transfer(client: &TxnClient, from: Key, to: Key, amount: u8) -> Result<(), TxnError> {
-//!     let mut txn = client.begin(TxnOptions::default()).await?;
-//!     let balance = |value: Option<bytes::Bytes>| value.map_or(0, |value| value[0]);
-//!     let (a, b) = (balance(txn.get(&from).await?), balance(txn.get(&to).await?));
-//!     txn.put(from, vec![a - amount])?;
-//!     txn.put(to, vec![b + amount])?;
-//!     txn.commit().await?;
-//!     Ok(())
-//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), Arc::new(SystemClock))?;
+//! # let node = Node::open(NodeConfig::default(), Arc::new(MemoryEngine::new()), pd.clone()).await?;
+//! # let connector = Arc::new(InProcess(node));
+//! let client = TxnClient::new(pd, connector, TxnConfig::default());
+//! let key = Key::new(*b"balance");
+//!
+//! let mut txn = client.begin(TxnOptions::default()).await?;
+//! txn.lock_keys([key.clone()], LockOptions::default()).await?;
+//! txn.put(key.clone(), "100")?;
+//! let statement = txn.savepoint();
+//! txn.put(key.clone(), "0")?;
+//! txn.rollback_to(statement);
+//! assert_eq!(txn.get(&key).await?.as_deref(), Some(&b"100"[..]));
+//! txn.commit().await?;
+//!
+//! assert_eq!(client.snapshot(Snapshot::LATEST).get(&key).await?.as_deref(), Some(&b"100"[..]));
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # What it does not do yet

@@ -6,6 +6,8 @@ mod bank;
 mod cluster;
 #[path = "it/fake_store.rs"]
 mod fake_store;
+#[path = "it/faults.rs"]
+mod faults;
 #[path = "it/locking.rs"]
 mod locking;
 #[path = "it/reading.rs"]

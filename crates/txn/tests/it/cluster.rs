@@ -164,6 +164,7 @@ pub fn name<T>(result: &Result<T, TxnError>) -> &'static str {
         Err(TxnError::EntryTooLarge { .. }) => "entry too large",
         Err(TxnError::CommitRefused { .. }) => "refused",
         Err(TxnError::Undetermined { .. }) => "undetermined",
+        Err(TxnError::Unavailable { .. }) => "unavailable",
         Err(other) => panic!("{other}"),
     }
 }

@@ -12,8 +12,11 @@ impl Binder<'_> {
         let (value, field_type) = match literal {
             ast::Literal::Null => return Ok(Expr::Literal { value: Datum::Null, field_type: FieldType::null() }),
             ast::Literal::Bool(value) => (Datum::Int(i64::from(*value)), sized(FieldType::int(), 1)),
-            ast::Literal::Int(value) => (Datum::Int(*value), sized(FieldType::int(), value.to_string().len())),
-            ast::Literal::UInt(value) => (Datum::UInt(*value), sized(FieldType::uint(), value.to_string().len())),
+            ast::Literal::Int(value) => {
+                let sign = usize::from(*value < 0);
+                (Datum::Int(*value), sized(FieldType::int(), sign + digits(value.unsigned_abs())))
+            },
+            ast::Literal::UInt(value) => (Datum::UInt(*value), sized(FieldType::uint(), digits(*value))),
             ast::Literal::Decimal(text) => self.decimal(text)?,
             ast::Literal::Double(value) => (Datum::Double(*value), FieldType::double()),
             ast::Literal::String(string) => {
@@ -83,6 +86,11 @@ impl Binder<'_> {
         let field_type = field_type.unwrap_or_else(|| type_of_datum(&value));
         Ok(Expr::Literal { value, field_type })
     }
+}
+
+/// Decimal digits of a number.
+fn digits(value: u64) -> usize {
+    value.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 /// The character set of this name.

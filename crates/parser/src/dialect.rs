@@ -22,6 +22,9 @@ use crate::words;
 
 type Result<T> = std::result::Result<T, ParserError>;
 
+/// Reads a call with a grammar of its own, from behind its parenthesis to its end.
+type SpecialFunction = fn(&TidewaterDialect, &mut Parser) -> Result<Expr>;
+
 /// How tight operators bind.
 mod binding {
     pub const OR: u8 = 5;
@@ -430,8 +433,8 @@ impl TidewaterDialect {
     }
 
     /// The functions with a grammar of their own; they start behind their parenthesis.
-    fn special_function(name: &str) -> Option<fn(&Self, &mut Parser) -> Result<Expr>> {
-        const FUNCTIONS: &[(&str, fn(&TidewaterDialect, &mut Parser) -> Result<Expr>)] = &[
+    fn special_function(name: &str) -> Option<SpecialFunction> {
+        const FUNCTIONS: &[(&str, SpecialFunction)] = &[
             ("CAST", TidewaterDialect::cast),
             ("CONVERT", TidewaterDialect::convert),
             ("CHAR", TidewaterDialect::char),
@@ -602,11 +605,13 @@ impl TidewaterDialect {
         self.expect(parser, Token::Comma)?;
         let format = parser.parse_expr()?;
         self.expect(parser, Token::RParen)?;
-        Ok(internal(if kind == "timestamp" { "get_format datetime" } else { match kind {
+        let name = match kind {
             "date" => "get_format date",
             "time" => "get_format time",
+            // TIMESTAMP says the same as DATETIME.
             _ => "get_format datetime",
-        } }, vec![format]))
+        };
+        Ok(internal(name, vec![format]))
     }
 
     /// `WEIGHT_STRING(string [AS CHAR(n) | AS BINARY(n)])`.

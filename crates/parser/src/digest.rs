@@ -24,8 +24,11 @@ pub struct Normalized {
 pub fn normalize(sql: &str, sql_mode: SqlMode) -> Normalized {
     let mut lexemes = Vec::new();
     let text = sql.as_bytes();
-    // Up to an unreadable place there are lexemes to work with.
-    let _ = Lexer::new(text, 0, sql_mode).statement(&mut lexemes);
+    // Up to an unreadable place there are lexemes to work with; the end has to be marked there.
+    if Lexer::new(text, 0, sql_mode).statement(&mut lexemes).is_err() {
+        let end = text.len() as u32;
+        lexemes.push(Lexeme { kind: Kind::End, start: end, end, ordinal: 0 });
+    }
     let cursor = Cursor { text, lexemes: &lexemes, position: 0, sql_mode, depth: 0 };
     let text = collapse(words_of(&cursor)).join_words();
     let digest = hex::encode(Sha256::digest(text.as_bytes()));

@@ -157,10 +157,8 @@ impl<'a> Lexer<'a> {
                     lexeme.ordinal = parameters;
                     parameters += 1;
                 }
-                Kind::Word => {
-                    if std::str::from_utf8(&self.text[start..self.position]).is_err() {
-                        return Err(self.syntax_error(start));
-                    }
+                Kind::Word if std::str::from_utf8(&self.text[start..self.position]).is_err() => {
+                    return Err(self.syntax_error(start));
                 }
                 _ => {}
             }

@@ -48,6 +48,17 @@ impl Display for Quoted<'_> {
     }
 }
 
+/// The name of a character set or collation: bare when it can be.
+struct CharsetName<'a>(&'a str);
+
+impl Display for CharsetName<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let plain = self.0.starts_with(|first: char| first.is_ascii_alphabetic())
+            && self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if plain { f.write_str(self.0) } else { Quoted(self.0).fmt(f) }
+    }
+}
+
 /// Things separated by commas.
 struct List<'a, T>(&'a [T]);
 
@@ -243,7 +254,7 @@ impl Display for DataType {
         write_if(f, *unsigned && !zerofill, " UNSIGNED")?;
         write_if(f, *zerofill, " ZEROFILL")?;
         write_if(f, *binary, " BINARY")?;
-        write_some(f, " CHARACTER SET ", charset.as_ref())?;
-        write_some(f, " COLLATE ", collation.as_ref())
+        write_some(f, " CHARACTER SET ", charset.as_deref().map(CharsetName).as_ref())?;
+        write_some(f, " COLLATE ", collation.as_deref().map(CharsetName).as_ref())
     }
 }

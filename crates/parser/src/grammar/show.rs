@@ -20,17 +20,17 @@ impl Cursor<'_> {
     }
 
     /// `FROM schema` or `IN schema`, if it stands here.
-    fn from_schema(&mut self) -> Result<Option<Ident>> {
+    fn source_schema(&mut self) -> Result<Option<Ident>> {
         if self.eat_one_of(&["FROM", "IN"]).is_some() { self.ident().map(Some) } else { Ok(None) }
     }
 
     /// `FROM table [FROM schema]`.
-    fn from_table(&mut self) -> Result<ObjectName> {
+    fn source_table(&mut self) -> Result<ObjectName> {
         if self.eat_one_of(&["FROM", "IN"]).is_none() {
             return self.fail();
         }
         let mut table = self.object_name()?;
-        if let Some(schema) = self.from_schema()? {
+        if let Some(schema) = self.source_schema()? {
             table.schema = Some(schema);
         }
         Ok(table)
@@ -63,24 +63,24 @@ impl Cursor<'_> {
         self.advance();
         Ok(match word.as_str() {
             "DATABASES" | "SCHEMAS" => ShowKind::Databases,
-            "TABLES" => ShowKind::Tables { full, schema: self.from_schema()? },
+            "TABLES" => ShowKind::Tables { full, schema: self.source_schema()? },
             "OPEN" => {
                 self.expect_word("TABLES")?;
-                ShowKind::OpenTables { schema: self.from_schema()? }
+                ShowKind::OpenTables { schema: self.source_schema()? }
             }
-            "TABLE" if self.eat_word("STATUS") => ShowKind::TableStatus { schema: self.from_schema()? },
+            "TABLE" if self.eat_word("STATUS") => ShowKind::TableStatus { schema: self.source_schema()? },
             "TABLE" => {
                 let table = self.object_name()?;
                 let partitions = self.optional_partitions()?;
-                if self.eat_word("NEXT_ROW_ID") {
-                    return Ok(ShowKind::Stats(format!("table {} next_row_id", table.name.0)));
+                if self.is_word("NEXT_ROW_ID") {
+                    return self.unsupported("SHOW TABLE .. NEXT_ROW_ID; use ADMIN SHOW .. NEXT_ROW_ID");
                 }
                 let index = if self.eat_word("INDEX") { Some(self.index_name()?) } else { None };
                 self.expect_word("REGIONS")?;
                 ShowKind::TableRegions { table, partitions, index }
             }
-            "COLUMNS" | "FIELDS" => ShowKind::Columns { full, extended, table: self.from_table()? },
-            "INDEX" | "INDEXES" | "KEYS" => ShowKind::Indexes { extended, table: self.from_table()? },
+            "COLUMNS" | "FIELDS" => ShowKind::Columns { full, extended, table: self.source_table()? },
+            "INDEX" | "INDEXES" | "KEYS" => ShowKind::Indexes { extended, table: self.source_table()? },
             "CREATE" => self.show_create()?,
             "VARIABLES" => ShowKind::Variables { scope },
             "STATUS" => ShowKind::Status { scope },
@@ -121,8 +121,8 @@ impl Cursor<'_> {
             }
             "PRIVILEGES" => ShowKind::Privileges,
             "PLUGINS" => ShowKind::Plugins,
-            "TRIGGERS" => ShowKind::Triggers { schema: self.from_schema()? },
-            "EVENTS" => ShowKind::Events { schema: self.from_schema()? },
+            "TRIGGERS" => ShowKind::Triggers { schema: self.source_schema()? },
+            "EVENTS" => ShowKind::Events { schema: self.source_schema()? },
             "PROCEDURE" => {
                 self.expect_word("STATUS")?;
                 ShowKind::ProcedureStatus

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::{List, Quoted, write_if, write_list, write_some};
+use super::{CharsetName, List, Quoted, write_if, write_list, write_some};
 use crate::ast::{
     AlterAction, AlterDatabase, AlterTable, CheckConstraint, ColumnDef, ColumnOption, ColumnPosition, CreateDatabase, CreateIndex,
     CreateTable, CreateView, DatabaseOption, DropDatabase, DropIndex, DropTable, DropView, Expr, ForeignKeyReference, IndexDef,
@@ -21,8 +21,8 @@ fn if_not_exists(condition: bool) -> &'static str {
 impl Display for DatabaseOption {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Charset(charset) => write!(f, "CHARACTER SET = {charset}"),
-            Self::Collate(collation) => write!(f, "COLLATE = {collation}"),
+            Self::Charset(charset) => write!(f, "CHARACTER SET = {}", CharsetName(charset)),
+            Self::Collate(collation) => write!(f, "COLLATE = {}", CharsetName(collation)),
             Self::Encryption(value) => write!(f, "ENCRYPTION = {}", Quoted(value)),
             Self::PlacementPolicy(policy) => write!(f, "PLACEMENT POLICY = {}", Quoted(policy)),
             Self::ReadOnly(value) => write!(f, "READ ONLY = {value}"),
@@ -258,8 +258,8 @@ impl Display for TableOption {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Engine(engine) => write!(f, "ENGINE = {}", Quoted(engine)),
-            Self::Charset(charset) => write!(f, "CHARACTER SET = {charset}"),
-            Self::Collate(collation) => write!(f, "COLLATE = {collation}"),
+            Self::Charset(charset) => write!(f, "CHARACTER SET = {}", CharsetName(charset)),
+            Self::Collate(collation) => write!(f, "COLLATE = {}", CharsetName(collation)),
             Self::AutoIncrement(value) => write!(f, "AUTO_INCREMENT = {value}"),
             Self::AutoIdCache(value) => write!(f, "AUTO_ID_CACHE = {value}"),
             Self::AutoRandomBase(value) => write!(f, "AUTO_RANDOM_BASE = {value}"),
@@ -433,8 +433,8 @@ impl Display for AlterAction {
             Self::RenameTable(name) => write!(f, "RENAME TO {name}"),
             Self::OrderBy(items) => write!(f, "ORDER BY {}", List(items)),
             Self::ConvertCharset { charset, collation } => {
-                write!(f, "CONVERT TO CHARACTER SET {}", charset.as_deref().unwrap_or("DEFAULT"))?;
-                write_some(f, " COLLATE ", collation.as_ref())
+                write!(f, "CONVERT TO CHARACTER SET {}", CharsetName(charset.as_deref().unwrap_or("DEFAULT")))?;
+                write_some(f, " COLLATE ", collation.as_deref().map(CharsetName).as_ref())
             }
             Self::Options(options) => write_list(f, options, |f, option| option.fmt(f)),
             Self::Keys(enable) => f.write_str(if *enable { "ENABLE KEYS" } else { "DISABLE KEYS" }),

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use super::expr::{write_order_by, write_rows};
 use super::query::write_hints;
-use super::{List, Quoted, write_if, write_name, write_some};
+use super::{CharsetName, List, Quoted, write_if, write_name, write_some};
 use crate::ast::{
     Assignment, ColumnName, Delete, Insert, InsertSource, LoadConflict, LoadData, LoadTarget, ObjectName, Priority, Update,
 };
@@ -133,7 +133,7 @@ impl Display for LoadData {
         if !partitions.is_empty() {
             write!(f, " PARTITION ({})", List(partitions))?;
         }
-        write_some(f, " CHARACTER SET ", charset.as_ref())?;
+        write_some(f, " CHARACTER SET ", charset.as_deref().map(CharsetName).as_ref())?;
         write!(f, "{fields}{lines}")?;
         if *skip_lines > 0 {
             write!(f, " IGNORE {skip_lines} LINES")?;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::{List, Quoted, write_list, write_name, write_some};
+use super::{CharsetName, List, Quoted, write_list, write_name, write_some};
 use crate::ast::{
     AggregateCall, AggregateFunction, BinaryOp, Case, DataType, Expr, FrameBound, FrameUnit, FunctionCall, Literal, MatchModifier,
     OrderItem, Quantifier, SystemVariable, TimeUnit, Truth, TypeName, UnaryOp, VariableScope, WindowCall, WindowFrame, WindowFunction,
@@ -181,7 +181,7 @@ impl Display for Expr {
                 write!(f, "CAST({expr} AS {}{array})", CastTarget(to))
             }
             Self::ConvertUsing { expr, charset } => write!(f, "CONVERT({expr} USING {})", Quoted(charset)),
-            Self::Collate { expr, collation } => write!(f, "{} COLLATE {collation}", Operand(expr, 81)),
+            Self::Collate { expr, collation } => write!(f, "{} COLLATE {}", Operand(expr, 81), CharsetName(collation)),
             Self::Function(call) => call.fmt(f),
             Self::Aggregate(call) => call.fmt(f),
             Self::Window(call) => call.fmt(f),

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::expr::{write_order_by, write_rows};
-use super::{List, Quoted, write_if, write_list, write_name, write_some};
+use super::{CharsetName, List, Quoted, write_if, write_list, write_name, write_some};
 use crate::ast::{
     CommonTable, Expr, FieldsFormat, Hint, HintArg, IndexHint, IndexHintKind, IndexHintScope, Join, JoinConstraint, JoinKind, Limit,
     LinesFormat, LockStrength, LockWait, Locking, Query, QueryBody, Select, SelectInto, SelectItem, SetOperator, TableRef, With,
@@ -275,7 +275,7 @@ impl Display for SelectInto {
         match self {
             Self::Outfile { path, charset, fields, lines } => {
                 write!(f, "INTO OUTFILE {}", Quoted(path))?;
-                write_some(f, " CHARACTER SET ", charset.as_ref())?;
+                write_some(f, " CHARACTER SET ", charset.as_deref().map(CharsetName).as_ref())?;
                 write!(f, "{fields}{lines}")
             }
             Self::Dumpfile(path) => write!(f, "INTO DUMPFILE {}", Quoted(path)),

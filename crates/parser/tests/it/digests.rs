@@ -41,3 +41,10 @@ fn equal_shapes_have_equal_digests() {
     assert_ne!(digest("SELECT a FROM t"), digest("SELECT b FROM t"));
     assert_eq!(digest("select 1").len(), 64);
 }
+
+#[test]
+fn unreadable_texts_are_normalized_as_far_as_they_go() {
+    assert_eq!(normalized("SELECT 1, _latin1 'a' /*! x"), "select ... x");
+    assert_eq!(normalized("SELECT a FROM t WHERE b = 'abc"), "select a from t where b =");
+    assert_eq!(normalized(""), "");
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tidewater_expr::{EvalContext, Expr};
 use tidewater_stats::{DEFAULT_SELECTIVITY, PSEUDO_BETWEEN_RATE, PSEUDO_EQUAL_RATE, PSEUDO_LESS_RATE};
+use tidewater_types::Datum;
 
 use crate::expr_tools::{as_call, column_ids, is_deferred};
 use crate::logical::{DataSource, Join, Logical};
@@ -122,7 +123,7 @@ impl<'a> Estimator<'a> {
 
     /// The rows of a join of sides with so many.
     pub(crate) fn join_rows(&self, join: &Join, left: f64, right: f64) -> f64 {
-        let selectivity = self.conjunction_selectivity(&join.conditions);
+        let selectivity = self.join_selectivity(join);
         let pairs = left * right * selectivity;
         match join.kind {
             JoinKind::Inner => pairs,
@@ -131,6 +132,39 @@ impl<'a> Estimator<'a> {
             JoinKind::Semi | JoinKind::AntiSemi => left * DEFAULT_SELECTIVITY,
             JoinKind::LeftOuterSemi | JoinKind::AntiLeftOuterSemi => left,
         }
+    }
+
+    /// The share of pairs that fulfil a join's conditions. Equalities with all columns of a key count as one.
+    fn join_selectivity(&self, join: &Join) -> f64 {
+        let product = self.conjunction_selectivity(&join.conditions);
+        let equalities = join.equalities();
+        if equalities.len() < 2 {
+            return product;
+        }
+        let mut least = product;
+        for (side, is_left) in [(&join.left, true), (&join.right, false)] {
+            let joined = equalities
+                .iter()
+                .filter_map(|(left, right, _, _)| match if is_left { left } else { right } {
+                    Expr::Column(column) => Some(column.unique_id),
+                    _ => None,
+                })
+                .collect();
+            if let Logical::DataSource(source) = side
+                && side.unique_keys().iter().any(|key| key.is_subset(&joined))
+            {
+                let others: Vec<Expr> = join
+                    .conditions
+                    .iter()
+                    .enumerate()
+                    .filter(|(position, _)| !equalities.iter().any(|(_, _, _, at)| at == position))
+                    .map(|(_, condition)| condition.clone())
+                    .collect();
+                let by_key = self.conjunction_selectivity(&others) / source.stats.row_count.max(1.0);
+                least = least.max(by_key);
+            }
+        }
+        least
     }
 
     fn source_rows(&self, source: &DataSource) -> f64 {
@@ -220,6 +254,7 @@ pub(crate) fn source_selectivity(source: &DataSource, conditions: &[Expr], estim
             .filter(|position| {
                 !used[*position]
                     && !is_deferred(&conditions[*position])
+                    && !is_open_like(&conditions[*position])
                     && column_ids(&conditions[*position]).iter().eq([&column.unique_id])
             })
             .collect();
@@ -247,6 +282,7 @@ pub(crate) fn source_selectivity(source: &DataSource, conditions: &[Expr], estim
             continue;
         }
         share *= match as_call(condition) {
+            Some(("not", [inner])) if is_open_like(inner) => 0.9,
             // Equality with a parameter or an outer column.
             Some(("eq", _)) => estimator.selectivity(condition),
             Some(("lt" | "le" | "gt" | "ge", _)) if is_deferred(condition) => (1.0 / PSEUDO_BETWEEN_RATE).sqrt(),
@@ -255,6 +291,16 @@ pub(crate) fn source_selectivity(source: &DataSource, conditions: &[Expr], estim
         };
     }
     share.clamp(0.0, 1.0)
+}
+
+/// `LIKE '%..'`: no range says anything of it.
+fn is_open_like(condition: &Expr) -> bool {
+    match as_call(condition) {
+        Some(("like", [_, Expr::Literal { value: Datum::Bytes(pattern), .. }, ..])) => {
+            matches!(pattern.first(), Some(b'%' | b'_'))
+        }
+        _ => false,
+    }
 }
 
 /// An OR over several columns: each alternative by the histograms.

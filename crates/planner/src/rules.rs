@@ -13,6 +13,7 @@ mod prune_columns;
 mod push_down_filter;
 mod push_down_limit;
 mod reorder_joins;
+mod semi_to_inner;
 mod simplify;
 
 use std::collections::BTreeSet;
@@ -46,6 +47,7 @@ pub(crate) const RULES: &[Rule] = &[
     ("outer_to_anti", outer_to_anti::apply),
     ("eliminate_max_min", eliminate_max_min::apply),
     ("prune_columns", prune_columns::apply),
+    ("semi_to_inner", semi_to_inner::apply),
     ("reorder_joins", reorder_joins::apply),
     ("push_down_filter", push_down_filter::apply),
     ("push_down_limit", push_down_limit::apply),

@@ -12,7 +12,7 @@ use tidewater_expr::Expr;
 use super::RuleContext;
 use crate::PlanError;
 use crate::estimate::Estimator;
-use crate::expr_tools::column_ids;
+use crate::expr_tools::{as_call, column_ids};
 use crate::logical::{Join, Logical};
 use crate::physical::JoinKind;
 
@@ -71,6 +71,47 @@ impl Group {
         }
     }
 
+    /// Several equalities between the same two leaves are not independent when they make up a key of one: then each row
+    /// of the other side meets at most one. The first of them gets the right share, the others keep everything.
+    fn with_key_joins(
+        &self,
+        mut edges: Vec<(u64, f64)>,
+        leaf_ids: &[BTreeSet<u64>],
+        leaf_rows: &[f64],
+    ) -> Vec<(u64, f64)> {
+        for first in 0..edges.len() {
+            let pair = edges[first].0;
+            let same: Vec<usize> =
+                (first..edges.len()).filter(|other| edges[*other].0 == pair && self.is_equality(*other)).collect();
+            if pair.count_ones() != 2 || same.len() < 2 || same[0] != first {
+                continue;
+            }
+            let joined: BTreeSet<u64> =
+                same.iter().flat_map(|position| column_ids(&self.conditions[*position])).collect();
+            for leaf in (0..self.leaves.len()).filter(|leaf| pair & (1 << leaf) != 0) {
+                let own: BTreeSet<u64> = joined.intersection(&leaf_ids[leaf]).copied().collect();
+                if !self.leaves[leaf].unique_keys().iter().any(|key| key.is_subset(&own)) {
+                    continue;
+                }
+                let all = match &self.leaves[leaf] {
+                    Logical::DataSource(source) => source.stats.row_count.max(1.0),
+                    _ => leaf_rows[leaf],
+                };
+                let product: f64 = same.iter().map(|position| edges[*position].1).product();
+                edges[first].1 = product.max(1.0 / all);
+                for position in &same[1..] {
+                    edges[*position].1 = 1.0;
+                }
+                break;
+            }
+        }
+        edges
+    }
+
+    fn is_equality(&self, position: usize) -> bool {
+        matches!(as_call(&self.conditions[position]), Some(("eq", [Expr::Column(_), Expr::Column(_)])))
+    }
+
     fn join(self, cx: &mut RuleContext<'_>) -> Logical {
         let count = self.leaves.len();
         let mut estimator = Estimator::new(cx.eval);
@@ -87,6 +128,7 @@ impl Group {
                 (leaves.fold(0, |set, leaf| set | 1 << leaf), estimator.selectivity(condition))
             })
             .collect();
+        let edges = self.with_key_joins(edges, &leaf_ids, &leaf_rows);
         let tree = if count <= cx.vars.join_reorder_threshold.max(2) {
             exhaustive(&leaf_rows, &edges)
         } else {

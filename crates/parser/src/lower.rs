@@ -189,6 +189,11 @@ pub(crate) fn variable_scope(word: &str) -> Option<VariableScope> {
     })
 }
 
+/// Whether LIMIT takes this: an unsigned integer or a parameter.
+pub(crate) fn is_row_count(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(Literal::Int(_) | Literal::UInt(_)) | Expr::Parameter(_))
+}
+
 /// A minus sign before an operand; the smallest integer becomes a literal.
 pub(crate) fn negate(operand: Expr) -> Expr {
     const MIN_MAGNITUDE: u64 = 1 << 63;

@@ -32,6 +32,10 @@ const PRIVILEGE_WORDS: &[&str] = &[
     "REFERENCES", "RELOAD", "REPLICATION", "SELECT", "SHOW", "SHUTDOWN", "SUPER", "TRIGGER", "UPDATE", "USAGE", "EVENT", "CONFIG",
 ];
 
+/// What WITH may limit.
+const RESOURCES: &[&str] =
+    &["MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS"];
+
 impl Cursor<'_> {
     /// `'user'@'host'`, `user@host`, `user`.
     pub fn user_name(&mut self) -> Result<UserName> {
@@ -111,8 +115,6 @@ impl Cursor<'_> {
                 }
             }
         }
-        const RESOURCES: &[&str] =
-            &["MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS"];
         if self.is_word("WITH") && self.at(self.position + 1).is_one_of(RESOURCES) {
             self.advance();
             while let Some(resource) = self.eat_one_of(RESOURCES) {
@@ -287,10 +289,8 @@ impl Cursor<'_> {
             loop {
                 if self.eat_words(&["GRANT", "OPTION"]) {
                     with_grant_option = true;
-                } else if self.is(Kind::Word) && self.kind_at(1) == Kind::Integer {
-                    let resource = self.word().to_uppercase();
-                    self.advance();
-                    options.resources.push((resource, self.unsigned()?));
+                } else if let Some(resource) = self.eat_one_of(RESOURCES) {
+                    options.resources.push((resource.to_owned(), self.unsigned()?));
                 } else {
                     break;
                 }

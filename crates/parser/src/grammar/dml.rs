@@ -10,6 +10,7 @@ use crate::ast::{
 };
 use crate::cursor::{Cursor, Result};
 use crate::lexer::Kind;
+use crate::lower::is_row_count;
 
 impl Cursor<'_> {
     /// Behind INSERT or REPLACE.
@@ -117,7 +118,12 @@ impl Cursor<'_> {
     }
 
     fn optional_count(&mut self) -> Result<Option<Expr>> {
-        if self.eat_word("LIMIT") { self.expr().map(Some) } else { Ok(None) }
+        if !self.eat_word("LIMIT") {
+            return Ok(None);
+        }
+        let start = self.position;
+        let count = self.expr()?;
+        if is_row_count(&count) { Ok(Some(count)) } else { Err(self.error_at(start)) }
     }
 
     /// Behind UPDATE.

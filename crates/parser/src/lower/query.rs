@@ -2,9 +2,9 @@
 
 use sqlparser::ast as upstream;
 
-use super::Lowering;
+use super::{Lowering, is_row_count};
 use crate::ast::{
-    CommonTable, DerivedTable, Hint, Ident, IndexHint, IndexHintKind, IndexHintScope, Join, JoinConstraint, JoinKind, Limit,
+    CommonTable, DerivedTable, Expr, Hint, Ident, IndexHint, IndexHintKind, IndexHintScope, Join, JoinConstraint, JoinKind, Limit,
     NamedWindow, ObjectName, Query, QueryBody, Select, SelectItem, SelectModifiers, SetOperand, SetOperation, SetOperator,
     SourceText, TableFactor, TableRef, With,
 };
@@ -77,13 +77,13 @@ impl Lowering<'_, '_> {
             limit: match limit_clause {
                 None => None,
                 Some(upstream::LimitClause::OffsetCommaLimit { offset, limit }) => {
-                    Some(Limit { count: self.expr(limit, below)?, offset: Some(self.expr(offset, below)?) })
+                    Some(Limit { count: self.row_count(limit)?, offset: Some(self.row_count(offset)?) })
                 }
                 Some(upstream::LimitClause::LimitOffset { limit: Some(limit), offset, limit_by }) if limit_by.is_empty() => {
                     Some(Limit {
-                        count: self.expr(limit, below)?,
+                        count: self.row_count(limit)?,
                         offset: match offset {
-                            Some(upstream::Offset { value, rows: upstream::OffsetRows::None }) => Some(self.expr(value, below)?),
+                            Some(upstream::Offset { value, rows: upstream::OffsetRows::None }) => Some(self.row_count(value)?),
                             Some(_) => return self.cursor.fail(),
                             None => None,
                         },
@@ -94,6 +94,13 @@ impl Lowering<'_, '_> {
             locks: locks.into_iter().map(|lock| self.lock(lock)).collect::<Result<_>>()?,
             into: None,
         })
+    }
+
+    /// An operand of LIMIT.
+    fn row_count(&mut self, expr: upstream::Expr) -> Result<Expr> {
+        let span = upstream::Spanned::span(&expr);
+        let count = self.expr(expr, 0)?;
+        if is_row_count(&count) { Ok(count) } else { self.fail_at(span) }
     }
 
     fn lock(&mut self, lock: upstream::LockClause) -> Result<crate::ast::Locking> {

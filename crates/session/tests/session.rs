@@ -4,3 +4,5 @@
 mod harness;
 #[path = "session/slt.rs"]
 mod slt;
+#[path = "session/simulation.rs"]
+mod simulation;

@@ -226,7 +226,7 @@ pub fn fit_decimal(value: Decimal, to: &FieldType, ctx: &EvalContext) -> Result<
     let largest = Decimal::max_value(precision, scale);
     ctx.report(
         ctx.truncate_severity(),
-        ExprError::OutOfRange { type_name: "DECIMAL", expression: value.to_string() },
+        ExprError::ClampedValue { column: format!("cast({value} as decimal({precision},{scale}))") },
     )?;
     Ok(if value.is_negative() { largest.negate() } else { largest })
 }

@@ -55,6 +55,12 @@ pub enum ExprError {
         /// The expression, as MySQL prints it.
         expression: String,
     },
+    /// A value that CAST had to clamp.
+    #[error("Out of range value for column '{column}' at row 1")]
+    ClampedValue {
+        /// What MySQL calls a column here: the expression.
+        column: String,
+    },
     /// Division by zero in a mode where that is an error.
     #[error("Division by 0")]
     DivisionByZero,
@@ -173,6 +179,7 @@ impl ExprError {
             Self::CollationMix { .. } => 1267,
             Self::CollationCharset { .. } => 1253,
             Self::OutOfRange { .. } => 1690,
+            Self::ClampedValue { .. } => 1264,
             Self::DivisionByZero => 1365,
             Self::Truncated { .. } | Self::IncorrectValue { .. } => 1292,
             Self::Json(error) => json_code(error),

@@ -17,15 +17,24 @@ use crate::error::ExprError;
 use crate::expr::{ColumnRef, Expr, FunctionCall, Prepared};
 use crate::registry::function;
 
-/// Deepest nesting of a message that is accepted.
-const DEPTH_MAX: usize = 256;
+/// Deepest nesting of an expression that is sent or accepted: `prost` refuses messages of 100 levels, and those of the
+/// executor and the request around it count too.
+const DEPTH_MAX: usize = 80;
 
 /// Whether a store may evaluate the expression.
 pub fn can_push_down(expr: &Expr) -> bool {
+    is_pushable_at(expr, 0)
+}
+
+fn is_pushable_at(expr: &Expr, depth: usize) -> bool {
     match expr {
-        Expr::Literal { .. } | Expr::Column(_) => true,
+        Expr::Literal { .. } | Expr::Column(_) => depth <= DEPTH_MAX,
         Expr::Parameter { .. } | Expr::Correlated { .. } => false,
-        Expr::Function(call) => call.function.is_pushable() && call.args.iter().all(can_push_down),
+        Expr::Function(call) => {
+            depth <= DEPTH_MAX
+                && call.function.is_pushable()
+                && call.args.iter().all(|arg| is_pushable_at(arg, depth + 1))
+        }
     }
 }
 
@@ -39,9 +48,10 @@ pub fn can_push_down_aggregate(call: &AggregateCall) -> bool {
 /// The expression as a message; `None` if a store may not evaluate it. Parameters and correlated columns must have been
 /// replaced by literals before.
 pub fn to_tipb(expr: &Expr) -> Option<tipb::Expr> {
-    if !can_push_down(expr) {
-        return None;
-    }
+    if can_push_down(expr) { encode(expr) } else { None }
+}
+
+fn encode(expr: &Expr) -> Option<tipb::Expr> {
     Some(match expr {
         Expr::Literal { value, field_type } => literal_to_tipb(value, field_type)?,
         Expr::Column(column) => {
@@ -53,7 +63,7 @@ pub fn to_tipb(expr: &Expr) -> Option<tipb::Expr> {
         Expr::Function(call) => tipb::Expr {
             func_name: call.function.name.to_owned(),
             func_collation: u32::from(call.collation.id()),
-            children: call.args.iter().map(to_tipb).collect::<Option<_>>()?,
+            children: call.args.iter().map(encode).collect::<Option<_>>()?,
             ..node(tipb::ExprType::ScalarFunc, Vec::new(), &call.field_type)
         },
     })
@@ -122,72 +132,86 @@ pub fn from_tipb(message: &tipb::Expr) -> Result<Expr, ExprError> {
 fn from_tipb_at(message: &tipb::Expr, depth: usize) -> Result<Expr, ExprError> {
     use tipb::ExprType as T;
     if depth > DEPTH_MAX {
-        return Err(ExprError::Malformed { what: "too deep" });
+        return Err(ExprError::Malformed { what: "nesting" });
     }
+    match T::try_from(message.tp) {
+        Ok(T::ScalarFunc) => {}
+        Ok(T::ColumnRef) => return column_from_tipb(message),
+        Ok(tp) => return literal_from_tipb(tp, message),
+        Err(_) => return Err(ExprError::Malformed { what: "node kind" }),
+    }
+    let mut args = Vec::with_capacity(message.children.len());
+    for child in &message.children {
+        args.push(from_tipb_at(child, depth + 1)?);
+    }
+    call_from_tipb(message, args)
+}
+
+fn declared_type(message: &tipb::Expr) -> Result<FieldType, ExprError> {
+    field_type_from_tipb(message.field_type.as_ref().ok_or(ExprError::Malformed { what: "untyped node" })?)
+}
+
+fn column_from_tipb(message: &tipb::Expr) -> Result<Expr, ExprError> {
+    let malformed = || ExprError::Malformed { what: "column" };
+    let index = number::read_i64(&mut &message.val[..]).ok().and_then(|index| usize::try_from(index).ok());
+    let index = index.ok_or_else(malformed)?;
+    let name: Arc<str> = format!("Column#{index}").into();
+    Ok(Expr::Column(ColumnRef { unique_id: index as u64, index, field_type: declared_type(message)?, name }))
+}
+
+fn call_from_tipb(message: &tipb::Expr, args: Vec<Expr>) -> Result<Expr, ExprError> {
+    let def = function(&message.func_name).filter(|def| def.is_pushable());
+    let function = def.ok_or_else(|| ExprError::UnknownFunction { name: message.func_name.clone() })?;
+    if !(function.min_args..=function.max_args).contains(&args.len()) {
+        return Err(ExprError::WrongArgumentCount { name: message.func_name.clone() });
+    }
+    let collation = u16::try_from(message.func_collation).ok().and_then(Collation::from_id);
+    Ok(Expr::Function(Box::new(FunctionCall {
+        function,
+        args,
+        field_type: declared_type(message)?,
+        collation: collation.ok_or(ExprError::Malformed { what: "collation" })?,
+        coercibility: Coercibility::Implicit,
+        prepared: Prepared::default(),
+    })))
+}
+
+fn literal_from_tipb(tp: tipb::ExprType, message: &tipb::Expr) -> Result<Expr, ExprError> {
+    use tipb::ExprType as T;
     let malformed = |what: &'static str| ExprError::Malformed { what };
-    let tp = T::try_from(message.tp).map_err(|_| malformed("unknown node"))?;
-    let declared = message.field_type.as_ref().map(field_type_from_tipb).transpose()?;
     let mut val: &[u8] = &message.val;
-    let literal = |value: Datum, default: FieldType| {
-        Ok(Expr::Literal { value, field_type: declared.clone().unwrap_or(default) })
-    };
     let number = |_| malformed("number");
-    match tp {
-        T::Null => literal(Datum::Null, FieldType::null()),
-        T::Int64 => literal(Datum::Int(number::read_i64(&mut val).map_err(number)?), FieldType::int()),
-        T::Uint64 => literal(Datum::UInt(number::read_u64(&mut val).map_err(number)?), FieldType::uint()),
-        T::Float32 => {
-            let value = number::read_f64(&mut val).map_err(number)?;
-            literal(Datum::Float(value as f32), FieldType::float())
-        }
-        T::Float64 => literal(Datum::Double(number::read_f64(&mut val).map_err(number)?), FieldType::double()),
+    let (value, default) = match tp {
+        T::Null => (Datum::Null, FieldType::null()),
+        T::Int64 => (Datum::Int(number::read_i64(&mut val).map_err(number)?), FieldType::int()),
+        T::Uint64 => (Datum::UInt(number::read_u64(&mut val).map_err(number)?), FieldType::uint()),
+        T::Float32 => (Datum::Float(number::read_f64(&mut val).map_err(number)? as f32), FieldType::float()),
+        T::Float64 => (Datum::Double(number::read_f64(&mut val).map_err(number)?), FieldType::double()),
         T::MysqlDecimal => {
             let [precision, scale, digits @ ..] = val else { return Err(malformed("decimal")) };
             let (value, _) =
                 Decimal::from_mysql_bin(digits, *precision, *scale).map_err(|_| malformed("decimal"))?;
-            literal(Datum::Decimal(value), FieldType::decimal((*precision).max(1), *scale))
+            (Datum::Decimal(value), FieldType::decimal((*precision).max(1), *scale))
         }
-        T::String => literal(Datum::Bytes(val.to_vec()), FieldType::string()),
-        T::Bytes => literal(Datum::Bytes(val.to_vec()), FieldType::binary_string()),
+        T::String => (Datum::Bytes(val.to_vec()), FieldType::string()),
+        T::Bytes => (Datum::Bytes(val.to_vec()), FieldType::binary_string()),
         T::MysqlTime => {
             let packed = number::read_u64(&mut val).map_err(number)?;
-            let time = Time::from_packed(packed).ok_or_else(|| malformed("time"))?;
-            literal(Datum::Time(time), FieldType::datetime(6))
+            (Datum::Time(Time::from_packed(packed).ok_or_else(|| malformed("time"))?), FieldType::datetime(6))
         }
         T::MysqlDuration => {
             let nanos = number::read_i64(&mut val).map_err(number)?;
             let duration = Duration::from_micros(nanos / 1000).ok_or_else(|| malformed("duration"))?;
-            literal(Datum::Duration(duration), FieldType::duration(6))
+            (Datum::Duration(duration), FieldType::duration(6))
         }
-        T::MysqlJson => {
-            literal(Datum::Json(Json::from_binary(val).map_err(|_| malformed("JSON"))?), FieldType::json())
-        }
-        T::ColumnRef => {
-            let index = number::read_i64(&mut val).map_err(number)?;
-            let index = usize::try_from(index).map_err(|_| malformed("column"))?;
-            let field_type = declared.ok_or_else(|| malformed("column without a type"))?;
-            let name: Arc<str> = format!("Column#{index}").into();
-            Ok(Expr::Column(ColumnRef { unique_id: index as u64, index, field_type, name }))
-        }
-        T::ScalarFunc => {
-            let def = function(&message.func_name).filter(|def| def.is_pushable());
-            let function = def.ok_or_else(|| ExprError::UnknownFunction { name: message.func_name.clone() })?;
-            if !(function.min_args..=function.max_args).contains(&message.children.len()) {
-                return Err(ExprError::WrongArgumentCount { name: message.func_name.clone() });
-            }
-            let collation = u16::try_from(message.func_collation).ok().and_then(Collation::from_id);
-            let args = message.children.iter().map(|child| from_tipb_at(child, depth + 1)).collect::<Result<_, _>>()?;
-            Ok(Expr::Function(Box::new(FunctionCall {
-                function,
-                args,
-                field_type: declared.ok_or_else(|| malformed("function without a type"))?,
-                collation: collation.ok_or_else(|| malformed("collation"))?,
-                coercibility: Coercibility::Implicit,
-                prepared: Prepared::default(),
-            })))
-        }
-        _ => Err(malformed("node kind")),
-    }
+        T::MysqlJson => (Datum::Json(Json::from_binary(val).map_err(|_| malformed("JSON"))?), FieldType::json()),
+        _ => return Err(malformed("node kind")),
+    };
+    let field_type = match &message.field_type {
+        Some(field_type) => field_type_from_tipb(field_type)?,
+        None => default,
+    };
+    Ok(Expr::Literal { value, field_type })
 }
 
 /// An aggregate call as a message; `None` if a store may not evaluate it.

@@ -341,6 +341,13 @@ fn additive(
     decimal2(call, args, factors, narrow, general)
 }
 
+/// A result in the call's scale. One that has not room for all its digits in 65 fails: MySQL would drop digits of the
+/// fraction, which a column of one scale cannot.
+fn exactly(call: &CallContext<'_>, result: Result<Decimal, DecimalError>) -> Result<Decimal, ExprError> {
+    let scale = call.field_type().decimals.clamp(0, 30) as u8;
+    result.and_then(|v| v.rescale(tidewater_types::MAX_PRECISION, scale)).map_err(|_| out_of_range(call))
+}
+
 /// A scaled view of a decimal argument of at most 38 digits.
 enum Scaled<'a> {
     Column(&'a [i128], Option<&'a NullBuffer>),
@@ -383,7 +390,7 @@ fn decimal2(
     for row in 0..call.rows {
         match (a.get(row), b.get(row)) {
             (Some(a), Some(b)) => {
-                values.push(general(a, b).map_err(|_| out_of_range(call))?);
+                values.push(exactly(call, general(a, b))?);
                 nulls.append_non_null();
             }
             _ => {
@@ -525,7 +532,7 @@ fn decimal_division(
                 call.eval.division_by_zero()?;
                 None
             }
-            (Some(a), Some(b)) => Some(op(a, b).map_err(|_| out_of_range(call))?),
+            (Some(a), Some(b)) => Some(exactly(call, op(a, b))?),
             _ => None,
         };
         nulls.append(result.is_some());

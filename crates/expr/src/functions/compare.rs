@@ -291,19 +291,14 @@ fn scale_bound(constant: Decimal, scale: u8, op: Op) -> Option<(i128, Op)> {
     }
 }
 
-/// The bytes that decide, under a collation that compares bytes.
+/// The bytes that decide, under a `_bin` collation.
 #[inline]
 pub(crate) fn significant(collation: Collation, text: &[u8]) -> &[u8] {
-    if collation.pad_space() {
-        let end = text.iter().rposition(|b| *b != b' ').map_or(0, |i| i + 1);
-        &text[..end]
-    } else {
-        text
-    }
+    if text.last() == Some(&b' ') { collation.significant(text) } else { text }
 }
 
 fn compare_strings(a: Strings<'_>, b: Strings<'_>, collation: Collation, op: Op, rows: usize) -> BooleanArray {
-    let binary = collation.is_binary_comparable();
+    let binary = collation.is_bin();
     match (a, b) {
         (Strings::Column(column), Strings::Constant(Some(constant))) if binary => {
             compare_column(column, constant, collation, op)

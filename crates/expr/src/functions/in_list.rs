@@ -180,7 +180,7 @@ fn mask<T: Copy>(operand: Operand<'_, T>, rows: usize, test: impl Fn(T) -> bool)
 }
 
 fn text_key(text: &[u8], collation: Collation) -> Vec<u8> {
-    if collation.is_binary_comparable() {
+    if collation.is_bin() {
         return significant(collation, text).to_vec();
     }
     let mut key = Vec::new();
@@ -190,7 +190,7 @@ fn text_key(text: &[u8], collation: Collation) -> Vec<u8> {
 
 fn probe_text(strings: Strings<'_>, keys: &HashSet<Box<[u8]>>, collation: Collation, rows: usize) -> BooleanArray {
     let mut key = Vec::new();
-    let binary = collation.is_binary_comparable();
+    let binary = collation.is_bin();
     let bits = BooleanBuffer::collect_bool(rows, |row| match strings.get(row) {
         None => false,
         Some(text) if binary => keys.contains(significant(collation, text)),

@@ -77,7 +77,7 @@ impl Pattern {
             }
         }
         // Whole characters that differ under the collation differ in bytes only if the collation compares bytes.
-        if !collation.is_binary_comparable() || tokens.iter().any(|t| matches!(t, Token::Any)) {
+        if !collation.is_bin() || tokens.iter().any(|t| matches!(t, Token::Any)) {
             return Self::General(tokens);
         }
         let mut pieces: Vec<Vec<u8>> = vec![Vec::new()];
@@ -178,7 +178,7 @@ fn same_char(a: &[u8], b: &[u8], collation: Collation) -> bool {
     if a == b {
         return true;
     }
-    if collation.is_binary_comparable() {
+    if collation.is_bin() {
         return false;
     }
     match (a, b) {

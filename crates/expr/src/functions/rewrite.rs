@@ -27,6 +27,10 @@ pub(crate) fn rewrite(name: &str, args: &[Expr], ctx: &EvalContext) -> Result<Op
             let tests = args[1..].iter().map(equal).collect::<Result<Vec<_>, _>>()?;
             join("or", tests, ctx)?
         }
+        // timestampadd(unit, count, date) is date + INTERVAL count unit.
+        "timestampadd" if args.len() == 3 => {
+            Some(build_function("date_add", vec![args[2].clone(), args[1].clone(), args[0].clone()], ctx)?)
+        }
         "from_unixtime" if args.len() == 2 => {
             let time = build_function("from_unixtime", vec![args[0].clone()], ctx)?;
             Some(build_function("date_format", vec![time, args[1].clone()], ctx)?)

@@ -49,7 +49,7 @@ fn infer_field(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 /// The text in a form whose bytes are equal where the collation says that characters are. One character stays one
 /// character, so that positions keep their meaning.
 fn folded<'a>(text: &'a [u8], collation: Collation) -> Cow<'a, [u8]> {
-    if collation.is_binary_comparable() || is_case_sensitive(collation) {
+    if collation.is_bin() || is_case_sensitive(collation) {
         return Cow::Borrowed(text);
     }
     match std::str::from_utf8(text) {

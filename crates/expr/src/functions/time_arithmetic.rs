@@ -12,8 +12,8 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     // date, count [, unit]; days without a unit
     FunctionDef::new("date_add", 2, 3, infer_date_add, Kernel::Strict(|c, a| date_add(c, a, false))),
     FunctionDef::new("date_sub", 2, 3, infer_date_add, Kernel::Strict(|c, a| date_add(c, a, true))),
-    // unit, count, date
-    FunctionDef::new("timestampadd", 3, 3, infer_timestampadd, Kernel::Strict(timestampadd)),
+    // unit, count, date: always rewritten to DATE_ADD
+    FunctionDef::new("timestampadd", 3, 3, infer_date_add, Kernel::Strict(|c, a| date_add(c, a, false))),
     FunctionDef::new("timestampdiff", 3, 3, infer_timestampdiff, Kernel::Strict(timestampdiff)),
     FunctionDef::new("datediff", 2, 2, infer_datediff, Kernel::Strict(datediff)),
     FunctionDef::new("timediff", 2, 2, infer_timediff, Kernel::Strict(timediff)),
@@ -135,27 +135,6 @@ fn date_add(call: &CallContext<'_>, args: &[Datum], backwards: bool) -> Result<D
     } else {
         sum.format(if sum.micro() == 0 { 0 } else { 6 }).into_bytes()
     }))
-}
-
-fn infer_timestampadd(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
-    let unit = unit_at(&i.args, 0).ok_or_else(|| ExprError::WrongArguments { function: i.name.to_owned() })?;
-    let bare = i.arg(2).code == TypeCode::Date;
-    i.cast(2, EvalType::DateTime);
-    if bare && unit.is_date_unit() {
-        return Ok(FieldType::date());
-    }
-    let fsp = if unit.has_microseconds() { 6 } else { i.arg(2).fsp() };
-    Ok(FieldType::datetime(fsp))
-}
-
-fn timestampadd(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
-    let unit = unit_at(&call.call.args, 0).unwrap_or(IntervalUnit::Day);
-    let Some(by) = interval(call, &args[1], 1, unit)? else { return overflow(call) };
-    let Some(base) = calendar_arg(call, &args[2])? else { return Ok(Datum::Null) };
-    match base.add_interval(&by) {
-        Some(sum) => Ok(Datum::Time(sum)),
-        None => overflow(call),
-    }
 }
 
 fn infer_timestampdiff(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
@@ -342,13 +321,8 @@ fn infer_unix_timestamp(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     if i.args.is_empty() {
         return Ok(FieldType::int().not_null());
     }
-    let text = i.arg(0).is_string();
     i.cast(0, EvalType::DateTime);
-    let mut fsp = i.arg(0).fsp();
-    if let (true, Some(literal)) = (text, i.constant(0)) {
-        // A literal's own digits count.
-        fsp = time_arg(&literal).map_or(0, |t| if t.micro() == 0 { 0 } else { 6 });
-    }
+    let fsp = i.arg(0).fsp();
     Ok(if fsp == 0 { FieldType::int() } else { FieldType::decimal(12 + fsp, fsp) })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// SQL mode of that moment.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    pub(crate) text: Arc<str>,
+    pub(crate) text: Arc<[u8]>,
     pub(crate) position: usize,
     pub(crate) first: bool,
     /// The client did not ask for multi-statements: [`Session::next_result`](crate::Session::next_result) refuses a
@@ -16,18 +16,15 @@ pub struct Batch {
 
 impl Batch {
     /// A batch at its first statement.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), position: 0, first: true, single: false }
+    ///
+    /// Text is UTF-8, but between quotes anything may stand: drivers write binary values there as they are.
+    pub fn new(text: impl AsRef<[u8]>) -> Self {
+        Self { text: Arc::from(text.as_ref()), position: 0, first: true, single: false }
     }
 
     /// A batch that may hold one statement only.
-    pub fn single(text: impl Into<Arc<str>>) -> Self {
+    pub fn single(text: impl AsRef<[u8]>) -> Self {
         Self { single: true, ..Self::new(text) }
-    }
-
-    /// The whole text.
-    pub fn text(&self) -> &str {
-        &self.text
     }
 
     /// Whether another statement follows: the server then sets `MORE_RESULTS_EXISTS`.
@@ -37,25 +34,27 @@ impl Batch {
 }
 
 /// Whether something but blanks, semicolons and comments is left.
-fn has_statement(mut text: &str) -> bool {
+fn has_statement(mut text: &[u8]) -> bool {
     loop {
-        text = text.trim_start_matches(|c: char| c.is_whitespace() || c == ';' || c == '\0');
-        if let Some(rest) = text.strip_prefix("/*")
-            && !rest.starts_with(['!', '+', 'T', 'M'])
-        {
-            match rest.find("*/") {
-                Some(end) => text = &rest[end + 2..],
-                None => return false,
-            }
-        } else if text.starts_with('#') || text.starts_with("-- ") || text.starts_with("--\t") || text == "--" || text.starts_with("--\n") {
-            match text.find('\n') {
-                Some(end) => text = &text[end + 1..],
-                None => return false,
-            }
-        } else {
-            return !text.is_empty();
+        let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b';' | b'\0');
+        text = &text[text.iter().position(|byte| !blank(byte)).unwrap_or(text.len())..];
+        let rest = match text {
+            [b'/', b'*', rest @ ..] if !matches!(rest, [b'!' | b'+' | b'T' | b'M', ..]) => behind(rest, b"*/"),
+            [b'#', rest @ ..] | [b'-', b'-', b' ' | b'\t', rest @ ..] => behind(rest, b"\n"),
+            [b'-', b'-', b'\n', rest @ ..] => Some(rest),
+            b"--" => None,
+            other => return !other.is_empty(),
+        };
+        match rest {
+            Some(rest) => text = rest,
+            None => return false,
         }
     }
+}
+
+/// What stands behind the first occurrence of `end`.
+fn behind<'a>(text: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
+    text.windows(end.len()).position(|window| window == end).map(|at| &text[at + end.len()..])
 }
 
 #[cfg(test)]
@@ -65,10 +64,10 @@ mod tests {
     #[test]
     fn blanks_and_comments_are_no_statement() {
         for text in ["", " ; ;\n", "-- x", "# x\n;", "/* a */ -- b"] {
-            assert!(!has_statement(text), "{text:?}");
+            assert!(!has_statement(text.as_bytes()), "{text:?}");
         }
         for text in ["select 1", "/* a */ select 1", "-- a\nselect 1", "/*!40101 set x=1 */", "--1"] {
-            assert!(has_statement(text), "{text:?}");
+            assert!(has_statement(text.as_bytes()), "{text:?}");
         }
     }
 }

@@ -31,7 +31,7 @@ impl Session {
         }
         let text = Arc::clone(&batch.text);
         let rest = &text[batch.position..];
-        let mut statements = StatementIter::new(rest);
+        let mut statements = StatementIter::from_bytes(rest);
         let parsed = match statements.next_statement(&self.parser_options()) {
             None => {
                 batch.position = text.len();
@@ -46,15 +46,12 @@ impl Session {
             }
             Some(Ok(parsed)) => parsed,
         };
-        let sql: Arc<str> = if parsed.text == (0..text.len()) && batch.position == 0 {
-            Arc::clone(&text)
-        } else {
-            Arc::from(&rest[parsed.text.clone()])
-        };
+        let sql: Arc<str> = Arc::from(String::from_utf8_lossy(&rest[parsed.text.clone()]));
         batch.position += statements.position();
         batch.first = false;
         if batch.single && batch.has_more() {
-            let near: String = text[batch.position..].trim_start_matches([';', ' ', '\n']).chars().take(80).collect();
+            let near = String::from_utf8_lossy(&text[batch.position..]);
+            let near: String = near.trim_start_matches([';', ' ', '\n']).chars().take(80).collect();
             batch.position = text.len();
             let error = sql_error(
                 ErrorCode::ParseError,

@@ -123,7 +123,7 @@ pub(crate) fn prepare(i: &mut Inference<'_>, eval_type: EvalType) -> Result<(), 
 pub(crate) fn cast_for_comparison(arg: Expr, eval_type: EvalType, ctx: &EvalContext) -> Expr {
     let cast = cast_to(arg, eval_type, ctx);
     let Expr::Function(call) = &cast else { return cast };
-    if let (true, Expr::Literal { value, field_type }) = (call.function.name == "cast", &call.args[0]) {
+    if let (true, Some(Expr::Literal { value, field_type })) = (call.function.name == "cast", call.args.first()) {
         let quiet = EvalContext { warnings: Default::default(), ..ctx.clone() };
         if let Ok(converted) = cast_datum(value, field_type, &call.field_type, &quiet)
             && quiet.warnings.count() == 0

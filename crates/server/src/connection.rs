@@ -225,10 +225,6 @@ impl Connection {
 
     /// Runs the statements of a text; the first error ends it.
     async fn query(&mut self, text: &[u8]) -> Result<(), ConnectionError> {
-        let text = match text_of(text) {
-            Ok(text) => text,
-            Err(error) => return self.send_error(&error),
-        };
         let mut batch = if self.multi_statements { Batch::new(text) } else { Batch::single(text) };
         let mut answered = false;
         while let Some(result) = self.session.next_result(&mut batch).await {

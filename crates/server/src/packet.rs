@@ -5,11 +5,13 @@
 //! and a slow client holds back the statement that feeds it.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use mysql_common::proto::codec::PacketCodec;
 use mysql_common::proto::codec::error::PacketCodecError;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 
 /// Waiting output above this size is sent before more is taken.
@@ -43,6 +45,37 @@ pub enum PacketError {
     /// Sequence numbers out of order, or another breach of the framing.
     #[error("malformed packet: {0}")]
     Malformed(String),
+}
+
+/// A transport that gives some bytes which were read too early before it goes on.
+struct Prefixed {
+    prefix: BytesMut,
+    transport: Box<dyn Transport>,
+}
+
+impl AsyncRead for Prefixed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.transport).poll_read(cx, buf);
+        }
+        let len = self.prefix.len().min(buf.remaining());
+        buf.put_slice(&self.prefix.split_to(len));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Prefixed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_shutdown(cx)
+    }
 }
 
 /// What was agreed in a TLS handshake.
@@ -88,13 +121,11 @@ impl PacketStream {
         self.codec.compress(mysql_common::proto::codec::Compression::default());
     }
 
-    /// Goes on within TLS. Fails when the client has already sent anything that should have come encrypted: it could
-    /// have been put there by somebody else.
+    /// Goes on within TLS. What the client has sent behind its request for TLS already belongs to the handshake: it does
+    /// not wait for an answer.
     pub async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> Result<TlsFacts, PacketError> {
-        if !self.input.is_empty() {
-            return Err(PacketError::Malformed("data before the TLS handshake".to_owned()));
-        }
         let plain = std::mem::replace(&mut self.transport, Box::new(tokio::io::empty()));
+        let plain = Prefixed { prefix: std::mem::take(&mut self.input), transport: plain };
         let encrypted = acceptor.accept(plain).await?;
         let session = encrypted.get_ref().1;
         let facts = TlsFacts {

@@ -77,7 +77,7 @@ pub struct Begin {
     pub as_of: Option<Expr>,
 }
 
-/// AND [NO] CHAIN and [NO] RELEASE; `None` leaves it to `completion_type`.
+/// AND \[NO] CHAIN and \[NO] RELEASE; `None` leaves it to `completion_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Completion {
     /// AND CHAIN (true) or AND NO CHAIN.
@@ -143,11 +143,11 @@ pub enum ShowKind {
     CreateEvent(ObjectName),
     CreateSequence(ObjectName),
     CreatePlacementPolicy(Ident),
-    /// SHOW [GLOBAL | SESSION] VARIABLES.
+    /// SHOW \[GLOBAL | SESSION] VARIABLES.
     Variables {
         scope: Option<VariableScope>,
     },
-    /// SHOW [GLOBAL | SESSION] STATUS.
+    /// SHOW \[GLOBAL | SESSION] STATUS.
     Status {
         scope: Option<VariableScope>,
     },
@@ -161,7 +161,7 @@ pub enum ShowKind {
     WarningCount,
     /// SHOW COUNT(*) ERRORS.
     ErrorCount,
-    /// SHOW [STORAGE] ENGINES.
+    /// SHOW \[STORAGE] ENGINES.
     Engines,
     /// SHOW ENGINE name STATUS | MUTEX | LOGS.
     Engine {
@@ -209,9 +209,9 @@ pub enum ShowKind {
     Stats(String),
     /// SHOW CONFIG.
     Config,
-    /// SHOW PLACEMENT [LABELS].
+    /// SHOW PLACEMENT \[LABELS].
     Placement,
-    /// SHOW [GLOBAL | SESSION] BINDINGS.
+    /// SHOW \[GLOBAL | SESSION] BINDINGS.
     Bindings {
         scope: Option<VariableScope>,
     },
@@ -237,7 +237,7 @@ pub enum ExplainTarget {
     Connection(u64),
 }
 
-/// DESC table [column | 'pattern'].
+/// DESC table \[column | 'pattern'].
 #[derive(Clone, Debug, PartialEq)]
 pub struct DescribeTable {
     /// The table.
@@ -302,7 +302,7 @@ pub struct AnalyzeTable {
 pub enum AnalyzeWhat {
     /// Everything.
     Table,
-    /// INDEX [names]; empty means all indexes.
+    /// INDEX \[names]; empty means all indexes.
     Indexes(Vec<Ident>),
     /// COLUMNS names.
     Columns(Vec<Ident>),
@@ -310,7 +310,7 @@ pub enum AnalyzeWhat {
     AllColumns,
     /// PREDICATE COLUMNS.
     PredicateColumns,
-    /// UPDATE HISTOGRAM ON columns [WITH n BUCKETS].
+    /// UPDATE HISTOGRAM ON columns \[WITH n BUCKETS].
     UpdateHistogram(Vec<Ident>),
     /// DROP HISTOGRAM ON columns.
     DropHistogram(Vec<Ident>),
@@ -326,7 +326,7 @@ pub struct Flush {
 /// What FLUSH flushes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FlushTarget {
-    /// TABLES [names] [WITH READ LOCK | FOR EXPORT].
+    /// TABLES \[names] \[WITH READ LOCK | FOR EXPORT].
     Tables {
         /// Which; empty means all.
         tables: Vec<ObjectName>,
@@ -393,7 +393,7 @@ pub enum MaintainVerb {
 pub enum Admin {
     /// ADMIN SHOW DDL.
     ShowDdl,
-    /// ADMIN SHOW DDL JOBS [n] [WHERE ..].
+    /// ADMIN SHOW DDL JOBS \[n] \[WHERE ..].
     ShowDdlJobs { count: Option<u64>, condition: Option<Expr> },
     /// ADMIN SHOW DDL JOB QUERIES ids.
     ShowDdlJobQueries(Vec<u64>),

@@ -34,11 +34,11 @@ pub struct DropDatabase {
 /// An option of a database.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DatabaseOption {
-    /// [DEFAULT] CHARACTER SET, in lower case.
+    /// \[DEFAULT] CHARACTER SET, in lower case.
     Charset(String),
-    /// [DEFAULT] COLLATE, in lower case.
+    /// \[DEFAULT] COLLATE, in lower case.
     Collate(String),
-    /// [DEFAULT] ENCRYPTION.
+    /// \[DEFAULT] ENCRYPTION.
     Encryption(String),
     /// PLACEMENT POLICY.
     PlacementPolicy(String),
@@ -107,16 +107,16 @@ pub enum ColumnOption {
         /// The range.
         range_bits: Option<u32>,
     },
-    /// [PRIMARY] KEY.
+    /// \[PRIMARY] KEY.
     PrimaryKey {
         /// CLUSTERED (true), NONCLUSTERED (false), or not said.
         clustered: Option<bool>,
     },
-    /// UNIQUE [KEY].
+    /// UNIQUE \[KEY].
     UniqueKey,
     /// COMMENT.
     Comment(String),
-    /// [GENERATED ALWAYS] AS (expr) [VIRTUAL | STORED].
+    /// \[GENERATED ALWAYS] AS (expr) \[VIRTUAL | STORED].
     Generated {
         /// The expression.
         expr: Expr,
@@ -125,7 +125,7 @@ pub enum ColumnOption {
         /// STORED.
         stored: bool,
     },
-    /// [CONSTRAINT [name]] CHECK (expr) [[NOT] ENFORCED].
+    /// \[CONSTRAINT \[name]] CHECK (expr) [\[NOT] ENFORCED].
     Check(CheckConstraint),
     /// REFERENCES (MySQL accepts and, at a column, ignores it).
     References(ForeignKeyReference),
@@ -272,9 +272,9 @@ pub struct CheckConstraint {
 pub enum TableOption {
     /// ENGINE.
     Engine(String),
-    /// [DEFAULT] CHARACTER SET, in lower case.
+    /// \[DEFAULT] CHARACTER SET, in lower case.
     Charset(String),
-    /// [DEFAULT] COLLATE, in lower case.
+    /// \[DEFAULT] COLLATE, in lower case.
     Collate(String),
     /// AUTO_INCREMENT.
     AutoIncrement(u64),
@@ -319,14 +319,14 @@ pub struct PartitionBy {
 /// How rows are assigned to partitions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PartitionMethod {
-    /// [LINEAR] HASH (expr).
+    /// \[LINEAR] HASH (expr).
     Hash {
         /// LINEAR.
         linear: bool,
         /// The expression.
         expr: Expr,
     },
-    /// [LINEAR] KEY [ALGORITHM = n] (columns).
+    /// \[LINEAR] KEY \[ALGORITHM = n] (columns).
     Key {
         /// LINEAR.
         linear: bool,
@@ -425,7 +425,7 @@ pub enum ColumnPosition {
 /// One action of ALTER TABLE.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AlterAction {
-    /// ADD [COLUMN] one column.
+    /// ADD \[COLUMN] one column.
     AddColumn {
         /// IF NOT EXISTS.
         if_not_exists: bool,
@@ -434,7 +434,7 @@ pub enum AlterAction {
         /// FIRST or AFTER; last when not given.
         position: Option<ColumnPosition>,
     },
-    /// ADD [COLUMN] (columns and constraints).
+    /// ADD \[COLUMN] (columns and constraints).
     AddColumns {
         /// The columns.
         columns: Vec<ColumnDef>,
@@ -443,7 +443,7 @@ pub enum AlterAction {
     },
     /// ADD INDEX, KEY, PRIMARY KEY, UNIQUE, FOREIGN KEY, CHECK.
     AddConstraint(TableConstraint),
-    /// DROP [COLUMN].
+    /// DROP \[COLUMN].
     DropColumn {
         /// IF EXISTS.
         if_exists: bool,
@@ -470,7 +470,7 @@ pub enum AlterAction {
     DropCheck(Ident),
     /// DROP CONSTRAINT.
     DropConstraint(Ident),
-    /// MODIFY [COLUMN].
+    /// MODIFY \[COLUMN].
     ModifyColumn {
         /// IF EXISTS.
         if_exists: bool,
@@ -479,7 +479,7 @@ pub enum AlterAction {
         /// FIRST or AFTER.
         position: Option<ColumnPosition>,
     },
-    /// CHANGE [COLUMN].
+    /// CHANGE \[COLUMN].
     ChangeColumn {
         /// IF EXISTS.
         if_exists: bool,
@@ -490,7 +490,7 @@ pub enum AlterAction {
         /// FIRST or AFTER.
         position: Option<ColumnPosition>,
     },
-    /// ALTER [COLUMN] .. SET DEFAULT.
+    /// ALTER \[COLUMN] .. SET DEFAULT.
     SetDefault {
         /// The column.
         column: Ident,
@@ -499,7 +499,7 @@ pub enum AlterAction {
         /// It was `SET DEFAULT (expr)`.
         parenthesised: bool,
     },
-    /// ALTER [COLUMN] .. DROP DEFAULT.
+    /// ALTER \[COLUMN] .. DROP DEFAULT.
     DropDefault(Ident),
     /// ALTER INDEX .. VISIBLE | INVISIBLE.
     AlterIndex {
@@ -508,7 +508,7 @@ pub enum AlterAction {
         /// VISIBLE.
         visible: bool,
     },
-    /// ALTER CHECK | CONSTRAINT .. [NOT] ENFORCED.
+    /// ALTER CHECK | CONSTRAINT .. \[NOT] ENFORCED.
     AlterCheck {
         /// The constraint.
         name: Ident,
@@ -529,7 +529,7 @@ pub enum AlterAction {
         /// The new name.
         to: Ident,
     },
-    /// RENAME [TO | AS].
+    /// RENAME \[TO | AS].
     RenameTable(ObjectName),
     /// ORDER BY (accepted, means nothing for clustered tables).
     OrderBy(Vec<super::OrderItem>),
@@ -637,7 +637,7 @@ pub struct CreateView {
     pub columns: Vec<Ident>,
     /// What it shows.
     pub query: Box<Query>,
-    /// WITH [CASCADED | LOCAL] CHECK OPTION, in upper case.
+    /// WITH \[CASCADED | LOCAL] CHECK OPTION, in upper case.
     pub check_option: Option<String>,
 }
 

@@ -111,7 +111,7 @@ pub struct Delete {
     pub limit: Option<Expr>,
 }
 
-/// LOAD DATA [LOCAL] INFILE.
+/// LOAD DATA \[LOCAL] INFILE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadData {
     /// LOW_PRIORITY (or CONCURRENT, which means nothing here).
@@ -159,7 +159,7 @@ pub enum LoadTarget {
     Variable(String),
 }
 
-/// FIELDS TERMINATED BY .. [OPTIONALLY] ENCLOSED BY .. ESCAPED BY ..; `None` is MySQL's default.
+/// FIELDS TERMINATED BY .. \[OPTIONALLY] ENCLOSED BY .. ESCAPED BY ..; `None` is MySQL's default.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct FieldsFormat {
     /// Default: a tab.

@@ -32,7 +32,7 @@ pub enum Statement {
     AlterTable(AlterTable),
     /// DROP TABLE.
     DropTable(DropTable),
-    /// TRUNCATE [TABLE].
+    /// TRUNCATE \[TABLE].
     TruncateTable(ObjectName),
     /// RENAME TABLE.
     RenameTable(RenameTable),
@@ -93,7 +93,7 @@ pub enum Statement {
     Rollback(Completion),
     /// SAVEPOINT name.
     Savepoint(Ident),
-    /// ROLLBACK TO [SAVEPOINT] name.
+    /// ROLLBACK TO \[SAVEPOINT] name.
     RollbackToSavepoint(Ident),
     /// RELEASE SAVEPOINT name.
     ReleaseSavepoint(Ident),

@@ -190,7 +190,7 @@ impl Cursor<'_> {
         Ok(Statement::CreateRole(CreateRole { if_not_exists, roles }))
     }
 
-    /// DEFAULT, NONE, ALL [EXCEPT ..], or roles.
+    /// DEFAULT, NONE, ALL \[EXCEPT ..], or roles.
     pub fn role_selection(&mut self, default_allowed: bool) -> Result<RoleSelection> {
         if default_allowed && self.eat_word("DEFAULT") {
             return Ok(RoleSelection::Default);

@@ -62,7 +62,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Behind CREATE [OR REPLACE] or ALTER.
+    /// Behind CREATE \[OR REPLACE] or ALTER.
     pub fn create_view(&mut self, or_replace: bool, alter: bool) -> Result<Statement> {
         let mut algorithm = None;
         if self.eat_word("ALGORITHM") {

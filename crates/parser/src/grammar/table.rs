@@ -47,7 +47,7 @@ const NUMBER_OPTIONS: &[&str] = &[
 ];
 
 impl Cursor<'_> {
-    /// Behind CREATE [TEMPORARY] TABLE.
+    /// Behind CREATE \[TEMPORARY] TABLE.
     pub fn create_table(&mut self, temporary: bool) -> Result<Statement> {
         let if_not_exists = self.eat_words(&["IF", "NOT", "EXISTS"]);
         let mut table = CreateTable {
@@ -479,7 +479,7 @@ impl Cursor<'_> {
         if self.is_word("PRIMARY") { self.ident_after_period() } else { self.ident() }
     }
 
-    /// Behind DROP [TEMPORARY] TABLE.
+    /// Behind DROP \[TEMPORARY] TABLE.
     pub fn drop_table(&mut self, temporary: bool) -> Result<Statement> {
         let if_exists = self.eat_words(&["IF", "EXISTS"]);
         let tables = self.comma_separated(Self::object_name)?;

@@ -117,17 +117,17 @@ impl WriteCommand for Prewrite {
                 Err(error) => return Err(error),
             }
         }
-        if !locked.is_empty() {
-            let answer = PrewriteAnswer { locked, min_commit_ts: TimeStamp::ZERO, one_phase_commit_ts: None };
-            return Ok((MvccTxn::default(), answer));
-        }
         if let Some(commit_ts) = done_before.committed {
             // A repeated request whose first copy went through in one phase (or was committed by a resolver).
             let answer = PrewriteAnswer {
-                locked,
+                locked: Vec::new(),
                 min_commit_ts: commit_ts.0,
                 one_phase_commit_ts: (self.path == CommitPath::OnePhase).then_some(commit_ts),
             };
+            return Ok((MvccTxn::default(), answer));
+        }
+        if !locked.is_empty() {
+            let answer = PrewriteAnswer { locked, min_commit_ts: TimeStamp::ZERO, one_phase_commit_ts: None };
             return Ok((MvccTxn::default(), answer));
         }
         let answer = self.finish(&mut txn, context, new_locks, done_before);
@@ -186,7 +186,14 @@ impl Prewrite {
         let mut held = None;
         match reader.load_lock(key)? {
             Some(lock) if lock.start_ts != self.start_ts => {
-                if mutation.pessimistic == PessimisticAction::LockIsHeld {
+                let must_be_ours = mutation.pessimistic == PessimisticAction::LockIsHeld;
+                // A repeated request whose first copy committed: the next transaction may be here already.
+                if (must_be_ours || self.is_retry)
+                    && let CommitRecord::Committed { commit_ts } = reader.commit_record(key, self.start_ts)?
+                {
+                    return Ok(Checked::CommittedBefore { commit_ts });
+                }
+                if must_be_ours {
                     return Err(CommandError::PessimisticLockNotFound {
                         key: key.raw(),
                         start_ts: self.start_ts,

@@ -13,8 +13,8 @@ use crate::support::*;
 const ACCOUNTS: u64 = 8;
 const BALANCE: u64 = 1000;
 const WRITERS: u64 = 6;
-const TRANSFERS: u64 = 60;
-const READS: u64 = 60;
+const TRANSFERS: u64 = 40;
+const READS: u64 = 40;
 
 fn account(number: u64) -> String {
     format!("account{number}")
@@ -59,9 +59,14 @@ async fn transfer(store: &Store, clock: &Clock, choices: &mut Choices) -> bool {
     let to = (from + 1 + choices.below(ACCOUNTS - 1)) % ACCOUNTS;
     let (from, to) = (account(from), account(to));
     let start_ts = clock.tick();
-    let Some([from_balance, to_balance]) = balances(store, [&from, &to], start_ts).await else { return false };
+    let Some([from_balance, to_balance]) = balances(store, [&from, &to], start_ts).await else {
+        return false;
+    };
     let amount = choices.below(10).min(from_balance);
-    let pairs = [(from.as_str(), (from_balance - amount).to_string()), (to.as_str(), (to_balance + amount).to_string())];
+    let pairs = [
+        (from.as_str(), (from_balance - amount).to_string()),
+        (to.as_str(), (to_balance + amount).to_string()),
+    ];
     let pairs = pairs.iter().map(|(key, value)| (*key, value.as_str())).collect::<Vec<_>>();
     let mut request = prewrite(start_ts, &pairs);
     match choices.below(3) {
@@ -93,8 +98,9 @@ async fn transfer(store: &Store, clock: &Clock, choices: &mut Choices) -> bool {
 /// Everybody's money at one moment; waits for locks to go.
 async fn total(store: &Store, ts: u64) -> u64 {
     loop {
-        let pairs = store.scan(kvrpcpb::ScanRequest { limit: 100, version: ts, ..Default::default() }).await;
-        if pairs.iter().all(|pair| pair.error.is_none()) {
+        let request = kvrpcpb::ScanRequest { limit: 100, version: ts, ..Default::default() };
+        let kvrpcpb::ScanResponse { pairs, error, .. } = store.try_scan(request).await;
+        if error.is_none() && pairs.iter().all(|pair| pair.error.is_none()) {
             assert_eq!(pairs.len() as u64, ACCOUNTS);
             return pairs.iter().map(|pair| text(&pair.value).parse::<u64>().expect("a number")).sum();
         }

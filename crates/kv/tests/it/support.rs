@@ -53,15 +53,19 @@ impl Store {
         (!answer.not_found).then(|| text(&answer.value))
     }
 
+    /// A scan that meets no lock in memory.
     pub async fn scan(&self, request: kvrpcpb::ScanRequest) -> Vec<kvrpcpb::KvPair> {
-        let context = Some(self.context(if request.reverse { &request.end_key } else { &request.start_key }));
-        let StoreResponse::Scan(answer) =
-            self.call(StoreRequest::Scan(kvrpcpb::ScanRequest { context, ..request })).await
-        else {
-            panic!("another answer")
-        };
-        assert_eq!((answer.region_error, answer.error), (None, None));
+        let answer = self.try_scan(request).await;
+        assert_eq!(answer.error, None);
         answer.pairs
+    }
+
+    pub async fn try_scan(&self, request: kvrpcpb::ScanRequest) -> kvrpcpb::ScanResponse {
+        let context = Some(self.context(if request.reverse { &request.end_key } else { &request.start_key }));
+        let request = StoreRequest::Scan(kvrpcpb::ScanRequest { context, ..request });
+        let StoreResponse::Scan(answer) = self.call(request).await else { panic!("another answer") };
+        assert_eq!(answer.region_error, None);
+        answer
     }
 
     pub async fn prewrite(&self, request: kvrpcpb::PrewriteRequest) -> kvrpcpb::PrewriteResponse {

@@ -155,9 +155,9 @@ impl ColumnInfo {
     /// Converts the text of a stored literal to this column's type.
     pub fn literal_datum(&self, text: Vec<u8>, context: &ConvertContext) -> Option<Datum> {
         if self.field_type.code == TypeCode::Bit {
-            let bits = text.iter().try_fold(0u64, |bits, byte| {
-                (bits >> 56 == 0).then_some(bits << 8 | u64::from(*byte))
-            })?;
+            let bits = text
+                .iter()
+                .try_fold(0u64, |bits, byte| (bits >> 56 == 0).then_some(bits << 8 | u64::from(*byte)))?;
             return Some(Datum::UInt(bits));
         }
         convert(&Datum::Bytes(text), &self.field_type, context).ok()

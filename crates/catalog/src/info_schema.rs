@@ -122,7 +122,10 @@ impl InfoSchemaBuilder {
     pub fn put_database(&mut self, info: DbInfo) -> &mut Self {
         let databases = Arc::make_mut(&mut self.schema.databases);
         let old_name = databases.values().find(|old| old.info.id == info.id).map(|old| old.info.name.clone());
-        let tables = old_name.and_then(|name| databases.remove(&name)).map(|old| old.tables.clone()).unwrap_or_default();
+        let tables = old_name
+            .and_then(|name| databases.remove(&name))
+            .map(|old| old.tables.clone())
+            .unwrap_or_default();
         databases.insert(info.name.clone(), Arc::new(Database { info: Arc::new(info), tables }));
         self
     }
@@ -130,7 +133,10 @@ impl InfoSchemaBuilder {
     /// Removes a database and its tables.
     pub fn drop_database(&mut self, id: DbId) -> &mut Self {
         let databases = Arc::make_mut(&mut self.schema.databases);
-        let name = databases.values().find(|database| database.info.id == id).map(|database| database.info.name.clone());
+        let name = databases
+            .values()
+            .find(|database| database.info.id == id)
+            .map(|database| database.info.name.clone());
         if let Some(database) = name.and_then(|name| databases.remove(&name)) {
             for table in database.tables.values() {
                 self.remove_id(table.id);

@@ -82,9 +82,11 @@ impl JobState {
     pub fn is_final(self) -> bool {
         match self {
             JobState::RollbackDone | JobState::Synced | JobState::Cancelled => true,
-            JobState::Queueing | JobState::Running | JobState::Rollingback | JobState::Done | JobState::Cancelling => {
-                false
-            }
+            JobState::Queueing
+            | JobState::Running
+            | JobState::Rollingback
+            | JobState::Done
+            | JobState::Cancelling => false,
         }
     }
 

@@ -40,7 +40,8 @@ impl CiName {
 
     /// Whether `other`, in any case, is this name.
     pub fn matches(&self, other: &str) -> bool {
-        self.lower == other || (self.lower.len() == other.len() && self.lower.eq_ignore_ascii_case(other))
+        self.lower == other
+            || (self.lower.len() == other.len() && self.lower.eq_ignore_ascii_case(other))
             || self.lower == other.to_lowercase()
     }
 }

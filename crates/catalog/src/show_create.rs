@@ -54,7 +54,8 @@ pub fn show_create_view(view: &TableInfo, options: ShowCreateOptions) -> String 
     let Some(info) = &view.view else {
         return String::new();
     };
-    let algorithm = ["UNDEFINED", "MERGE", "TEMPTABLE"].get(usize::from(info.algorithm)).unwrap_or(&"UNDEFINED");
+    let algorithm =
+        ["UNDEFINED", "MERGE", "TEMPTABLE"].get(usize::from(info.algorithm)).unwrap_or(&"UNDEFINED");
     let security = if info.security == 1 { "INVOKER" } else { "DEFINER" };
     let names: Vec<_> = info.columns.iter().map(|name| quote_identifier(name.as_str(), quote)).collect();
     format!(
@@ -91,13 +92,20 @@ impl Printer<'_> {
     fn print(&self) -> String {
         let mut lines: Vec<String> = self.table.public_columns().map(|column| self.column(column)).collect();
         if let Some(column) = self.table.handle_column() {
-            lines.push(format!("  PRIMARY KEY ({}) /*T![clustered_index] CLUSTERED */", self.name(&column.name)));
+            lines.push(format!(
+                "  PRIMARY KEY ({}) /*T![clustered_index] CLUSTERED */",
+                self.name(&column.name)
+            ));
         }
         // MySQL prints the primary key first, then the others in order of creation.
-        lines.extend(self.table.public_indices().filter(|index| index.primary).map(|index| self.index(index)));
-        lines.extend(self.table.public_indices().filter(|index| !index.primary).map(|index| self.index(index)));
+        lines
+            .extend(self.table.public_indices().filter(|index| index.primary).map(|index| self.index(index)));
+        lines.extend(
+            self.table.public_indices().filter(|index| !index.primary).map(|index| self.index(index)),
+        );
         lines.extend(self.table.foreign_keys.iter().filter(|key| key.state.is_public()).map(|key| {
-            let names = |names: &[CiName]| names.iter().map(|name| self.name(name)).collect::<Vec<_>>().join(",");
+            let names =
+                |names: &[CiName]| names.iter().map(|name| self.name(name)).collect::<Vec<_>>().join(",");
             let mut line = format!(
                 "  CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({})",
                 self.name(&key.name),

@@ -66,11 +66,16 @@ pub(crate) mod bytes {
 
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-    pub(crate) fn serialize<S: Serializer>(value: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         value.as_deref().map(encode).serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
         use serde::de::Error;
         Option::<String>::deserialize(deserializer)?
             .map(|text| decode(&text).ok_or_else(|| D::Error::custom("bytes are not base64")))
@@ -80,7 +85,8 @@ pub(crate) mod bytes {
     fn encode(bytes: &[u8]) -> String {
         let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
         for group in bytes.chunks(3) {
-            let word = group.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+            let word =
+                group.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
             for position in 0..4 {
                 if position <= group.len() {
                     text.push(char::from(ALPHABET[(word >> (18 - 6 * position)) as usize & 63]));
@@ -101,7 +107,8 @@ pub(crate) mod bytes {
                 word = word << 6 | ALPHABET.iter().position(|&letter| letter == character)? as u32;
             }
             word <<= 6 * (4 - group.len());
-            bytes.extend((0..group.len().checked_sub(1)?).map(|position| (word >> (16 - 8 * position)) as u8));
+            bytes
+                .extend((0..group.len().checked_sub(1)?).map(|position| (word >> (16 - 8 * position)) as u8));
         }
         Some(bytes)
     }
@@ -112,7 +119,9 @@ pub(crate) mod bytes {
 
         #[test]
         fn base64_agrees_with_the_examples_of_rfc_4648() {
-            for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            for (bytes, text) in
+                [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+            {
                 assert_eq!(encode(bytes.as_bytes()), text);
                 assert_eq!(decode(text).unwrap(), bytes.as_bytes());
             }

@@ -363,7 +363,8 @@ impl TableInfo {
                 }
                 continue;
             }
-            let Some(column) = index.columns.first().and_then(|part| self.columns.get_mut(part.offset)) else {
+            let Some(column) = index.columns.first().and_then(|part| self.columns.get_mut(part.offset))
+            else {
                 continue;
             };
             if index.unique && index.columns.len() == 1 {

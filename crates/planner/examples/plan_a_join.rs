@@ -17,10 +17,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     customers.add_column("id", FieldType::int());
     customers.add_column("name", FieldType::varchar(40));
     let mut schema = InfoSchemaBuilder::new();
-    schema.put_database(DbInfo::new(DbId(1), "shop")).put_table(DbId(1), orders).put_table(DbId(1), customers);
+    schema
+        .put_database(DbInfo::new(DbId(1), "shop"))
+        .put_table(DbId(1), orders)
+        .put_table(DbId(1), customers);
     let schema = schema.build(1);
 
-    let sql = "SELECT name, count(*) FROM orders JOIN customers ON customers.id = orders.customer GROUP BY name";
+    let sql =
+        "SELECT name, count(*) FROM orders JOIN customers ON customers.id = orders.customer GROUP BY name";
     let statement = parse_one(sql, &ParserOptions::default())?.statement;
     let context = PlanContext {
         info_schema: &schema,
@@ -33,7 +37,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         system_variable: &|_, _| None,
     };
     for row in explain(&plan(&statement, &context)?.root) {
-        println!("{:<32}{:>12.2}  {:<10}{:<16}{}", row.id, row.est_rows, row.task, row.access_object, row.operator_info);
+        println!(
+            "{:<32}{:>12.2}  {:<10}{:<16}{}",
+            row.id, row.est_rows, row.task, row.access_object, row.operator_info
+        );
     }
     Ok(())
 }

@@ -23,8 +23,11 @@ pub struct PlanContext<'a> {
     /// Whether the current transaction has written to a table (its reads then need a UnionScan).
     pub dirty_tables: &'a dyn Fn(TableId) -> bool,
     /// The value of a system variable, by scope and lower-case name.
-    pub system_variable: &'a dyn Fn(Option<VariableScope>, &str) -> Option<(Datum, FieldType)>,
+    pub system_variable: &'a SystemVariables<'a>,
 }
+
+/// Looks a system variable up by scope and lower-case name.
+pub type SystemVariables<'a> = dyn Fn(Option<VariableScope>, &str) -> Option<(Datum, FieldType)> + 'a;
 
 pub use tidewater_parser::ast::VariableScope;
 

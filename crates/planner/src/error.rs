@@ -51,7 +51,9 @@ pub enum PlanError {
     ValueCount { row: usize },
     #[error("Column '{0}' specified twice")]
     ColumnTwice(String),
-    #[error("In definition of view, derived table or common table expression, SELECT list and column names list have different column counts")]
+    #[error(
+        "In definition of view, derived table or common table expression, SELECT list and column names list have different column counts"
+    )]
     ColumnNameCount,
     #[error("The target table {table} of the {statement} is not {statement_able}")]
     NotUpdatable { table: String, statement: &'static str, statement_able: &'static str },
@@ -92,10 +94,7 @@ pub enum PlanError {
     #[error("Incorrect {kind} value: '{value}'")]
     WrongValue { kind: &'static str, value: String },
     #[error("{message}")]
-    Expr {
-        code: u16,
-        message: String,
-    },
+    Expr { code: u16, message: String },
     /// Another crate's error that is already in MySQL's form.
     #[error("{0}")]
     Sql(SqlError),

@@ -68,7 +68,8 @@ impl<'a> Estimator<'a> {
             Expr::Column(column) => self.ndv.get(&column.unique_id).copied(),
             Expr::Literal { .. } => Some(1.0),
             Expr::Function(call) => {
-                let known: Vec<f64> = column_ids(expr).iter().filter_map(|id| self.ndv.get(id).copied()).collect();
+                let known: Vec<f64> =
+                    column_ids(expr).iter().filter_map(|id| self.ndv.get(id).copied()).collect();
                 let all = known.iter().copied().fold(1.0, f64::max);
                 // Parts of a date have few values.
                 Some(match call.function.name {
@@ -285,7 +286,9 @@ pub(crate) fn source_selectivity(source: &DataSource, conditions: &[Expr], estim
             Some(("not", [inner])) if is_open_like(inner) => 0.9,
             // Equality with a parameter or an outer column.
             Some(("eq", _)) => estimator.selectivity(condition),
-            Some(("lt" | "le" | "gt" | "ge", _)) if is_deferred(condition) => (1.0 / PSEUDO_BETWEEN_RATE).sqrt(),
+            Some(("lt" | "le" | "gt" | "ge", _)) if is_deferred(condition) => {
+                (1.0 / PSEUDO_BETWEEN_RATE).sqrt()
+            }
             Some(("like", _)) => 0.1,
             _ => alternatives_selectivity(source, condition, estimator),
         };

@@ -120,7 +120,12 @@ fn node(plan: &PhysicalPlan, role: &str) -> Drawn {
             if let Some((offset, count)) = reader.limit {
                 out.info = format!("limit embedded(offset:{offset}, count:{count})");
             }
-            out.children.push(index_pipeline(&reader.table, &reader.index_scan, &reader.index_cop, "(Build)"));
+            out.children.push(index_pipeline(
+                &reader.table,
+                &reader.index_scan,
+                &reader.index_cop,
+                "(Build)",
+            ));
             let mut rows = pipeline(row_id_scan(&reader.table, &reader.table_scan), &reader.table_cop);
             rows.name.push_str("(Probe)");
             out.children.push(rows);
@@ -371,8 +376,10 @@ fn list_as(exprs: &[Expr], schema: &[tidewater_expr::ColumnRef]) -> String {
 }
 
 fn order(by: &[SortItem]) -> String {
-    let all: Vec<String> =
-        by.iter().map(|item| format!("{}{}", text(&item.expr), if item.desc { ":desc" } else { "" })).collect();
+    let all: Vec<String> = by
+        .iter()
+        .map(|item| format!("{}{}", text(&item.expr), if item.desc { ":desc" } else { "" }))
+        .collect();
     all.join(", ")
 }
 

@@ -131,20 +131,28 @@ pub(crate) fn call(name: &str, args: Vec<Expr>, ctx: &EvalContext) -> Result<Exp
 
 /// `a and b and ..`; none is true.
 pub(crate) fn conjunction(exprs: Vec<Expr>, ctx: &EvalContext) -> Result<Expr, PlanError> {
-    let mut exprs = exprs.into_iter();
-    let Some(first) = exprs.next() else {
+    if exprs.is_empty() {
         return Ok(int_literal(1));
-    };
-    exprs.try_fold(first, |all, expr| call("and", vec![all, expr], ctx))
+    }
+    balanced("and", exprs, ctx)
 }
 
 /// `a or b or ..`; none is false.
 pub(crate) fn disjunction(exprs: Vec<Expr>, ctx: &EvalContext) -> Result<Expr, PlanError> {
-    let mut exprs = exprs.into_iter();
-    let Some(first) = exprs.next() else {
+    if exprs.is_empty() {
         return Ok(int_literal(0));
-    };
-    exprs.try_fold(first, |all, expr| call("or", vec![all, expr], ctx))
+    }
+    balanced("or", exprs, ctx)
+}
+
+/// A thousand alternatives make a tree ten levels deep, not a thousand: it is walked recursively.
+fn balanced(name: &str, mut exprs: Vec<Expr>, ctx: &EvalContext) -> Result<Expr, PlanError> {
+    if exprs.len() == 1 {
+        return Ok(exprs.remove(0));
+    }
+    let right = exprs.split_off(exprs.len() / 2);
+    let both = vec![balanced(name, exprs, ctx)?, balanced(name, right, ctx)?];
+    call(name, both, ctx)
 }
 
 /// An integer constant.

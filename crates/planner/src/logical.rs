@@ -18,18 +18,50 @@ use crate::physical::{JoinKind, LockWait, ScanColumn, SortItem, TableSource};
 #[derive(Clone, Debug)]
 pub(crate) enum Logical {
     DataSource(Box<DataSource>),
-    Selection { child: Box<Logical>, conditions: Vec<Expr> },
-    Projection { child: Box<Logical>, exprs: Vec<Expr>, schema: Vec<ColumnRef> },
+    Selection {
+        child: Box<Logical>,
+        conditions: Vec<Expr>,
+    },
+    Projection {
+        child: Box<Logical>,
+        exprs: Vec<Expr>,
+        schema: Vec<ColumnRef>,
+    },
     Aggregation(Box<Aggregation>),
     Join(Box<Join>),
     /// UNION ALL: columns by position.
-    Union { children: Vec<Logical>, schema: Vec<ColumnRef> },
-    Sort { child: Box<Logical>, by: Vec<SortItem> },
-    TopN { child: Box<Logical>, by: Vec<SortItem>, offset: u64, count: u64 },
-    Limit { child: Box<Logical>, offset: u64, count: u64 },
-    Dual { rows: u64, schema: Vec<ColumnRef> },
-    MaxOneRow { child: Box<Logical> },
-    Lock { child: Box<Logical>, targets: Vec<LockTarget>, wait: LockWait, shared: bool },
+    Union {
+        children: Vec<Logical>,
+        schema: Vec<ColumnRef>,
+    },
+    Sort {
+        child: Box<Logical>,
+        by: Vec<SortItem>,
+    },
+    TopN {
+        child: Box<Logical>,
+        by: Vec<SortItem>,
+        offset: u64,
+        count: u64,
+    },
+    Limit {
+        child: Box<Logical>,
+        offset: u64,
+        count: u64,
+    },
+    Dual {
+        rows: u64,
+        schema: Vec<ColumnRef>,
+    },
+    MaxOneRow {
+        child: Box<Logical>,
+    },
+    Lock {
+        child: Box<Logical>,
+        targets: Vec<LockTarget>,
+        wait: LockWait,
+        shared: bool,
+    },
 }
 
 /// A table that is read.
@@ -109,9 +141,9 @@ impl Logical {
             | Logical::Limit { child, .. }
             | Logical::MaxOneRow { child }
             | Logical::Lock { child, .. } => child.schema(),
-            Logical::Projection { schema, .. } | Logical::Union { schema, .. } | Logical::Dual { schema, .. } => {
-                schema.clone()
-            }
+            Logical::Projection { schema, .. }
+            | Logical::Union { schema, .. }
+            | Logical::Dual { schema, .. } => schema.clone(),
             Logical::Aggregation(agg) => {
                 let aggregates = agg.aggregates.iter().map(|(_, column)| column.clone());
                 aggregates.chain(agg.group_by.iter().map(|(_, column)| column.clone())).collect()
@@ -192,7 +224,9 @@ impl Logical {
                 .iter_mut()
                 .chain(join.null_aware.iter_mut().flat_map(|(left, right)| [left, right]))
                 .collect(),
-            Logical::Sort { by, .. } | Logical::TopN { by, .. } => by.iter_mut().map(|item| &mut item.expr).collect(),
+            Logical::Sort { by, .. } | Logical::TopN { by, .. } => {
+                by.iter_mut().map(|item| &mut item.expr).collect()
+            }
             Logical::Union { .. }
             | Logical::Limit { .. }
             | Logical::Dual { .. }
@@ -283,7 +317,9 @@ impl Logical {
                     .filter_map(|key| key.iter().map(|id| renamed.get(id).copied()).collect())
                     .collect()
             }
-            Logical::Aggregation(agg) => vec![agg.group_by.iter().map(|(_, column)| column.unique_id).collect()],
+            Logical::Aggregation(agg) => {
+                vec![agg.group_by.iter().map(|(_, column)| column.unique_id).collect()]
+            }
             Logical::Join(join) => join.unique_keys(),
             Logical::Dual { rows, .. } if *rows <= 1 => vec![BTreeSet::new()],
             Logical::Union { .. } | Logical::Dual { .. } => Vec::new(),
@@ -338,7 +374,9 @@ pub(crate) fn handle_scan_columns(table: &TableSource) -> Vec<ScanColumn> {
     match table.info.handle() {
         HandleKind::RowId => vec![ScanColumn::RowId],
         HandleKind::IntColumn(column) => vec![ScanColumn::Column(column.offset)],
-        HandleKind::Common(index) => index.columns.iter().map(|part| ScanColumn::Column(part.offset)).collect(),
+        HandleKind::Common(index) => {
+            index.columns.iter().map(|part| ScanColumn::Column(part.offset)).collect()
+        }
     }
 }
 

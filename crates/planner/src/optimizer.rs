@@ -99,13 +99,18 @@ impl<'a> Optimizer<'a> {
             }
             Logical::Sort { child, by } => {
                 let task = self.sort(child, by)?;
-                if order.is_none() || Order::of(by).is_some_and(|own| own.columns.starts_with(&order.columns) && own.desc == order.desc) {
+                if order.is_none()
+                    || Order::of(by)
+                        .is_some_and(|own| own.columns.starts_with(&order.columns) && own.desc == order.desc)
+                {
                     Ok(task)
                 } else {
                     self.enforce(task, order)
                 }
             }
-            Logical::Lock { child, targets, wait, shared } => self.lock(child, targets, *wait, *shared, order),
+            Logical::Lock { child, targets, wait, shared } => {
+                self.lock(child, targets, *wait, *shared, order)
+            }
             Logical::Aggregation(agg) => {
                 let task = self.aggregate(plan, agg)?;
                 self.enforce(task, order)
@@ -171,7 +176,12 @@ impl<'a> Optimizer<'a> {
     }
 
     /// Filters, on the store where possible.
-    pub(crate) fn select(&mut self, mut task: Task, conditions: &[Expr], rows: f64) -> Result<Task, PlanError> {
+    pub(crate) fn select(
+        &mut self,
+        mut task: Task,
+        conditions: &[Expr],
+        rows: f64,
+    ) -> Result<Task, PlanError> {
         if conditions.is_empty() {
             return Ok(task);
         }
@@ -194,7 +204,8 @@ impl<'a> Optimizer<'a> {
         let child = Arc::new(task.close());
         let conditions = bind_all(kept, child.schema());
         let schema = child.schema().to_vec();
-        let node = PhysicalPlan::Selection(Selection { base: base(rows.min(before), schema), child, conditions });
+        let node =
+            PhysicalPlan::Selection(Selection { base: base(rows.min(before), schema), child, conditions });
         Ok(Task::root(node, cost))
     }
 
@@ -260,7 +271,7 @@ impl<'a> Optimizer<'a> {
         let cost = task.cost;
         // A point read locks on its own, in one round trip.
         if let (Node::Root(plan), [_]) = (&mut task.node, targets) {
-            match plan {
+            match &mut **plan {
                 PhysicalPlan::PointGet(get) => {
                     get.lock = Some(wait);
                     return Ok(task);
@@ -348,7 +359,11 @@ pub(crate) fn can_push(expr: &Expr) -> bool {
 }
 
 /// Where a table's handle stands among columns.
-pub(crate) fn handle_positions(table: &TableSource, ids: &[u64], schema: &[ColumnRef]) -> Option<HandlePositions> {
+pub(crate) fn handle_positions(
+    table: &TableSource,
+    ids: &[u64],
+    schema: &[ColumnRef],
+) -> Option<HandlePositions> {
     let positions = ids
         .iter()
         .map(|id| schema.iter().position(|column| column.unique_id == *id))
@@ -385,4 +400,3 @@ pub(crate) fn bind_items(by: Vec<SortItem>, schema: &[ColumnRef]) -> Vec<SortIte
 pub(crate) fn internal(what: &str) -> PlanError {
     PlanError::Unsupported(format!("{what} (planner)"))
 }
-

@@ -21,7 +21,8 @@ pub fn plan(statement: &ast::Statement, cx: &PlanContext<'_>) -> Result<Plan, Pl
             let bound = binder.bind_query(query)?;
             let mut bound = bound;
             if cx.vars.select_limit != u64::MAX && query.limit.is_none() {
-                bound.plan = Logical::Limit { child: Box::new(bound.plan), offset: 0, count: cx.vars.select_limit };
+                bound.plan =
+                    Logical::Limit { child: Box::new(bound.plan), offset: 0, count: cx.vars.select_limit };
             }
             let output = bound.columns.iter().map(|column| column.output()).collect();
             let root = plan_query(&mut binder, bound)?;
@@ -63,8 +64,7 @@ fn search(
     required: BTreeSet<u64>,
 ) -> Result<Arc<PhysicalPlan>, PlanError> {
     let cx = binder.cx;
-    let mut rules =
-        RuleContext { eval: cx.eval, vars: &cx.vars, next_id: binder.next_column_id(), required };
+    let mut rules = RuleContext { eval: cx.eval, vars: &cx.vars, next_id: binder.next_column_id(), required };
     let plan = rewrite(plan, &mut rules)?;
     let mut optimizer = Optimizer::new(&plan, cx.eval, &cx.vars, rules.next_id);
     let root = optimizer.optimize(&plan)?;
@@ -195,7 +195,9 @@ fn number(plan: &mut Arc<PhysicalPlan>, next: &mut u32) {
         PhysicalPlan::UnionScan(node) => inner(&mut node.child, &mut node.base, next),
         PhysicalPlan::Selection(node) => inner(&mut node.child, &mut node.base, next),
         PhysicalPlan::Projection(node) => inner(&mut node.child, &mut node.base, next),
-        PhysicalPlan::HashAgg(node) | PhysicalPlan::StreamAgg(node) => inner(&mut node.child, &mut node.base, next),
+        PhysicalPlan::HashAgg(node) | PhysicalPlan::StreamAgg(node) => {
+            inner(&mut node.child, &mut node.base, next)
+        }
         PhysicalPlan::Sort(node) => inner(&mut node.child, &mut node.base, next),
         PhysicalPlan::TopN(node) => inner(&mut node.child, &mut node.base, next),
         PhysicalPlan::Limit(node) => inner(&mut node.child, &mut node.base, next),

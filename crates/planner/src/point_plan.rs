@@ -94,7 +94,9 @@ fn collect_fixed<'e>(expr: &'e ast::Expr, fixed: &mut Vec<&'e str>) -> bool {
         }
         ast::Expr::Binary { left, op: ast::BinaryOp::Eq, right } => {
             match (&**left, &**right) {
-                (ast::Expr::Column(column), value) | (value, ast::Expr::Column(column)) if is_constant(value) => {
+                (ast::Expr::Column(column), value) | (value, ast::Expr::Column(column))
+                    if is_constant(value) =>
+                {
                     fixed.push(&column.name);
                 }
                 _ => {}

@@ -7,6 +7,7 @@ mod decorrelate;
 mod eliminate_aggregation;
 mod eliminate_max_min;
 mod eliminate_projection;
+mod eliminate_sort;
 mod outer_to_anti;
 mod outer_to_inner;
 mod prune_columns;
@@ -50,6 +51,7 @@ pub(crate) const RULES: &[Rule] = &[
     ("semi_to_inner", semi_to_inner::apply),
     ("reorder_joins", reorder_joins::apply),
     ("push_down_filter", push_down_filter::apply),
+    ("eliminate_sort", eliminate_sort::apply),
     ("push_down_limit", push_down_limit::apply),
     ("prune_columns", prune_columns::apply),
     ("eliminate_projection", eliminate_projection::apply),

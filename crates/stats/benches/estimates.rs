@@ -17,7 +17,8 @@ fn estimates(criterion: &mut Criterion) {
     let chunk = chunk.finish();
     let build = || {
         let columns = vec![(ColumnId(1), FieldType::int())];
-        let mut builder = StatsBuilder::new(columns, vec![], BuildOptions::default(), SmallRng::seed_from_u64(1));
+        let mut builder =
+            StatsBuilder::new(columns, vec![], BuildOptions::default(), SmallRng::seed_from_u64(1));
         for _ in 0..16 {
             builder.push(&chunk).expect("integers have key forms");
         }

@@ -107,7 +107,8 @@ impl<R: Rng> StatsBuilder<R> {
             .map(|((id, parts), sketches)| {
                 let values = self.sample.iter().map(|row| index_key(row, parts, parts.len())).collect();
                 let mut stats = self.summarize(values, total);
-                stats.prefix_ndv = sketches.iter().map(|sketch| sketch.estimate().round().min(total)).collect();
+                stats.prefix_ndv =
+                    sketches.iter().map(|sketch| sketch.estimate().round().min(total)).collect();
                 stats.ndv = stats.prefix_ndv.last().copied().unwrap_or(total);
                 (*id, stats)
             })

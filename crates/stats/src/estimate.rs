@@ -84,7 +84,13 @@ impl ColumnStats {
 
 impl TableStats {
     /// Rows whose column is in one of the (disjoint) ranges.
-    pub fn column_rows(&self, column: ColumnId, ranges: &[KeyRange], field_type: &FieldType, unique: bool) -> f64 {
+    pub fn column_rows(
+        &self,
+        column: ColumnId,
+        ranges: &[KeyRange],
+        field_type: &FieldType,
+        unique: bool,
+    ) -> f64 {
         let types = std::slice::from_ref(field_type);
         self.rows(self.columns.get(&column), ranges, types, unique)
     }
@@ -104,11 +110,21 @@ impl TableStats {
         }
     }
 
-    fn rows(&self, stats: Option<&ColumnStats>, ranges: &[KeyRange], types: &[FieldType], unique: bool) -> f64 {
+    fn rows(
+        &self,
+        stats: Option<&ColumnStats>,
+        ranges: &[KeyRange],
+        types: &[FieldType],
+        unique: bool,
+    ) -> f64 {
         let rows: f64 = ranges
             .iter()
             .map(|range| {
-                if unique && range.is_point() && range.low.len() == types.len() && range.low.iter().all(|value| !value.is_null()) {
+                if unique
+                    && range.is_point()
+                    && range.low.len() == types.len()
+                    && range.low.iter().all(|value| !value.is_null())
+                {
                     return 1.0;
                 }
                 match stats {
@@ -132,7 +148,8 @@ impl TableStats {
     fn pseudo_rows(&self, range: &KeyRange) -> f64 {
         // Each value both bounds agree in is an equality.
         let common = range.low.iter().zip(&range.high).take_while(|(low, high)| low == high).count();
-        let equal = (1..common).fold(if common > 0 { PSEUDO_EQUAL_RATE } else { 1.0 }, |rate, _| rate * 100.0);
+        let equal =
+            (1..common).fold(if common > 0 { PSEUDO_EQUAL_RATE } else { 1.0 }, |rate, _| rate * 100.0);
         let rows = self.row_count / equal;
         // A lower bound of NULL, exclusive, only says "not NULL".
         let has_low = range.low.get(common).is_some_and(|value| !value.is_null());

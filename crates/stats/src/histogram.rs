@@ -31,7 +31,11 @@ pub struct Bucket {
 
 impl Histogram {
     /// From (value, rows) in order of values: at most `bucket_count_max` buckets; a value never spans two.
-    pub fn build(values: impl IntoIterator<Item = (Vec<u8>, f64)>, total: f64, bucket_count_max: usize) -> Self {
+    pub fn build(
+        values: impl IntoIterator<Item = (Vec<u8>, f64)>,
+        total: f64,
+        bucket_count_max: usize,
+    ) -> Self {
         let depth = (total / bucket_count_max.max(1) as f64).max(1.0);
         let mut buckets: Vec<Bucket> = Vec::new();
         let mut cumulative = 0.0;
@@ -47,7 +51,13 @@ impl Histogram {
                     filled += rows;
                 }
                 _ => {
-                    buckets.push(Bucket { lower: value.clone(), upper: value, cumulative, repeats: rows, ndv: 1.0 });
+                    buckets.push(Bucket {
+                        lower: value.clone(),
+                        upper: value,
+                        cumulative,
+                        repeats: rows,
+                        ndv: 1.0,
+                    });
                     filled = rows;
                 }
             }
@@ -101,7 +111,9 @@ impl Histogram {
 fn fraction(lower: &[u8], upper: &[u8], value: &[u8]) -> f64 {
     let common = lower.iter().zip(upper).take_while(|(low, high)| low == high).count();
     let scalar = |bytes: &[u8]| {
-        (0..8).fold(0.0, |sum, position| sum * 256.0 + f64::from(bytes.get(common + position).copied().unwrap_or(0)))
+        (0..8).fold(0.0, |sum, position| {
+            sum * 256.0 + f64::from(bytes.get(common + position).copied().unwrap_or(0))
+        })
     };
     let (low, high, at) = (scalar(lower), scalar(upper), scalar(value));
     if high <= low { 0.5 } else { ((at - low) / (high - low)).clamp(0.0, 1.0) }

@@ -74,7 +74,10 @@ fn a_foreign_key_and_a_nonclustered_primary_key() {
     });
     let text = show(&table);
     assert!(text.contains("  PRIMARY KEY (`a`) /*T![clustered_index] NONCLUSTERED */,\n"), "{text}");
-    assert!(text.contains("CONSTRAINT `fk` FOREIGN KEY (`a`) REFERENCES `p` (`x`) ON DELETE CASCADE\n"), "{text}");
+    assert!(
+        text.contains("CONSTRAINT `fk` FOREIGN KEY (`a`) REFERENCES `p` (`x`) ON DELETE CASCADE\n"),
+        "{text}"
+    );
 }
 
 #[test]

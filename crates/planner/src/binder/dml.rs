@@ -34,8 +34,14 @@ pub(crate) enum DmlKind {
         replace: bool,
         on_duplicate: Vec<Assignment>,
     },
-    Update { plan: Logical, targets: Vec<WriteTarget> },
-    Delete { plan: Logical, targets: Vec<WriteTarget> },
+    Update {
+        plan: Logical,
+        targets: Vec<WriteTarget>,
+    },
+    Delete {
+        plan: Logical,
+        targets: Vec<WriteTarget>,
+    },
 }
 
 /// Where inserted rows come from.
@@ -93,7 +99,13 @@ impl Binder<'_> {
         let on_duplicate = self.on_duplicate(&source, insert)?;
         let table = self.write_table(source)?;
         Ok(BoundDml {
-            kind: DmlKind::Insert { table, columns, source: source_rows, replace: insert.replace, on_duplicate },
+            kind: DmlKind::Insert {
+                table,
+                columns,
+                source: source_rows,
+                replace: insert.replace,
+                on_duplicate,
+            },
             ignore: insert.ignore,
         })
     }
@@ -165,7 +177,8 @@ impl Binder<'_> {
         }
         for name in &delete.targets {
             let note = notes.iter().find(|note| {
-                let database = name.schema.as_ref().is_none_or(|schema| schema.eq_ignore_case(&note.table.database));
+                let database =
+                    name.schema.as_ref().is_none_or(|schema| schema.eq_ignore_case(&note.table.database));
                 database && name.name.eq_ignore_case(&note.table.alias)
             });
             let note = note.ok_or_else(|| PlanError::UnknownTableIn {
@@ -355,7 +368,11 @@ impl Binder<'_> {
         Ok(BoundSource::Query(self.union_all(operands)?))
     }
 
-    fn on_duplicate(&mut self, source: &TableSource, insert: &ast::Insert) -> Result<Vec<Assignment>, PlanError> {
+    fn on_duplicate(
+        &mut self,
+        source: &TableSource,
+        insert: &ast::Insert,
+    ) -> Result<Vec<Assignment>, PlanError> {
         if insert.on_duplicate.is_empty() {
             return Ok(Vec::new());
         }
@@ -373,8 +390,10 @@ impl Binder<'_> {
                 column.table = alias.into();
                 column.db = Arc::from("");
                 let offset = column.column.index - info.columns.len();
-                if let Some(name) =
-                    targets.iter().position(|target| *target == offset).and_then(|position| names.get(position))
+                if let Some(name) = targets
+                    .iter()
+                    .position(|target| *target == offset)
+                    .and_then(|position| names.get(position))
                 {
                     column.name = name.as_str().into();
                 }
@@ -386,9 +405,8 @@ impl Binder<'_> {
         let mut env = Env { scope: Rc::new(scope), new_row: Some(&new), ..Env::empty("field list") };
         let mut assignments = Vec::new();
         for assignment in &insert.on_duplicate {
-            let column = info.public_column(&assignment.column.name).ok_or_else(|| PlanError::UnknownColumn {
-                column: column_text(&assignment.column),
-                clause: "field list",
+            let column = info.public_column(&assignment.column.name).ok_or_else(|| {
+                PlanError::UnknownColumn { column: column_text(&assignment.column), clause: "field list" }
             })?;
             if column.is_generated() {
                 return Err(generated(&info, column));
@@ -452,11 +470,13 @@ impl Binder<'_> {
     /// An expression that the catalog keeps as text.
     pub(super) fn bind_text(&mut self, scope: &Rc<Scope>, text: &str) -> Result<Expr, PlanError> {
         let damaged = || PlanError::Unsupported(format!("the stored expression {text}"));
-        let parsed = parse_one(&format!("SELECT {text}"), &ParserOptions::default()).map_err(|_| damaged())?;
+        let parsed =
+            parse_one(&format!("SELECT {text}"), &ParserOptions::default()).map_err(|_| damaged())?;
         let ast::Statement::Query(query) = &parsed.statement else {
             return Err(damaged());
         };
-        let Some(ast::SelectItem::Expr { expr, .. }) = query.as_select().and_then(|select| select.items.first())
+        let Some(ast::SelectItem::Expr { expr, .. }) =
+            query.as_select().and_then(|select| select.items.first())
         else {
             return Err(damaged());
         };
@@ -465,7 +485,11 @@ impl Binder<'_> {
     }
 
     /// A column's default as an expression.
-    pub(super) fn default_value(&mut self, table: &TableInfo, column: &ColumnInfo) -> Result<Expr, PlanError> {
+    pub(super) fn default_value(
+        &mut self,
+        table: &TableInfo,
+        column: &ColumnInfo,
+    ) -> Result<Expr, PlanError> {
         let field_type = column.field_type.clone();
         let null = |field_type: FieldType| Expr::Literal { value: Datum::Null, field_type };
         match column.default() {
@@ -539,7 +563,9 @@ pub(super) fn source_note(
     }
     let handle = crate::logical::handle_scan_columns(table)
         .iter()
-        .filter_map(|wanted| columns.iter().find(|(scan, _)| scan == wanted).map(|(_, column)| column.unique_id))
+        .filter_map(|wanted| {
+            columns.iter().find(|(scan, _)| scan == wanted).map(|(_, column)| column.unique_id)
+        })
         .collect();
     SourceNote { table: table.clone(), columns: by_offset, handle }
 }

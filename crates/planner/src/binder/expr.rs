@@ -1,6 +1,5 @@
 //! Expressions.
 
-
 use std::sync::Arc;
 
 use tidewater_expr::{ColumnRef, Expr, build_cast};
@@ -111,13 +110,16 @@ impl Binder<'_> {
                         charset: from.name().to_owned(),
                     });
                 }
-                let name = self.bind_literal(&ast::Literal::String(ast::StringLiteral::new(collation.clone())))?;
+                let name =
+                    self.bind_literal(&ast::Literal::String(ast::StringLiteral::new(collation.clone())))?;
                 self.call("collate", vec![arg, name])
             }
             E::Function(call) => self.bind_function(env, call),
             E::Aggregate(call) => self.bind_aggregate_use(env, call),
             E::Window(_) => Err(PlanError::Unsupported("window functions".to_owned())),
-            E::Interval { .. } | E::Unit(_) => Err(PlanError::Unsupported("INTERVAL outside of a date function".to_owned())),
+            E::Interval { .. } | E::Unit(_) => {
+                Err(PlanError::Unsupported("INTERVAL outside of a date function".to_owned()))
+            }
             E::Row(_) => Err(PlanError::OperandColumns(1)),
             E::Match { .. } => Err(PlanError::Unsupported("MATCH AGAINST".to_owned())),
         }
@@ -129,7 +131,10 @@ impl Binder<'_> {
             if name.table.is_some() {
                 return None;
             }
-            env.aliases.iter().find(|(alias, _)| name.name.eq_ignore_case(alias)).map(|(_, expr)| expr.clone())
+            env.aliases
+                .iter()
+                .find(|(alias, _)| name.name.eq_ignore_case(alias))
+                .map(|(_, expr)| expr.clone())
         };
         if env.alias_first
             && let Some(expr) = alias()
@@ -186,7 +191,10 @@ impl Binder<'_> {
     /// VALUES(column): the value that was to be inserted.
     fn bind_values(&mut self, env: &Env<'_>, name: &ast::ColumnName) -> Result<Expr, PlanError> {
         match env.new_row {
-            Some(row) => match row.resolve(&ast::ColumnName { schema: None, table: None, name: name.name.clone() }, "field list")? {
+            Some(row) => match row.resolve(
+                &ast::ColumnName { schema: None, table: None, name: name.name.clone() },
+                "field list",
+            )? {
                 Some(column) => Ok(Expr::Column(column.column.clone())),
                 None => Err(PlanError::UnknownColumn { column: column_text(name), clause: "field list" }),
             },
@@ -195,7 +203,12 @@ impl Binder<'_> {
         }
     }
 
-    fn bind_unary(&mut self, env: &mut Env<'_>, op: ast::UnaryOp, arg: &ast::Expr) -> Result<Expr, PlanError> {
+    fn bind_unary(
+        &mut self,
+        env: &mut Env<'_>,
+        op: ast::UnaryOp,
+        arg: &ast::Expr,
+    ) -> Result<Expr, PlanError> {
         if op == ast::UnaryOp::Not
             && let Some(negated) = negated_subquery(arg)
         {
@@ -356,7 +369,9 @@ impl Binder<'_> {
         let length = to.length.map_or(-1, |length| i32::try_from(length).unwrap_or(i32::MAX));
         let fsp = to.length.unwrap_or(0).min(6) as u8;
         let mut field_type = match to.name {
-            T::TinyInt | T::SmallInt | T::MediumInt | T::Int | T::BigInt | T::Bool if to.unsigned => FieldType::uint(),
+            T::TinyInt | T::SmallInt | T::MediumInt | T::Int | T::BigInt | T::Bool if to.unsigned => {
+                FieldType::uint()
+            }
             T::TinyInt | T::SmallInt | T::MediumInt | T::Int | T::BigInt | T::Bool => FieldType::int(),
             T::Decimal => {
                 let precision = to.length.filter(|length| *length > 0).unwrap_or(10).min(65);
@@ -376,8 +391,9 @@ impl Binder<'_> {
             }
             T::Char | T::VarChar | T::TinyText | T::Text | T::MediumText | T::LongText => {
                 let collation = match (&to.collation, &to.charset) {
-                    (Some(name), _) => Collation::from_name(name)
-                        .ok_or_else(|| PlanError::UnknownCollation(name.clone()))?,
+                    (Some(name), _) => {
+                        Collation::from_name(name).ok_or_else(|| PlanError::UnknownCollation(name.clone()))?
+                    }
                     (None, Some(name)) => charset(name)?.default_collation(),
                     (None, None) if to.binary => Collation::Utf8mb4Bin,
                     (None, None) => self.cx.eval.collation,
@@ -452,4 +468,3 @@ pub(super) fn operator_name(op: ast::BinaryOp) -> &'static str {
         Op::JsonExtract | Op::JsonExtractUnquote => "json_extract",
     }
 }
-

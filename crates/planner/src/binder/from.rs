@@ -31,7 +31,8 @@ impl Binder<'_> {
                 Some(left) => self.join(left, next, JoinKind::Inner, Vec::new(), false)?,
             });
         }
-        Ok(all.unwrap_or(From { plan: Logical::Dual { rows: 1, schema: Vec::new() }, scope: Scope::default() }))
+        Ok(all
+            .unwrap_or(From { plan: Logical::Dual { rows: 1, schema: Vec::new() }, scope: Scope::default() }))
     }
 
     fn bind_table_ref(&mut self, table: &ast::TableRef) -> Result<From, PlanError> {
@@ -99,7 +100,8 @@ impl Binder<'_> {
         let mut scope = Scope::default();
         for column in &info.columns {
             let public = column.state == SchemaState::Public && !column.hidden;
-            if !public && !(self.writing && column.state.is_writable()) {
+            let is_written = self.writing && column.state.is_writable();
+            if !public && !is_written {
                 continue;
             }
             let name = format!("{}.{}.{}", table.database, info.name, column.name).to_lowercase();
@@ -147,8 +149,11 @@ impl Binder<'_> {
             for (column, column_ref) in computed {
                 let mut expr = self.bind_text(&shared, &column.generated_expr)?;
                 // A generated column may be computed from one before it.
-                let before: std::collections::BTreeMap<u64, Expr> =
-                    schema.iter().zip(&exprs).map(|(column, expr)| (column.unique_id, expr.clone())).collect();
+                let before: std::collections::BTreeMap<u64, Expr> = schema
+                    .iter()
+                    .zip(&exprs)
+                    .map(|(column, expr)| (column.unique_id, expr.clone()))
+                    .collect();
                 crate::expr_tools::substitute(&mut expr, &before);
                 exprs.push(tidewater_expr::build_cast(expr, column.field_type.clone()));
                 schema.push(column_ref);
@@ -179,7 +184,9 @@ impl Binder<'_> {
         self.common_tables = common_tables;
         let bound = match bound {
             Err(
-                PlanError::UnknownColumn { .. } | PlanError::NoSuchTable { .. } | PlanError::UnknownDatabase(_),
+                PlanError::UnknownColumn { .. }
+                | PlanError::NoSuchTable { .. }
+                | PlanError::UnknownDatabase(_),
             ) => return Err(invalid()),
             other => other?,
         };
@@ -422,7 +429,10 @@ fn name_derived(
         if let Some(name) = names.get(position) {
             column.name = name.as_str().into();
         }
-        let twice = scope.columns.iter().any(|other: &ScopeColumn| other.name.to_lowercase() == column.name.to_lowercase());
+        let twice = scope
+            .columns
+            .iter()
+            .any(|other: &ScopeColumn| other.name.to_lowercase() == column.name.to_lowercase());
         if twice {
             return Err(PlanError::DuplicateColumn(column.name.to_string()));
         }
@@ -466,7 +476,9 @@ fn access_hints(info: &TableInfo, hints: &[ast::IndexHint]) -> Result<AccessHint
 fn mentions_table(query: &ast::Query, name: &str) -> bool {
     fn in_ref(table: &ast::TableRef, name: &str) -> bool {
         match table {
-            ast::TableRef::Table(factor) => factor.name.schema.is_none() && factor.name.name.eq_ignore_case(name),
+            ast::TableRef::Table(factor) => {
+                factor.name.schema.is_none() && factor.name.name.eq_ignore_case(name)
+            }
             ast::TableRef::Derived(derived) => mentions_table(&derived.query, name),
             ast::TableRef::Join(join) => in_ref(&join.left, name) || in_ref(&join.right, name),
         }

@@ -32,7 +32,13 @@ impl Grouping {
     pub(super) fn new(keys: Vec<Expr>, plan: &Logical, mode: SqlMode) -> Self {
         let enabled = mode.contains(SqlMode::ONLY_FULL_GROUP_BY);
         let Logical::Aggregation(agg) = plan else {
-            return Grouping { keys, shown: Vec::new(), input: BTreeSet::new(), determined: BTreeSet::new(), enabled: false };
+            return Grouping {
+                keys,
+                shown: Vec::new(),
+                input: BTreeSet::new(),
+                determined: BTreeSet::new(),
+                enabled: false,
+            };
         };
         let input = agg.child.column_ids();
         let mut determined: BTreeSet<u64> = BTreeSet::new();
@@ -109,7 +115,6 @@ fn follow(plan: &Logical, determined: &mut BTreeSet<u64>) {
             if plan.unique_keys().iter().any(|key| is_determined(key, determined)) {
                 determined.extend(plan.column_ids());
             }
-            return;
         }
         Logical::Selection { child, conditions } => {
             follow(child, determined);

@@ -10,12 +10,14 @@ use crate::PlanError;
 impl Binder<'_> {
     pub(super) fn bind_literal(&self, literal: &ast::Literal) -> Result<Expr, PlanError> {
         let (value, field_type) = match literal {
-            ast::Literal::Null => return Ok(Expr::Literal { value: Datum::Null, field_type: FieldType::null() }),
+            ast::Literal::Null => {
+                return Ok(Expr::Literal { value: Datum::Null, field_type: FieldType::null() });
+            }
             ast::Literal::Bool(value) => (Datum::Int(i64::from(*value)), sized(FieldType::int(), 1)),
             ast::Literal::Int(value) => {
                 let sign = usize::from(*value < 0);
                 (Datum::Int(*value), sized(FieldType::int(), sign + digits(value.unsigned_abs())))
-            },
+            }
             ast::Literal::UInt(value) => (Datum::UInt(*value), sized(FieldType::uint(), digits(*value))),
             ast::Literal::Decimal(text) => self.decimal(text)?,
             ast::Literal::Double(value) => (Datum::Double(*value), FieldType::double()),
@@ -28,7 +30,10 @@ impl Binder<'_> {
                     Collation::Binary => string.value.len(),
                     _ => string.text().chars().count(),
                 };
-                (Datum::Bytes(string.value.clone()), sized(FieldType::varchar(0).with_collation(collation), length))
+                (
+                    Datum::Bytes(string.value.clone()),
+                    sized(FieldType::varchar(0).with_collation(collation), length),
+                )
             }
             ast::Literal::Hex(bytes) | ast::Literal::Bit(bytes) => {
                 let collation = match &bytes.charset {
@@ -61,7 +66,9 @@ impl Binder<'_> {
     fn decimal(&self, text: &str) -> Result<(Datum, FieldType), PlanError> {
         let Ok(value) = text.parse::<Decimal>() else {
             // More digits than DECIMAL has: MySQL takes the number as approximate.
-            let value = text.parse().map_err(|_| PlanError::WrongValue { kind: "DECIMAL", value: text.to_owned() })?;
+            let value = text
+                .parse()
+                .map_err(|_| PlanError::WrongValue { kind: "DECIMAL", value: text.to_owned() })?;
             return Ok((Datum::Double(value), FieldType::double()));
         };
         let digits = text.bytes().filter(u8::is_ascii_digit).count().clamp(1, 65);

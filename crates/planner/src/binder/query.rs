@@ -82,11 +82,17 @@ impl Binder<'_> {
                 .iter()
                 .enumerate()
                 .map(|(position, expr)| {
-                    ScopeColumn::computed(self.computed_column(expr.field_type()), format!("column_{position}"))
+                    ScopeColumn::computed(
+                        self.computed_column(expr.field_type()),
+                        format!("column_{position}"),
+                    )
                 })
                 .collect();
             let schema = columns.iter().map(|column| column.column.clone()).collect();
-            operands.push(Bound { plan: Logical::Projection { child: Box::new(env.plan), exprs, schema }, columns });
+            operands.push(Bound {
+                plan: Logical::Projection { child: Box::new(env.plan), exprs, schema },
+                columns,
+            });
         }
         self.union_all(operands)
     }
@@ -107,7 +113,11 @@ impl Binder<'_> {
         Ok(Bound { plan: Logical::Sort { child: Box::new(env.plan), by }, columns: bound.columns })
     }
 
-    pub(super) fn bind_limit(&mut self, bound: Bound, limit: Option<&ast::Limit>) -> Result<Bound, PlanError> {
+    pub(super) fn bind_limit(
+        &mut self,
+        bound: Bound,
+        limit: Option<&ast::Limit>,
+    ) -> Result<Bound, PlanError> {
         let Some(limit) = limit else {
             return Ok(bound);
         };
@@ -168,7 +178,10 @@ impl Binder<'_> {
         collect_lock_targets(&plan, &lock.tables, &mut targets);
         for name in &lock.tables {
             if !targets.iter().any(|target: &LockTarget| name.name.eq_ignore_case(&target.table.alias)) {
-                return Err(PlanError::UnknownTableIn { table: name.name.0.clone(), place: "locking clause" });
+                return Err(PlanError::UnknownTableIn {
+                    table: name.name.0.clone(),
+                    place: "locking clause",
+                });
             }
         }
         for target in &targets {
@@ -186,7 +199,8 @@ impl Binder<'_> {
 fn collect_lock_targets(plan: &Logical, only: &[ast::ObjectName], targets: &mut Vec<LockTarget>) {
     match plan {
         Logical::DataSource(source) if !source.table.info.is_virtual() => {
-            let wanted = only.is_empty() || only.iter().any(|name| name.name.eq_ignore_case(&source.table.alias));
+            let wanted =
+                only.is_empty() || only.iter().any(|name| name.name.eq_ignore_case(&source.table.alias));
             let handle = handle_scan_columns(&source.table)
                 .iter()
                 .filter_map(|column| source.column(column).cloned())

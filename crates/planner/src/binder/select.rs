@@ -121,7 +121,9 @@ impl Binder<'_> {
         let is_grouped = |name: &Arc<str>| {
             let name = ast::ColumnName::bare(&**name);
             let found = env.scope.resolve(&name, "having clause").ok().flatten();
-            found.is_some_and(|column| grouping.as_ref().is_some_and(|grouping| grouping.has_key(&column.column)))
+            found.is_some_and(|column| {
+                grouping.as_ref().is_some_and(|grouping| grouping.has_key(&column.column))
+            })
         };
         let having_aliases: Vec<_> = aliases.iter().filter(|(name, _)| !is_grouped(name)).cloned().collect();
         let mut env = Env { aliases: &having_aliases, alias_first: true, clause: "having clause", ..env };
@@ -138,7 +140,10 @@ impl Binder<'_> {
                     .ok()
                     .and_then(|at| exprs.get(at.checked_sub(1)?))
                     .cloned()
-                    .ok_or_else(|| PlanError::UnknownColumn { column: at.to_string(), clause: "order clause" })?,
+                    .ok_or_else(|| PlanError::UnknownColumn {
+                        column: at.to_string(),
+                        clause: "order clause",
+                    })?,
                 None => self.bind_expr(&mut env, &item.expr)?,
             };
             let expr = match &grouping {
@@ -220,8 +225,10 @@ impl Binder<'_> {
                 let call = AggregateCall::new(AggregateFunction::FirstRow, args, false, self.cx.eval)?;
                 aggregates.push((call, column.clone()));
             }
-            let group_by =
-                schema[..visible].iter().map(|column| (Expr::Column(column.clone()), column.clone())).collect();
+            let group_by = schema[..visible]
+                .iter()
+                .map(|column| (Expr::Column(column.clone()), column.clone()))
+                .collect();
             plan = Logical::Aggregation(Box::new(Aggregation { child: plan, group_by, aggregates }));
         }
         if !by.is_empty() {
@@ -230,7 +237,11 @@ impl Binder<'_> {
         Ok(Bound { plan, columns })
     }
 
-    fn expand_items<'s>(&mut self, select: &'s ast::Select, scope: &Scope) -> Result<Vec<Item<'s>>, PlanError> {
+    fn expand_items<'s>(
+        &mut self,
+        select: &'s ast::Select,
+        scope: &Scope,
+    ) -> Result<Vec<Item<'s>>, PlanError> {
         let mut items = Vec::new();
         let from_star = |column: &ScopeColumn| Item {
             expr: ItemExpr::Column(column.clone()),
@@ -269,7 +280,8 @@ impl Binder<'_> {
         {
             return ScopeColumn { hidden: false, coalesced: false, ..found.clone() };
         }
-        let placeholder = ColumnRef { unique_id: 0, index: 0, field_type: expr.field_type(), name: Arc::from("") };
+        let placeholder =
+            ColumnRef { unique_id: 0, index: 0, field_type: expr.field_type(), name: Arc::from("") };
         ScopeColumn::computed(placeholder, "")
     }
 
@@ -334,7 +346,8 @@ impl Binder<'_> {
         if let ast::Expr::Column(name) = key
             && name.table.is_none()
             && env.scope.resolve(name, env.clause)?.is_none()
-            && let Some(item) = items.iter().find(|item| item.has_alias && name.name.eq_ignore_case(&item.name))
+            && let Some(item) =
+                items.iter().find(|item| item.has_alias && name.name.eq_ignore_case(&item.name))
         {
             return self.bind_group_item(env, item);
         }

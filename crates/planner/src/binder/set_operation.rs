@@ -46,8 +46,10 @@ impl Binder<'_> {
         }
         let types: Vec<FieldType> = (0..width)
             .map(|position| {
-                let each: Vec<FieldType> =
-                    operands.iter().map(|operand| operand.columns[position].column.field_type.clone()).collect();
+                let each: Vec<FieldType> = operands
+                    .iter()
+                    .map(|operand| operand.columns[position].column.field_type.clone())
+                    .collect();
                 common_type(&each.iter().collect::<Vec<_>>())
             })
             .collect();
@@ -79,9 +81,16 @@ impl Binder<'_> {
 
     /// Each different row once.
     pub(super) fn distinct(&mut self, bound: Bound) -> Bound {
-        let group_by =
-            bound.columns.iter().map(|column| (Expr::Column(column.column.clone()), column.column.clone())).collect();
-        let plan = Logical::Aggregation(Box::new(Aggregation { child: bound.plan, group_by, aggregates: Vec::new() }));
+        let group_by = bound
+            .columns
+            .iter()
+            .map(|column| (Expr::Column(column.column.clone()), column.column.clone()))
+            .collect();
+        let plan = Logical::Aggregation(Box::new(Aggregation {
+            child: bound.plan,
+            group_by,
+            aggregates: Vec::new(),
+        }));
         Bound { plan, columns: bound.columns }
     }
 
@@ -107,8 +116,10 @@ impl Binder<'_> {
             is(self, &least.1, 0)?,
             is(self, &greatest.1, if wanted == Presence::Both { 1 } else { 0 })?,
         ];
-        let group_by =
-            columns.iter().map(|column| (Expr::Column(column.column.clone()), column.column.clone())).collect();
+        let group_by = columns
+            .iter()
+            .map(|column| (Expr::Column(column.column.clone()), column.column.clone()))
+            .collect();
         let plan = Logical::Aggregation(Box::new(Aggregation {
             child: union.plan,
             group_by,
@@ -140,7 +151,9 @@ enum Presence {
 
 fn cast_operand(expr: Expr, to: &FieldType) -> Expr {
     match expr {
-        Expr::Literal { value: Datum::Null, .. } => Expr::Literal { value: Datum::Null, field_type: to.clone() },
+        Expr::Literal { value: Datum::Null, .. } => {
+            Expr::Literal { value: Datum::Null, field_type: to.clone() }
+        }
         expr => build_cast(expr, to.clone()),
     }
 }

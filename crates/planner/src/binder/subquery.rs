@@ -32,7 +32,8 @@ impl Binder<'_> {
         split_ast_and(condition, &mut conjuncts);
         let mut conditions = Vec::new();
         let mut predicates = Vec::new();
-        let rewritten: Vec<Option<ast::Expr>> = conjuncts.iter().map(|conjunct| as_membership(conjunct)).collect();
+        let rewritten: Vec<Option<ast::Expr>> =
+            conjuncts.iter().map(|conjunct| as_membership(conjunct)).collect();
         for (conjunct, rewritten) in conjuncts.into_iter().zip(&rewritten) {
             let conjunct = rewritten.as_ref().unwrap_or(conjunct);
             if is_subquery_predicate(conjunct) {
@@ -68,7 +69,12 @@ impl Binder<'_> {
         }
     }
 
-    fn semi_exists(&mut self, env: &mut Env<'_>, query: &ast::Query, kind: JoinKind) -> Result<(), PlanError> {
+    fn semi_exists(
+        &mut self,
+        env: &mut Env<'_>,
+        query: &ast::Query,
+        kind: JoinKind,
+    ) -> Result<(), PlanError> {
         let inner = self.bind_inner(env, query)?;
         self.attach(env, inner.plan, kind, Vec::new(), Vec::new());
         Ok(())
@@ -198,9 +204,8 @@ impl Binder<'_> {
         self.attach(env, plan, JoinKind::LeftOuter, Vec::new(), Vec::new());
         let name = super::expr::operator_name(op);
         let all = quantifier == Q::All;
-        let against = |binder: &Self, name: &str, bound: &Expr| {
-            binder.call(name, vec![left.clone(), bound.clone()])
-        };
+        let against =
+            |binder: &Self, name: &str, bound: &Expr| binder.call(name, vec![left.clone(), bound.clone()]);
         // What holds for the values that are not NULL.
         let holds = match (op, all) {
             (Op::Lt | Op::Le, true) | (Op::Gt | Op::Ge, false) => against(self, name, &least)?,

@@ -43,7 +43,12 @@ impl Optimizer<'_> {
             && let Some(points) = &path.points
         {
             let ordered = points.len() == 1 || order.is_none() || gives_order(path, order, source);
-            let task = self.point_read(source, path, points.clone(), (!order.is_none() && ordered).then_some(order.desc))?;
+            let task = self.point_read(
+                source,
+                path,
+                points.clone(),
+                (!order.is_none() && ordered).then_some(order.desc),
+            )?;
             return if ordered { Ok(task) } else { self.enforce(task, order) };
         }
         let mut best: Option<Task> = None;
@@ -84,7 +89,9 @@ impl Optimizer<'_> {
             Some(index) => PointAccess::Index(index.clone()),
             None if source.table.info.is_common_handle => {
                 let index = source.table.info.primary_index().cloned();
-                PointAccess::CommonHandle(index.ok_or_else(|| super::internal("a clustered table without key"))?)
+                PointAccess::CommonHandle(
+                    index.ok_or_else(|| super::internal("a clustered table without key"))?,
+                )
             }
             None => PointAccess::Handle,
         };
@@ -146,8 +153,15 @@ impl Optimizer<'_> {
                     let reader = index_reader(source, path, &columns, order.is_some(), desc);
                     (reader, scan_cost)
                 } else {
-                    let (reader, found) =
-                        self.lookup_reader(source, path, &columns, index_columns, rows, order.is_some(), desc)?;
+                    let (reader, found) = self.lookup_reader(
+                        source,
+                        path,
+                        &columns,
+                        index_columns,
+                        rows,
+                        order.is_some(),
+                        desc,
+                    )?;
                     let fetched = (found * part).max(0.0);
                     let fetch = cost::network(fetched, 16.0) + cost::fetch(fetched, table_width);
                     (reader, scan_cost + fetch + cost::REQUEST)
@@ -199,10 +213,15 @@ impl Optimizer<'_> {
     ) -> Result<(OpenReader, f64), PlanError> {
         let full: BTreeSet<u64> =
             index_columns_full(source, path).iter().map(|(_, column)| column.unique_id).collect();
-        let early: Vec<Expr> =
-            path.filters.iter().filter(|filter| covered_by(filter, &full) && can_push(filter)).cloned().collect();
+        let early: Vec<Expr> = path
+            .filters
+            .iter()
+            .filter(|filter| covered_by(filter, &full) && can_push(filter))
+            .cloned()
+            .collect();
         // Only the columns filters and the handle need come from the index.
-        let mut used: BTreeSet<u64> = source.handle_columns().iter().map(|(_, column)| column.unique_id).collect();
+        let mut used: BTreeSet<u64> =
+            source.handle_columns().iter().map(|(_, column)| column.unique_id).collect();
         early.iter().for_each(|filter| crate::expr_tools::collect_columns(filter, &mut used));
         let index_columns: Vec<_> =
             index_columns.into_iter().filter(|(_, column)| used.contains(&column.unique_id)).collect();
@@ -261,14 +280,20 @@ impl Optimizer<'_> {
         let rows = task.rows();
         // What the store does not check is checked above the merge, for its rows and the buffered ones alike.
         let (child, above) = match task.close() {
-            PhysicalPlan::Selection(selection) => (Arc::unwrap_or_clone(selection.child), selection.conditions),
+            PhysicalPlan::Selection(selection) => {
+                (Arc::unwrap_or_clone(selection.child), selection.conditions)
+            }
             other => (other, Vec::new()),
         };
         let schema = child.schema().to_vec();
         let columns: Arc<[ScanColumn]> = schema
             .iter()
             .filter_map(|column| {
-                source.all_columns.iter().find(|(_, own)| own.unique_id == column.unique_id).map(|(scan, _)| scan.clone())
+                source
+                    .all_columns
+                    .iter()
+                    .find(|(_, own)| own.unique_id == column.unique_id)
+                    .map(|(scan, _)| scan.clone())
             })
             .collect();
         let ids: Vec<u64> = source.handle_columns().iter().map(|(_, column)| column.unique_id).collect();

@@ -32,7 +32,8 @@ impl Optimizer<'_> {
         let right = self.best(&join.right, &Order::none())?;
         let rows = self.estimator.rows(plan);
         let (left_rows, right_rows) = (left.rows(), right.rows());
-        let build = if join.kind.is_semi() || left_rows * left.schema().len() as f64 >= right_rows * right.schema().len() as f64
+        let build = if join.kind.is_semi()
+            || left_rows * left.schema().len() as f64 >= right_rows * right.schema().len() as f64
         {
             BuildSide::Right
         } else {

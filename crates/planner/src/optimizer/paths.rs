@@ -71,7 +71,10 @@ impl Optimizer<'_> {
             }
             paths.push(self.path(source, Some(index.clone()), key, index.unique));
         }
-        let wants_indexes = hints.only.as_ref().is_some_and(|only| !only.is_empty() && !only.iter().any(|name| name == "primary"));
+        let wants_indexes = hints
+            .only
+            .as_ref()
+            .is_some_and(|only| !only.is_empty() && !only.iter().any(|name| name == "primary"));
         let table_allowed = !wants_indexes || (!hints.force && paths.iter().all(|path| !path.is_restricted));
         if table_allowed || paths.is_empty() {
             paths.push(self.table_path(source));
@@ -92,8 +95,11 @@ impl Optimizer<'_> {
                     }
                     _ => -1,
                 };
-                let range_column =
-                    RangeColumn { unique_id: column.unique_id, field_type: column.field_type.clone(), length };
+                let range_column = RangeColumn {
+                    unique_id: column.unique_id,
+                    field_type: column.field_type.clone(),
+                    length,
+                };
                 Some((scan, range_column))
             })
             .collect();
@@ -117,7 +123,8 @@ impl Optimizer<'_> {
         }
         let derived = derive(&columns, conditions, self.eval);
         let types: Vec<FieldType> = columns.iter().map(|column| column.field_type.clone()).collect();
-        let rows = self.range_rows(source, index.as_ref(), &derived.ranges, &types, &derived.used, unique, width);
+        let rows =
+            self.range_rows(source, index.as_ref(), &derived.ranges, &types, &derived.used, unique, width);
         let is_full = derived.is_full();
         let whole_keys = derived.point_columns == width
             && unique
@@ -132,7 +139,10 @@ impl Optimizer<'_> {
                 .map(|range| {
                     let values = range.low.iter().zip(&types);
                     values
-                        .map(|(value, field_type)| Expr::Literal { value: value.clone(), field_type: field_type.clone() })
+                        .map(|(value, field_type)| Expr::Literal {
+                            value: value.clone(),
+                            field_type: field_type.clone(),
+                        })
                         .collect()
                 })
                 .collect()
@@ -171,7 +181,8 @@ impl Optimizer<'_> {
             .map(|(condition, _)| condition.clone())
             .collect();
         let is_restricted = !used.is_empty();
-        let whole_key = unique && shape.equal_columns == width && columns.iter().all(|column| column.length < 0);
+        let whole_key =
+            unique && shape.equal_columns == width && columns.iter().all(|column| column.length < 0);
         let all_exact = shape.used.iter().zip(&shape.exact).all(|(used, exact)| !used || *exact);
         let rows = if whole_key {
             1.0
@@ -183,9 +194,7 @@ impl Optimizer<'_> {
             !column.field_type.is_integer()
                 || value.field_type().is_unsigned() == column.field_type.is_unsigned()
         });
-        let points = (whole_key && all_exact && same_sign).then(|| {
-            vec![shape.values.clone()]
-        });
+        let points = (whole_key && all_exact && same_sign).then(|| vec![shape.values.clone()]);
         Path {
             index,
             key,
@@ -244,7 +253,12 @@ impl Optimizer<'_> {
 }
 
 fn leftover(conditions: &[Expr], exact: &[bool]) -> Vec<Expr> {
-    conditions.iter().zip(exact).filter(|(_, exact)| !**exact).map(|(condition, _)| condition.clone()).collect()
+    conditions
+        .iter()
+        .zip(exact)
+        .filter(|(_, exact)| !**exact)
+        .map(|(condition, _)| condition.clone())
+        .collect()
 }
 
 /// How many leading values all ranges share.

@@ -16,7 +16,7 @@ pub(crate) struct Task {
 /// What a task is so far.
 pub(crate) enum Node {
     /// Operators of the SQL node.
-    Root(PhysicalPlan),
+    Root(Box<PhysicalPlan>),
     /// A reader that takes further steps.
     Reader(Box<OpenReader>),
 }
@@ -41,17 +41,12 @@ pub(crate) struct OpenReader {
 pub(crate) enum ReaderKind {
     Table(TableScan),
     Index(IndexScan),
-    LookUp {
-        index_scan: IndexScan,
-        index_cop: Vec<CopNode>,
-        handle: HandlePositions,
-        table_scan: TableScan,
-    },
+    LookUp { index_scan: IndexScan, index_cop: Vec<CopNode>, handle: HandlePositions, table_scan: TableScan },
 }
 
 impl Task {
     pub(crate) fn root(plan: PhysicalPlan, cost: f64) -> Self {
-        Task { node: Node::Root(plan), cost }
+        Task { node: Node::Root(Box::new(plan)), cost }
     }
 
     pub(crate) fn rows(&self) -> f64 {
@@ -71,7 +66,7 @@ impl Task {
     /// The finished plan.
     pub(crate) fn close(self) -> PhysicalPlan {
         match self.node {
-            Node::Root(plan) => plan,
+            Node::Root(plan) => *plan,
             Node::Reader(reader) => reader.close(),
         }
     }
@@ -88,7 +83,8 @@ impl Task {
 impl OpenReader {
     /// Whether the pipeline still carries rows of the table.
     pub(crate) fn takes_filters(&self) -> bool {
-        !self.is_aggregated && !self.cop.iter().any(|step| matches!(step.op, CopOp::Limit(_) | CopOp::TopN { .. }))
+        !self.is_aggregated
+            && !self.cop.iter().any(|step| matches!(step.op, CopOp::Limit(_) | CopOp::TopN { .. }))
     }
 
     fn push(&mut self, op: CopOp, rows: f64, schema: Vec<ColumnRef>) {
@@ -118,7 +114,9 @@ impl OpenReader {
     pub(crate) fn push_limit(&mut self, limit: u64) {
         let rows = self.rows.min(limit as f64);
         // Without filters on the row side every entry of the index gives a row: stop there already.
-        if let (ReaderKind::LookUp { index_cop, index_scan, .. }, true) = (&mut self.kind, self.cop.is_empty()) {
+        if let (ReaderKind::LookUp { index_cop, index_scan, .. }, true) =
+            (&mut self.kind, self.cop.is_empty())
+        {
             let schema = index_cop.last().map_or(&index_scan.base.schema, |step| &step.base.schema).to_vec();
             index_cop.push(CopNode { base: base(rows, schema), op: CopOp::Limit(limit) });
             self.rows = rows;
@@ -166,5 +164,8 @@ impl OpenReader {
 
 /// The columns of a scan, for the plan.
 pub(crate) fn scan_columns(columns: &[(ScanColumn, ColumnRef)]) -> (Arc<[ScanColumn]>, Vec<ColumnRef>) {
-    (columns.iter().map(|(scan, _)| scan.clone()).collect(), columns.iter().map(|(_, column)| column.clone()).collect())
+    (
+        columns.iter().map(|(scan, _)| scan.clone()).collect(),
+        columns.iter().map(|(_, column)| column.clone()).collect(),
+    )
 }

@@ -132,7 +132,9 @@ enum Place {
 fn compare(name: &str, value: &Datum, column: &RangeColumn) -> Option<Restriction> {
     if value.is_null() {
         return match name {
-            "nulleq" => Restriction::exact(vec![Interval::point(Bound::new(Datum::Null, &column.field_type, true)?)]),
+            "nulleq" => {
+                Restriction::exact(vec![Interval::point(Bound::new(Datum::Null, &column.field_type, true)?)])
+            }
             _ => Restriction::nothing(),
         };
     }

@@ -85,7 +85,8 @@ fn derive_conjunction(columns: &[RangeColumn], conditions: &[Expr], ctx: &EvalCo
         }
         let all_points = set.iter().all(Interval::is_point);
         if !all_points {
-            let ranges = prefixes.iter().flat_map(|prefix| set.iter().map(move |interval| range(prefix, interval)));
+            let ranges =
+                prefixes.iter().flat_map(|prefix| set.iter().map(move |interval| range(prefix, interval)));
             let ranges = sorted(ranges.collect(), columns);
             return Derived { ranges, used, exact, point_columns };
         }
@@ -114,7 +115,11 @@ fn derive_conjunction(columns: &[RangeColumn], conditions: &[Expr], ctx: &EvalCo
 }
 
 /// The ranges of each alternative of an OR, together; `None` if one of them has none.
-fn derive_alternatives(columns: &[RangeColumn], condition: &Expr, ctx: &EvalContext) -> Option<Vec<KeyRange>> {
+fn derive_alternatives(
+    columns: &[RangeColumn],
+    condition: &Expr,
+    ctx: &EvalContext,
+) -> Option<Vec<KeyRange>> {
     let mut alternatives = Vec::new();
     split_or(condition.clone(), &mut alternatives);
     if alternatives.len() < 2 {
@@ -149,6 +154,9 @@ fn range(prefix: &[Datum], interval: &Interval) -> KeyRange {
     KeyRange { low, low_inclusive, high, high_inclusive }
 }
 
+/// Where a range's keys start, and where they end.
+type KeyBytes = (Vec<u8>, Option<Vec<u8>>);
+
 /// Sorts ranges by where they start and joins those that overlap.
 fn sorted(ranges: Vec<KeyRange>, columns: &[RangeColumn]) -> Vec<KeyRange> {
     if ranges.len() < 2 {
@@ -163,7 +171,7 @@ fn sorted(ranges: Vec<KeyRange>, columns: &[RangeColumn]) -> Vec<KeyRange> {
         }
     }
     keyed.sort_by(|a, b| a.0.0.cmp(&b.0.0));
-    let mut merged: Vec<((Vec<u8>, Option<Vec<u8>>), KeyRange)> = Vec::new();
+    let mut merged: Vec<(KeyBytes, KeyRange)> = Vec::new();
     for (bytes, range) in keyed {
         if let Some((last_bytes, last)) = merged.last_mut() {
             let overlaps = last_bytes.1.as_ref().is_none_or(|end| bytes.0 < *end);

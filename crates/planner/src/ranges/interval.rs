@@ -83,7 +83,9 @@ pub(crate) fn intersect(left: &Set, right: &Set) -> Set {
 fn stricter(a: Option<&Bound>, b: Option<&Bound>, wins: impl Fn(&Bound, &Bound) -> bool) -> Option<Bound> {
     match (a, b) {
         (None, other) | (other, None) => other.cloned(),
-        (Some(a), Some(b)) if a.key == b.key => Some(Bound { inclusive: a.inclusive && b.inclusive, ..a.clone() }),
+        (Some(a), Some(b)) if a.key == b.key => {
+            Some(Bound { inclusive: a.inclusive && b.inclusive, ..a.clone() })
+        }
         (Some(a), Some(b)) => Some(if wins(a, b) { a.clone() } else { b.clone() }),
     }
 }
@@ -92,9 +94,7 @@ fn stricter(a: Option<&Bound>, b: Option<&Bound>, wins: impl Fn(&Bound, &Bound) 
 pub(crate) fn union(left: Set, right: Set) -> Set {
     let mut all: Vec<Interval> = left.into_iter().chain(right).collect();
     all.sort_by(|a, b| {
-        let order = |interval: &Interval| {
-            interval.low.as_ref().map(|low| (low.key.clone(), !low.inclusive))
-        };
+        let order = |interval: &Interval| interval.low.as_ref().map(|low| (low.key.clone(), !low.inclusive));
         order(a).cmp(&order(b))
     });
     let mut merged: Vec<Interval> = Vec::new();

@@ -28,6 +28,8 @@ pub(crate) fn apply(mut plan: Logical, cx: &mut RuleContext<'_>) -> Result<Logic
 }
 
 fn decorrelate(mut join: Join, cx: &mut RuleContext<'_>) -> Result<Logical, PlanError> {
+    // What cannot be finished is better left as it was: conditions inside let the inner side use an index.
+    let original = join.clone();
     // Projections pulled out of the inner side, innermost last: they go above the join.
     let mut above: Vec<(Vec<Expr>, Vec<ColumnRef>)> = Vec::new();
     let visible = join_schema(&join);
@@ -85,7 +87,9 @@ fn decorrelate(mut join: Join, cx: &mut RuleContext<'_>) -> Result<Logical, Plan
                 join.right = *child;
             }
             Logical::Sort { child, .. } if join.kind.is_semi() => join.right = *child,
-            Logical::Limit { child, offset: 0, count } if join.kind.is_semi() && count > 0 && !has_in(&join) => {
+            Logical::Limit { child, offset: 0, count }
+                if join.kind.is_semi() && count > 0 && !has_in(&join) =>
+            {
                 join.right = *child;
             }
             Logical::MaxOneRow { child } => {
@@ -113,6 +117,9 @@ fn decorrelate(mut join: Join, cx: &mut RuleContext<'_>) -> Result<Logical, Plan
                 }
             }
         }
+    }
+    if join.apply {
+        return Ok(Logical::Join(Box::new(original)));
     }
     let mut plan = Logical::Join(Box::new(join));
     while let Some((exprs, schema)) = above.pop() {
@@ -208,8 +215,9 @@ fn lift(plan: &mut Logical, outer: &BTreeSet<u64>, lifted: &mut Vec<Expr>) {
         }
         Logical::Join(join) if !join.apply => match join.kind {
             JoinKind::Inner => {
-                let (outside, inside): (Vec<Expr>, Vec<Expr>) =
-                    std::mem::take(&mut join.conditions).into_iter().partition(|condition| is_outer(condition));
+                let (outside, inside): (Vec<Expr>, Vec<Expr>) = std::mem::take(&mut join.conditions)
+                    .into_iter()
+                    .partition(|condition| is_outer(condition));
                 join.conditions = inside;
                 lifted.extend(outside);
                 lift(&mut join.left, outer, lifted);
@@ -244,7 +252,9 @@ fn finds_by_key(plan: &Logical, outer: &BTreeSet<u64>) -> bool {
                 }
                 below = child;
             }
-            Logical::Projection { child, exprs, .. } if exprs.iter().all(|expr| matches!(expr, Expr::Column(_))) => {
+            Logical::Projection { child, exprs, .. }
+                if exprs.iter().all(|expr| matches!(expr, Expr::Column(_))) =>
+            {
                 below = child;
             }
             Logical::Sort { child, .. } => below = child,

@@ -24,7 +24,8 @@ pub(crate) fn apply(mut plan: Logical, cx: &mut RuleContext<'_>) -> Result<Logic
         AggregateFunction::Min => false,
         _ => return Ok(plan),
     };
-    let ([Expr::Column(column)], Logical::DataSource(source)) = (aggregate.args.as_slice(), &agg.child) else {
+    let ([Expr::Column(column)], Logical::DataSource(source)) = (aggregate.args.as_slice(), &agg.child)
+    else {
         return Ok(plan);
     };
     if !leads_an_index(source, column.unique_id) {

@@ -45,7 +45,8 @@ fn into_aggregation(plan: Logical) -> Logical {
         });
     }
     let once = exprs.iter().zip(&schema).all(|(expr, column)| {
-        is_trivial(expr) || (expr.is_deterministic() && uses.get(&column.unique_id).is_none_or(|uses| *uses <= 1))
+        is_trivial(expr)
+            || (expr.is_deterministic() && uses.get(&column.unique_id).is_none_or(|uses| *uses <= 1))
     });
     if !once {
         agg.child = Logical::Projection { child, exprs, schema };
@@ -69,9 +70,9 @@ fn is_trivial(expr: &Expr) -> bool {
 fn without_copies(plan: Logical) -> Logical {
     match plan {
         Logical::Projection { child, exprs, schema } => {
-            let copies = exprs.iter().zip(&schema).all(|(expr, column)| {
-                matches!(expr, Expr::Column(source) if source.unique_id == column.unique_id)
-            });
+            let copies = exprs.iter().zip(&schema).all(
+                |(expr, column)| matches!(expr, Expr::Column(source) if source.unique_id == column.unique_id),
+            );
             // Over fewer rows than columns saved it would not matter; over a join it narrows what is kept in memory.
             if copies { *child } else { Logical::Projection { child, exprs, schema } }
         }

@@ -75,8 +75,5 @@ fn is_padding_test(condition: &Expr, join: &Join) -> bool {
     let Some(("isnull", [Expr::Column(column)])) = as_call(condition) else {
         return false;
     };
-    join.right
-        .schema()
-        .iter()
-        .any(|own| own.unique_id == column.unique_id && own.field_type.is_not_null())
+    join.right.schema().iter().any(|own| own.unique_id == column.unique_id && own.field_type.is_not_null())
 }

@@ -85,8 +85,12 @@ fn prune(plan: &mut Logical, required: &BTreeSet<u64>, ctx: &EvalContext) -> Res
                     .collect();
                 prune(child, &used, ctx)?;
                 // By position: the child must give these columns and no others.
-                let wanted: Vec<_> =
-                    columns.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(column, _)| column).collect();
+                let wanted: Vec<_> = columns
+                    .into_iter()
+                    .zip(&kept)
+                    .filter(|(_, kept)| **kept)
+                    .map(|(column, _)| column)
+                    .collect();
                 let gives: Vec<u64> = child.schema().iter().map(|column| column.unique_id).collect();
                 if gives != wanted.iter().map(|column| column.unique_id).collect::<Vec<_>>() {
                     child.replace_with(|child| Logical::Projection {

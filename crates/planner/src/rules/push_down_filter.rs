@@ -14,7 +14,8 @@ use super::simplify::simplify_expr;
 use super::{RuleContext, empty};
 use crate::PlanError;
 use crate::expr_tools::{
-    as_call, column_ids, conjunction, covered_by, disjunction, is_constant, same, split_and, split_or, substitute, truth,
+    as_call, column_ids, conjunction, covered_by, disjunction, is_constant, same, split_and, split_or,
+    substitute, truth,
 };
 use crate::logical::{Join, Logical};
 use crate::physical::JoinKind;
@@ -32,7 +33,8 @@ fn push(plan: Logical, conditions: Vec<Expr>, ctx: &EvalContext) -> Result<Logic
     Ok(match plan {
         Logical::Selection { child, conditions: own } => {
             // What is volatile counts the rows it sees: nothing passes it, and it stays.
-            let (fixed, free): (Vec<Expr>, Vec<Expr>) = own.into_iter().partition(|own| !own.is_deterministic());
+            let (fixed, free): (Vec<Expr>, Vec<Expr>) =
+                own.into_iter().partition(|own| !own.is_deterministic());
             if fixed.is_empty() {
                 conditions.extend(free);
                 push(*child, conditions, ctx)?
@@ -60,8 +62,9 @@ fn push(plan: Logical, conditions: Vec<Expr>, ctx: &EvalContext) -> Result<Logic
                 agg.group_by.iter().map(|(expr, column)| (column.unique_id, expr.clone())).collect();
             let known: BTreeSet<u64> = by.keys().copied().collect();
             // Without keys there is a row even for no input.
-            let (mut down, stay): (Vec<_>, Vec<_>) =
-                conditions.into_iter().partition(|condition| !known.is_empty() && covered_by(condition, &known));
+            let (mut down, stay): (Vec<_>, Vec<_>) = conditions
+                .into_iter()
+                .partition(|condition| !known.is_empty() && covered_by(condition, &known));
             down.iter_mut().for_each(|condition| substitute(condition, &by));
             agg.child = push(agg.child, down, ctx)?;
             Logical::Aggregation(agg).filtered(stay)
@@ -174,7 +177,10 @@ fn push_join(mut join: Join, mut conditions: Vec<Expr>, ctx: &EvalContext) -> Re
                 if preserved_left { (&left_ids, &right_ids) } else { (&right_ids, &left_ids) };
             let mut down_preserved = Vec::new();
             for condition in conditions {
-                if covered_by(&condition, preserved) && condition.is_deterministic() && !is_constant(&condition) {
+                if covered_by(&condition, preserved)
+                    && condition.is_deterministic()
+                    && !is_constant(&condition)
+                {
                     down_preserved.push(condition);
                 } else {
                     above.push(condition);
@@ -193,7 +199,8 @@ fn push_join(mut join: Join, mut conditions: Vec<Expr>, ctx: &EvalContext) -> Re
             }
             let mut down_padded = Vec::new();
             for condition in on {
-                if covered_by(&condition, padded) && !is_constant(&condition) && condition.is_deterministic() {
+                if covered_by(&condition, padded) && !is_constant(&condition) && condition.is_deterministic()
+                {
                     down_padded.push(condition);
                 } else {
                     join.conditions.push(condition);
@@ -306,7 +313,11 @@ fn alternatives_of(condition: &Expr) -> Vec<Vec<Expr>> {
 }
 
 /// Adds what an OR over both sides says about each side alone. The OR stays: it says more.
-fn imply_per_side(conditions: &mut Vec<Expr>, sides: &[&BTreeSet<u64>], ctx: &EvalContext) -> Result<(), PlanError> {
+fn imply_per_side(
+    conditions: &mut Vec<Expr>,
+    sides: &[&BTreeSet<u64>],
+    ctx: &EvalContext,
+) -> Result<(), PlanError> {
     let mut implied = Vec::new();
     for condition in conditions.iter() {
         let alternatives = alternatives_of(condition);

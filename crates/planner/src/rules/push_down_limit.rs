@@ -11,9 +11,13 @@ use crate::expr_tools::{covered_by, is_constant, same, substitute};
 use crate::logical::Logical;
 use crate::physical::{JoinKind, SortItem};
 
-pub(crate) fn apply(plan: Logical, cx: &mut RuleContext<'_>) -> Result<Logical, PlanError> {
+pub(crate) fn apply(plan: Logical, _: &mut RuleContext<'_>) -> Result<Logical, PlanError> {
+    Ok(push(plan))
+}
+
+fn push(plan: Logical) -> Logical {
     let mut plan = match plan {
-        Logical::Limit { count: 0, .. } | Logical::TopN { count: 0, .. } => return Ok(empty(&plan)),
+        Logical::Limit { count: 0, .. } | Logical::TopN { count: 0, .. } => return empty(&plan),
         Logical::Limit { child, offset, count } => match *child {
             Logical::Sort { child, by } => push_top_n(*child, by, offset, count),
             Logical::Limit { child, offset: inner_offset, count: inner_count } => {
@@ -27,10 +31,10 @@ pub(crate) fn apply(plan: Logical, cx: &mut RuleContext<'_>) -> Result<Logical, 
         other => other,
     };
     for child in plan.children_mut() {
-        let inner = apply(child.take(), cx)?;
+        let inner = push(child.take());
         *child = inner;
     }
-    Ok(plan)
+    plan
 }
 
 fn push_limit(plan: Logical, offset: u64, count: u64) -> Logical {
@@ -48,7 +52,9 @@ fn push_limit(plan: Logical, offset: u64, count: u64) -> Logical {
             join.left = push_limit(join.left, 0, wanted);
             Logical::Limit { child: Box::new(Logical::Join(join)), offset, count }
         }
-        Logical::Limit { child, offset: inner_offset, count: inner_count } if inner_offset == 0 && offset == 0 => {
+        Logical::Limit { child, offset: inner_offset, count: inner_count }
+            if inner_offset == 0 && offset == 0 =>
+        {
             Logical::Limit { child, offset: 0, count: count.min(inner_count) }
         }
         other => Logical::Limit { child: Box::new(other), offset, count },

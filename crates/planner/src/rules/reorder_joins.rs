@@ -81,8 +81,9 @@ impl Group {
     ) -> Vec<(u64, f64)> {
         for first in 0..edges.len() {
             let pair = edges[first].0;
-            let same: Vec<usize> =
-                (first..edges.len()).filter(|other| edges[*other].0 == pair && self.is_equality(*other)).collect();
+            let same: Vec<usize> = (first..edges.len())
+                .filter(|other| edges[*other].0 == pair && self.is_equality(*other))
+                .collect();
             if pair.count_ones() != 2 || same.len() < 2 || same[0] != first {
                 continue;
             }
@@ -162,8 +163,12 @@ impl Tree {
 
 /// The rows of a set: the product of its leaves' and of the conditions inside.
 fn rows_of(set: u64, leaf_rows: &[f64], edges: &[(u64, f64)]) -> f64 {
-    let product: f64 =
-        leaf_rows.iter().enumerate().filter(|(leaf, _)| set & (1 << leaf) != 0).map(|(_, rows)| rows).product();
+    let product: f64 = leaf_rows
+        .iter()
+        .enumerate()
+        .filter(|(leaf, _)| set & (1 << leaf) != 0)
+        .map(|(_, rows)| rows)
+        .product();
     let kept: f64 = edges
         .iter()
         .filter(|(needs, _)| needs & !set == 0 && needs.count_ones() > 1)

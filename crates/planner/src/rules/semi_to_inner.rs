@@ -12,12 +12,14 @@ use crate::PlanError;
 use crate::logical::{Join, Logical};
 use crate::physical::JoinKind;
 
-pub(crate) fn apply(mut plan: Logical, cx: &mut RuleContext<'_>) -> Result<Logical, PlanError> {
-    for child in plan.children_mut() {
-        let inner = apply(child.take(), cx)?;
-        *child = inner;
-    }
-    if let Logical::Join(join) = &mut plan
+pub(crate) fn apply(mut plan: Logical, _: &mut RuleContext<'_>) -> Result<Logical, PlanError> {
+    convert(&mut plan);
+    Ok(plan)
+}
+
+fn convert(plan: &mut Logical) {
+    plan.children_mut().into_iter().for_each(convert);
+    if let Logical::Join(join) = plan
         && join.kind == JoinKind::Semi
         && !join.apply
         && join.null_aware.is_empty()
@@ -25,7 +27,6 @@ pub(crate) fn apply(mut plan: Logical, cx: &mut RuleContext<'_>) -> Result<Logic
     {
         join.kind = JoinKind::Inner;
     }
-    Ok(plan)
 }
 
 fn has_one_match(join: &Join) -> bool {

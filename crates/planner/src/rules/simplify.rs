@@ -4,7 +4,7 @@ use tidewater_expr::{EvalContext, Expr};
 
 use super::RuleContext;
 use crate::PlanError;
-use crate::expr_tools::{as_call, call, rewrite};
+use crate::expr_tools::{as_call, call, conjunction, disjunction, rewrite};
 use crate::logical::Logical;
 
 pub(crate) fn apply(mut plan: Logical, cx: &mut RuleContext<'_>) -> Result<Logical, PlanError> {
@@ -57,10 +57,8 @@ fn without_not(expr: &Expr, ctx: &EvalContext) -> Option<Expr> {
                 let not = call("not", vec![arg.clone()], ctx).ok()?;
                 negated.push(without_not(&not, ctx).unwrap_or(not));
             }
-            let mut negated = negated.into_iter();
-            let first = negated.next()?;
-            let join = if name == "and" { "or" } else { "and" };
-            return negated.try_fold(first, |all, next| call(join, vec![all, next], ctx).ok());
+            let opposite = if name == "and" { disjunction } else { conjunction };
+            return opposite(negated, ctx).ok();
         }
         _ => return None,
     };

@@ -50,9 +50,13 @@ fn parse(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| bencher.iter(|| parse_one(black_box(&sql), &options)));
         group.finish();
     }
-    let point_select = parse_one("SELECT c FROM sbtest1 WHERE id=5049", &options).expect("it parses").statement;
-    criterion.bench_function("clone_point_select", |bencher| bencher.iter(|| black_box(&point_select).clone()));
-    criterion.bench_function("restore_point_select", |bencher| bencher.iter(|| black_box(&point_select).to_string()));
+    let point_select =
+        parse_one("SELECT c FROM sbtest1 WHERE id=5049", &options).expect("it parses").statement;
+    criterion
+        .bench_function("clone_point_select", |bencher| bencher.iter(|| black_box(&point_select).clone()));
+    criterion.bench_function("restore_point_select", |bencher| {
+        bencher.iter(|| black_box(&point_select).to_string())
+    });
     criterion.bench_function("normalize_point_select", |bencher| {
         bencher.iter(|| normalize(black_box("SELECT c FROM sbtest1 WHERE id=5049"), SqlMode::DEFAULT));
     });

@@ -6,7 +6,9 @@ use tidewater_parser::ast::{QueryBody, Statement};
 use tidewater_parser::{ParserOptions, StatementIter, normalize};
 
 fn main() {
-    let sql = std::env::args().nth(1).unwrap_or_else(|| "select 1+1, a from t where b in (1, 2); begin; selec 1".to_owned());
+    let sql = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "select 1+1, a from t where b in (1, 2); begin; selec 1".to_owned());
     let options = ParserOptions::default();
     let mut statements = StatementIter::new(&sql);
     while let Some(parsed) = statements.next_statement(&options) {

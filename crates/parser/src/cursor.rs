@@ -301,7 +301,8 @@ impl<'a> Cursor<'a> {
 
     /// The text from the start of one lexeme to the end of another.
     pub fn text_between(&self, first: usize, last: usize) -> String {
-        let range = self.lexeme(first).start as usize..(self.lexeme(last).end as usize).max(self.lexeme(first).start as usize);
+        let range = self.lexeme(first).start as usize
+            ..(self.lexeme(last).end as usize).max(self.lexeme(first).start as usize);
         String::from_utf8_lossy(&self.text[range]).into_owned()
     }
 

@@ -8,8 +8,9 @@ use std::any::TypeId;
 use std::cell::Cell;
 
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
-    FunctionArguments, Ident, NullTreatment, ObjectName, UnaryOperator, Value, ValueWithSpan, WindowType,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArgumentList, FunctionArguments, Ident, NullTreatment, ObjectName, UnaryOperator, Value,
+    ValueWithSpan, WindowType,
 };
 use sqlparser::dialect::{Dialect, MySqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
@@ -249,7 +250,10 @@ impl TidewaterDialect {
             Keyword::NOT => {
                 parser.advance_token();
                 let binding = if self.high_not { binding::BANG } else { binding::NOT };
-                return Ok(Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(parser.parse_subexpr(binding)?) });
+                return Ok(Expr::UnaryOp {
+                    op: UnaryOperator::Not,
+                    expr: Box::new(parser.parse_subexpr(binding)?),
+                });
             }
             Keyword::CASE => {
                 parser.advance_token();
@@ -319,7 +323,10 @@ impl TidewaterDialect {
                 parser.advance_token();
                 return self.function(parser, word.into_ident(span));
             }
-        } else if ["UTC_DATE", "UTC_TIME", "UTC_TIMESTAMP"].iter().any(|name| word.value.eq_ignore_ascii_case(name)) {
+        } else if ["UTC_DATE", "UTC_TIME", "UTC_TIMESTAMP"]
+            .iter()
+            .any(|name| word.value.eq_ignore_ascii_case(name))
+        {
             parser.advance_token();
             return Ok(call(ObjectName::from(vec![word.into_ident(span)]), list(Vec::new())));
         } else if !words::is_reserved(&word.value) {
@@ -332,7 +339,8 @@ impl TidewaterDialect {
     /// A call whose name has been read, its parenthesis not.
     fn function(&self, parser: &mut Parser, name: Ident) -> Result<Expr> {
         parser.advance_token();
-        let mut arguments = FunctionArgumentList { duplicate_treatment: None, args: Vec::new(), clauses: Vec::new() };
+        let mut arguments =
+            FunctionArgumentList { duplicate_treatment: None, args: Vec::new(), clauses: Vec::new() };
         if !parser.consume_token(&Token::RParen) {
             match &parser.peek_token_ref().token {
                 token if is_keyword(token, Keyword::DISTINCT) => {
@@ -343,7 +351,8 @@ impl TidewaterDialect {
                 token if is_keyword(token, Keyword::ALL) => parser.advance_token(),
                 _ => {}
             }
-            let star = parser.peek_token_ref().token == Token::Mul && parser.peek_nth_token_ref(1).token == Token::RParen;
+            let star = parser.peek_token_ref().token == Token::Mul
+                && parser.peek_nth_token_ref(1).token == Token::RParen;
             if star {
                 parser.advance_token();
                 arguments.args.push(FunctionArg::Unnamed(FunctionArgExpr::Wildcard));
@@ -633,18 +642,26 @@ impl TidewaterDialect {
                 Keyword::XOR => binding::XOR,
                 Keyword::AND => binding::AND,
                 Keyword::IS => binding::COMPARISON,
-                Keyword::IN | Keyword::BETWEEN | Keyword::LIKE | Keyword::REGEXP | Keyword::RLIKE => binding::PREDICATE,
-                Keyword::MEMBER if is_keyword(&parser.peek_nth_token_ref(1).token, Keyword::OF) => binding::PREDICATE,
+                Keyword::IN | Keyword::BETWEEN | Keyword::LIKE | Keyword::REGEXP | Keyword::RLIKE => {
+                    binding::PREDICATE
+                }
+                Keyword::MEMBER if is_keyword(&parser.peek_nth_token_ref(1).token, Keyword::OF) => {
+                    binding::PREDICATE
+                }
                 Keyword::NOT => match &parser.peek_nth_token_ref(1).token {
                     Token::Word(word) => match word.keyword {
-                        Keyword::IN | Keyword::BETWEEN | Keyword::LIKE | Keyword::REGEXP | Keyword::RLIKE => binding::PREDICATE,
+                        Keyword::IN | Keyword::BETWEEN | Keyword::LIKE | Keyword::REGEXP | Keyword::RLIKE => {
+                            binding::PREDICATE
+                        }
                         _ => 0,
                     },
                     _ => 0,
                 },
                 _ => 0,
             },
-            Token::Eq | Token::Neq | Token::Lt | Token::LtEq | Token::Gt | Token::GtEq | Token::Spaceship => binding::COMPARISON,
+            Token::Eq | Token::Neq | Token::Lt | Token::LtEq | Token::Gt | Token::GtEq | Token::Spaceship => {
+                binding::COMPARISON
+            }
             Token::Pipe => binding::BIT_OR,
             Token::Ampersand => binding::BIT_AND,
             Token::ShiftLeft | Token::ShiftRight => binding::SHIFT,
@@ -709,9 +726,11 @@ impl Dialect for TidewaterDialect {
             Precedence::PlusMinus => binding::SUM,
             Precedence::MulDivModOp => binding::PRODUCT,
             Precedence::Caret => binding::BIT_XOR,
-            Precedence::Period | Precedence::DoubleColon | Precedence::Colon | Precedence::AtTz | Precedence::PgOther => {
-                binding::ARROW
-            }
+            Precedence::Period
+            | Precedence::DoubleColon
+            | Precedence::Colon
+            | Precedence::AtTz
+            | Precedence::PgOther => binding::ARROW,
         }
     }
 

@@ -83,7 +83,8 @@ fn words_of(cursor: &Cursor<'_>) -> Vec<Word> {
             | Kind::NullEscape
             | Kind::Parameter => {
                 // A sign belongs to the constant when no operand stands before it; neighbouring strings are one constant.
-                let joined = lexeme.kind == Kind::String && index > 0 && cursor.lexeme(index - 1).kind == Kind::String;
+                let joined =
+                    lexeme.kind == Kind::String && index > 0 && cursor.lexeme(index - 1).kind == Kind::String;
                 if !joined {
                     drop_sign(&mut normalized);
                     normalized.push(Word::Constant);
@@ -93,7 +94,9 @@ fn words_of(cursor: &Cursor<'_>) -> Vec<Word> {
                 normalized.push(Word::Constant);
             }
             Kind::Word if cursor.at(index).compound_literal().is_some() => {}
-            Kind::QuotedName => normalized.push(Word::Text(literal::decode_name(cursor.word_of(lexeme)).to_lowercase())),
+            Kind::QuotedName => {
+                normalized.push(Word::Text(literal::decode_name(cursor.word_of(lexeme)).to_lowercase()))
+            }
             _ => normalized.push(Word::Text(String::from_utf8_lossy(cursor.source(lexeme)).to_lowercase())),
         }
     }
@@ -102,11 +105,17 @@ fn words_of(cursor: &Cursor<'_>) -> Vec<Word> {
 
 /// Whether a NULL is a value and not part of IS NULL or NOT NULL.
 fn is_value(cursor: &Cursor<'_>, index: usize) -> bool {
-    let previous = |lexeme: Lexeme| lexeme.kind == Kind::Word && {
-        let word = cursor.word_of(lexeme);
-        word.eq_ignore_ascii_case("IS") || word.eq_ignore_ascii_case("NOT") || word.eq_ignore_ascii_case("DEFAULT")
+    let previous = |lexeme: Lexeme| {
+        lexeme.kind == Kind::Word && {
+            let word = cursor.word_of(lexeme);
+            word.eq_ignore_ascii_case("IS")
+                || word.eq_ignore_ascii_case("NOT")
+                || word.eq_ignore_ascii_case("DEFAULT")
+        }
     };
-    index > 0 && !previous(cursor.lexeme(index - 1)) && matches!(cursor.lexeme(index - 1).kind, Kind::Comma | Kind::LeftParen | Kind::Eq)
+    index > 0
+        && !previous(cursor.lexeme(index - 1))
+        && matches!(cursor.lexeme(index - 1).kind, Kind::Comma | Kind::LeftParen | Kind::Eq)
 }
 
 fn drop_sign(normalized: &mut Vec<Word>) {
@@ -114,7 +123,9 @@ fn drop_sign(normalized: &mut Vec<Word>) {
     let operand_before = match normalized.iter().rev().nth(1) {
         Some(Word::Constant | Word::Constants) => true,
         Some(Word::Text(word)) => {
-            word == ")" || (word.starts_with(|first: char| first.is_alphanumeric() || first == '_' || first == '@') && !words::is_reserved(word))
+            word == ")"
+                || (word.starts_with(|first: char| first.is_alphanumeric() || first == '_' || first == '@')
+                    && !words::is_reserved(word))
         }
         None => false,
     };
@@ -160,7 +171,11 @@ fn collapse(normalized: Vec<Word>) -> Words {
                     Some(rows)
                 }
                 // `( ... ) , ... ,` before it.
-                [.., last, comma, Word::Constants, again] if is(last, ")") && is(comma, ",") && is(again, ",") => Some(rows - 2),
+                [.., last, comma, Word::Constants, again]
+                    if is(last, ")") && is(comma, ",") && is(again, ",") =>
+                {
+                    Some(rows - 2)
+                }
                 _ => None,
             };
             if let Some(length) = follows {
@@ -179,7 +194,9 @@ fn collapse(normalized: Vec<Word>) -> Words {
 fn starts_list(collapsed: &[Word]) -> bool {
     let before = collapsed.len().checked_sub(3).map(|index| &collapsed[index]);
     match before {
-        Some(Word::Text(word)) => word == "(" || matches!(word.as_str(), "limit" | "values" | "select" | "by"),
+        Some(Word::Text(word)) => {
+            word == "(" || matches!(word.as_str(), "limit" | "values" | "select" | "by")
+        }
         Some(Word::Constant | Word::Constants) | None => false,
     }
 }

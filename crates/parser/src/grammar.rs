@@ -61,7 +61,8 @@ impl Cursor<'_> {
             "LOAD" => self.load_data(),
             "CALL" => {
                 let name = self.object_name()?;
-                let args = if self.is(Kind::LeftParen) { self.parenthesised0(Self::expr)? } else { Vec::new() };
+                let args =
+                    if self.is(Kind::LeftParen) { self.parenthesised0(Self::expr)? } else { Vec::new() };
                 Ok(Statement::Call(Call { name, args }))
             }
             "DO" => Ok(Statement::Do(self.comma_separated(Self::expr)?)),
@@ -100,8 +101,11 @@ impl Cursor<'_> {
             }
             "EXECUTE" => {
                 let name = self.ident()?;
-                let using =
-                    if self.eat_word("USING") { self.comma_separated(Self::user_variable)? } else { Vec::new() };
+                let using = if self.eat_word("USING") {
+                    self.comma_separated(Self::user_variable)?
+                } else {
+                    Vec::new()
+                };
                 Ok(Statement::Execute(Execute { name, using }))
             }
             "DEALLOCATE" => {
@@ -158,7 +162,11 @@ impl Cursor<'_> {
                             return self.fail();
                         }
                         self.advance();
-                        return if verb.is_word("UPDATE") { self.update(Some(with)) } else { self.delete(Some(with)) };
+                        return if verb.is_word("UPDATE") {
+                            self.update(Some(with))
+                        } else {
+                            self.delete(Some(with))
+                        };
                     }
                     if verb.is_one_of(&["SELECT", "VALUES", "TABLE"]) {
                         break;
@@ -190,7 +198,8 @@ impl Cursor<'_> {
         }
         let explainable = self.is(Kind::LeftParen)
             || self.is_one_of(&[
-                "SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "TABLE", "VALUES", "ALTER", "EXPLAIN", "LOAD", "SET", "DO",
+                "SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "TABLE", "VALUES", "ALTER",
+                "EXPLAIN", "LOAD", "SET", "DO",
             ]);
         if explainable || explain.analyze || explain.format.is_some() {
             if self.depth >= STATEMENT_DEPTH_MAX {
@@ -230,7 +239,8 @@ impl Cursor<'_> {
     fn begin(&mut self) -> Result<Statement> {
         let mut begin = crate::ast::Begin::default();
         if !self.eat_word("WORK") {
-            begin.pessimistic = self.eat_one_of(&["PESSIMISTIC", "OPTIMISTIC"]).map(|mode| mode == "PESSIMISTIC");
+            begin.pessimistic =
+                self.eat_one_of(&["PESSIMISTIC", "OPTIMISTIC"]).map(|mode| mode == "PESSIMISTIC");
         }
         Ok(Statement::Begin(begin))
     }
@@ -302,8 +312,18 @@ impl Cursor<'_> {
         if self.eat_word("ROLE") {
             return self.create_role();
         }
-        const OTHERS: &[&str] =
-            &["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "SEQUENCE", "TABLESPACE", "SERVER", "PLACEMENT", "RESOURCE", "BINDING"];
+        const OTHERS: &[&str] = &[
+            "PROCEDURE",
+            "FUNCTION",
+            "TRIGGER",
+            "EVENT",
+            "SEQUENCE",
+            "TABLESPACE",
+            "SERVER",
+            "PLACEMENT",
+            "RESOURCE",
+            "BINDING",
+        ];
         match self.eat_one_of(OTHERS) {
             Some(what) => self.unsupported(format!("CREATE {what}")),
             None => self.fail(),
@@ -339,8 +359,18 @@ impl Cursor<'_> {
             let users = self.comma_separated(Self::user_ref)?;
             return Ok(Statement::DropUser(crate::ast::DropUser { role: kind == "ROLE", if_exists, users }));
         }
-        const OTHERS: &[&str] =
-            &["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "SEQUENCE", "TABLESPACE", "SERVER", "PLACEMENT", "RESOURCE", "BINDING"];
+        const OTHERS: &[&str] = &[
+            "PROCEDURE",
+            "FUNCTION",
+            "TRIGGER",
+            "EVENT",
+            "SEQUENCE",
+            "TABLESPACE",
+            "SERVER",
+            "PLACEMENT",
+            "RESOURCE",
+            "BINDING",
+        ];
         match self.eat_one_of(OTHERS) {
             Some(what) => self.unsupported(format!("DROP {what}")),
             None => self.fail(),
@@ -354,7 +384,8 @@ impl Cursor<'_> {
         if self.eat_word("USER") {
             return self.alter_user();
         }
-        let is_view = self.is_one_of(&["VIEW", "ALGORITHM", "DEFINER"]) || self.is_words(&["SQL", "SECURITY"]);
+        let is_view =
+            self.is_one_of(&["VIEW", "ALGORITHM", "DEFINER"]) || self.is_words(&["SQL", "SECURITY"]);
         if is_view {
             return self.create_view(false, true);
         }
@@ -362,7 +393,8 @@ impl Cursor<'_> {
         if self.eat_word("TABLE") {
             return self.alter_table();
         }
-        const OTHERS: &[&str] = &["PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "INSTANCE", "PLACEMENT", "RESOURCE"];
+        const OTHERS: &[&str] =
+            &["PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "INSTANCE", "PLACEMENT", "RESOURCE"];
         match self.eat_one_of(OTHERS) {
             Some(what) => self.unsupported(format!("ALTER {what}")),
             None => self.fail(),

@@ -13,7 +13,8 @@ pub(crate) fn parse(comment: &[u8]) -> Vec<Hint> {
     let text = comment.strip_prefix(b"/*+").unwrap_or(comment);
     let text = text.strip_suffix(b"*/").unwrap_or(text);
     // READ_FROM_STORAGE(tikv[t1, t2]) has brackets, which mean nothing that blanks would not say as well.
-    let text: Vec<u8> = text.iter().map(|&byte| if matches!(byte, b'[' | b']') { b' ' } else { byte }).collect();
+    let text: Vec<u8> =
+        text.iter().map(|&byte| if matches!(byte, b'[' | b']') { b' ' } else { byte }).collect();
     let text = text.as_slice();
     let mut lexemes = Vec::new();
     if Lexer::new(text, 0, SqlMode::empty()).statement(&mut lexemes).is_err() {
@@ -93,7 +94,8 @@ impl Cursor<'_> {
                 if self.eat(Kind::Period) {
                     schema = Some(std::mem::replace(&mut name, self.ident_after_period()?));
                 }
-                let query_block = if self.is(Kind::UserVariable) { Some(self.user_variable()?) } else { None };
+                let query_block =
+                    if self.is(Kind::UserVariable) { Some(self.user_variable()?) } else { None };
                 Ok(HintArg::Table { schema, name: Ident(name.0), query_block })
             }
             _ => self.fail(),

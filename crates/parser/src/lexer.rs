@@ -189,7 +189,9 @@ impl<'a> Lexer<'a> {
             match self.peek(0) {
                 b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => self.position += 1,
                 b'#' => self.skip_line(),
-                b'-' if self.peek(1) == b'-' && (self.peek(2) <= b' ' || self.peek(2) == 0x7f) => self.skip_line(),
+                b'-' if self.peek(1) == b'-' && (self.peek(2) <= b' ' || self.peek(2) == 0x7f) => {
+                    self.skip_line()
+                }
                 b'/' if self.peek(1) == b'*' => {
                     if self.peek(2) == b'+' && previous.is_some_and(|lexeme| self.takes_hint(lexeme)) {
                         return Ok(());
@@ -208,7 +210,9 @@ impl<'a> Lexer<'a> {
     fn takes_hint(&self, lexeme: &Lexeme) -> bool {
         lexeme.kind == Kind::Word && {
             let word = &self.text[lexeme.start as usize..lexeme.end as usize];
-            [&b"SELECT"[..], b"INSERT", b"REPLACE", b"UPDATE", b"DELETE"].iter().any(|verb| word.eq_ignore_ascii_case(verb))
+            [&b"SELECT"[..], b"INSERT", b"REPLACE", b"UPDATE", b"DELETE"]
+                .iter()
+                .any(|verb| word.eq_ignore_ascii_case(verb))
         }
     }
 
@@ -222,7 +226,11 @@ impl<'a> Lexer<'a> {
         let start = self.position;
         if !self.in_comment {
             if self.peek(2) == b'!' {
-                let digits = self.text[self.position + 3..].iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
+                let digits = self.text[self.position + 3..]
+                    .iter()
+                    .take(6)
+                    .take_while(|byte| byte.is_ascii_digit())
+                    .count();
                 let digits = if digits < 5 { 0 } else { digits };
                 let version = self.text[self.position + 3..self.position + 3 + digits]
                     .iter()
@@ -274,7 +282,8 @@ impl<'a> Lexer<'a> {
             self.position = self.text.len();
             return Ok(Kind::End);
         }
-        let after_period = previous.is_some_and(|lexeme| lexeme.kind == Kind::Period && lexeme.end as usize == start);
+        let after_period =
+            previous.is_some_and(|lexeme| lexeme.kind == Kind::Period && lexeme.end as usize == start);
         let kind = match byte {
             b'\'' => return self.string(start, b'\'', Kind::String),
             b'"' if self.sql_mode.contains(SqlMode::ANSI_QUOTES) => return self.quoted_name(b'"'),
@@ -286,8 +295,9 @@ impl<'a> Lexer<'a> {
             }
             b'0'..=b'9' => return self.number(),
             b'.' => {
-                let after_name = previous
-                    .is_some_and(|lexeme| matches!(lexeme.kind, Kind::Word | Kind::QuotedName) && lexeme.end as usize == start);
+                let after_name = previous.is_some_and(|lexeme| {
+                    matches!(lexeme.kind, Kind::Word | Kind::QuotedName) && lexeme.end as usize == start
+                });
                 if !after_name && self.peek(1).is_ascii_digit() {
                     return self.number();
                 }
@@ -323,7 +333,9 @@ impl<'a> Lexer<'a> {
             }
             b'/' if self.peek(1) == b'*' => {
                 // Only a hint gets here.
-                let Some(at) = find(&self.text[start + 3..], b"*/") else { return Err(self.syntax_error(start)) };
+                let Some(at) = find(&self.text[start + 3..], b"*/") else {
+                    return Err(self.syntax_error(start));
+                };
                 self.position = start + 3 + at + 2;
                 return Ok(Kind::Hint);
             }

@@ -84,7 +84,11 @@ fn hex(source: &[u8]) -> Vec<u8> {
     let digits = if source[1] == b'\'' { &source[2..source.len() - 1] } else { &source[2..] };
     let value = |digit: u8| (digit as char).to_digit(16).unwrap_or(0) as u8;
     let (first, rest) = digits.split_at(digits.len() % 2);
-    first.iter().map(|&digit| value(digit)).chain(rest.chunks(2).map(|pair| value(pair[0]) << 4 | value(pair[1]))).collect()
+    first
+        .iter()
+        .map(|&digit| value(digit))
+        .chain(rest.chunks(2).map(|pair| value(pair[0]) << 4 | value(pair[1])))
+        .collect()
 }
 
 /// The bytes of `0b..`, `b'..'`.

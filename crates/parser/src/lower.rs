@@ -10,8 +10,8 @@ use sqlparser::ast as upstream;
 use sqlparser::parser::{Parser, ParserError};
 
 use crate::ast::{
-    BinaryOp, BytesLiteral, Case, ColumnName, Expr, Ident, Literal, Locking, MatchModifier, OrderItem, Quantifier, Query, StringLiteral,
-    SystemVariable, TableRef, Truth, UnaryOp, VariableScope,
+    BinaryOp, BytesLiteral, Case, ColumnName, Expr, Ident, Literal, Locking, MatchModifier, OrderItem,
+    Quantifier, Query, StringLiteral, SystemVariable, TableRef, Truth, UnaryOp, VariableScope,
 };
 use crate::cursor::{Cursor, Result};
 use crate::dialect::TidewaterDialect;
@@ -45,11 +45,15 @@ impl Cursor<'_> {
 
     /// A query, without the parentheses that may be around it.
     pub fn query(&mut self) -> Result<Query> {
-        self.delegate(false, |parser| parser.parse_query(), |lowering, query| {
-            let mut query = lowering.query(*query, 0)?;
-            query.into = lowering.into.take();
-            Ok(query)
-        })
+        self.delegate(
+            false,
+            |parser| parser.parse_query(),
+            |lowering, query| {
+                let mut query = lowering.query(*query, 0)?;
+                query.into = lowering.into.take();
+                Ok(query)
+            },
+        )
     }
 
     /// A list of table references, as after FROM.
@@ -66,12 +70,14 @@ impl Cursor<'_> {
         if self.is(Kind::Word)
             && let Some(length) = self.compound_literal()
         {
-            let alone = matches!(self.kind_at(length), Kind::Comma | Kind::RightParen | Kind::Semicolon | Kind::End);
+            let alone =
+                matches!(self.kind_at(length), Kind::Comma | Kind::RightParen | Kind::Semicolon | Kind::End);
             return if alone { self.literal().ok() } else { None };
         }
         let negative = usize::from(self.is(Kind::Minus));
         let lexeme = self.lexeme(self.position + negative);
-        if !matches!(self.kind_at(negative + 1), Kind::Comma | Kind::RightParen | Kind::Semicolon | Kind::End) {
+        if !matches!(self.kind_at(negative + 1), Kind::Comma | Kind::RightParen | Kind::Semicolon | Kind::End)
+        {
             return None;
         }
         let expr = match lexeme.kind {
@@ -136,8 +142,9 @@ impl Cursor<'_> {
     ) -> Result<T> {
         let converted = self.convert(end)?;
         let dialect = TidewaterDialect::new(self.sql_mode);
-        let mut parser =
-            Parser::new(&dialect).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(converted.tokens);
+        let mut parser = Parser::new(&dialect)
+            .with_recursion_limit(RECURSION_MAX)
+            .with_tokens_with_locations(converted.tokens);
         let lexeme_at = |parser: &Parser, index: usize| match parser.token_at(index).span.start.column {
             0 => end,
             column => column as usize - 1,
@@ -146,7 +153,8 @@ impl Cursor<'_> {
             ParserError::RecursionLimitExceeded => ParseError::TooDeep,
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
                 let furthest = lexeme_at(&parser, dialect.furthest());
-                let found = if message.ends_with("found: EOF") { end } else { column_of(&message).unwrap_or(0) };
+                let found =
+                    if message.ends_with("found: EOF") { end } else { column_of(&message).unwrap_or(0) };
                 self.error_at(furthest.max(found))
             }
         })?;
@@ -358,7 +366,11 @@ impl Lowering<'_, '_> {
                 // `IN ((SELECT ..))` is the query, not a list of one.
                 if list.len() == 1 && matches!(list[0], U::Subquery(_)) {
                     let Some(U::Subquery(query)) = list.pop() else { return self.cursor.fail() };
-                    return Ok(Expr::InSubquery { expr, query: Box::new(self.query(*query, below)?), negated });
+                    return Ok(Expr::InSubquery {
+                        expr,
+                        query: Box::new(self.query(*query, below)?),
+                        negated,
+                    });
                 }
                 Expr::InList { expr, list: self.exprs(list, below)?, negated }
             }
@@ -382,13 +394,17 @@ impl Lowering<'_, '_> {
                 },
                 negated,
             },
-            U::RLike { negated, expr, pattern, regexp: _ } => {
-                Expr::Regexp { expr: self.boxed(*expr, below)?, pattern: self.boxed(*pattern, below)?, negated }
-            }
+            U::RLike { negated, expr, pattern, regexp: _ } => Expr::Regexp {
+                expr: self.boxed(*expr, below)?,
+                pattern: self.boxed(*pattern, below)?,
+                negated,
+            },
             U::AnyOp { left, compare_op, right, is_some: _ } => {
                 self.quantified(*left, compare_op, Quantifier::Any, *right, below)?
             }
-            U::AllOp { left, compare_op, right } => self.quantified(*left, compare_op, Quantifier::All, *right, below)?,
+            U::AllOp { left, compare_op, right } => {
+                self.quantified(*left, compare_op, Quantifier::All, *right, below)?
+            }
             U::MemberOf(upstream::MemberOf { value, array }) => {
                 Expr::MemberOf { value: self.boxed(*value, below)?, array: self.boxed(*array, below)? }
             }
@@ -417,7 +433,9 @@ impl Lowering<'_, '_> {
                     self.column(parts)
                 });
                 let modifier = match opt_search_modifier {
-                    None | Some(upstream::SearchModifier::InNaturalLanguageMode) => MatchModifier::NaturalLanguage,
+                    None | Some(upstream::SearchModifier::InNaturalLanguageMode) => {
+                        MatchModifier::NaturalLanguage
+                    }
                     Some(upstream::SearchModifier::InNaturalLanguageModeWithQueryExpansion) => {
                         MatchModifier::NaturalLanguageWithQueryExpansion
                     }
@@ -564,9 +582,15 @@ impl Lowering<'_, '_> {
                     balance(op, operands)
                 }
                 // `date + INTERVAL 1 DAY` and `INTERVAL 1 DAY + date`.
-                BinaryOp::Plus if matches!(right, Expr::Interval { .. }) => Expr::call("date_add", vec![left, right]),
-                BinaryOp::Plus if matches!(left, Expr::Interval { .. }) => Expr::call("date_add", vec![right, left]),
-                BinaryOp::Minus if matches!(right, Expr::Interval { .. }) => Expr::call("date_sub", vec![left, right]),
+                BinaryOp::Plus if matches!(right, Expr::Interval { .. }) => {
+                    Expr::call("date_add", vec![left, right])
+                }
+                BinaryOp::Plus if matches!(left, Expr::Interval { .. }) => {
+                    Expr::call("date_add", vec![right, left])
+                }
+                BinaryOp::Minus if matches!(right, Expr::Interval { .. }) => {
+                    Expr::call("date_sub", vec![left, right])
+                }
                 op => Expr::Binary { left: Box::new(left), op, right: Box::new(right) },
             };
         }
@@ -590,9 +614,10 @@ impl Lowering<'_, '_> {
                 match kind {
                     "l" => self.cursor.at(index).literal()?,
                     "p" => Expr::Parameter(index),
-                    "v" => {
-                        Expr::UserVariable(literal::decode_user_variable(self.cursor.source(lexeme), self.cursor.sql_mode))
-                    }
+                    "v" => Expr::UserVariable(literal::decode_user_variable(
+                        self.cursor.source(lexeme),
+                        self.cursor.sql_mode,
+                    )),
                     "s" => Expr::SystemVariable(system_variable(self.cursor.word_of(lexeme))),
                     _ => return self.fail_at(span),
                 }

@@ -13,7 +13,10 @@ mod statement;
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use crate::ast::{BytesLiteral, ColumnName, DataType, Ident, Literal, ObjectName, StringLiteral, TypeName, UserName, UserRef};
+use crate::ast::{
+    BytesLiteral, ColumnName, DataType, Ident, Literal, ObjectName, StringLiteral, TypeName, UserName,
+    UserRef,
+};
 
 /// Writes a name in backquotes.
 pub(crate) fn write_name(f: &mut impl Write, name: &str) -> fmt::Result {
@@ -75,7 +78,11 @@ impl<T: Display> Display for List<'_, T> {
 }
 
 /// Writes things separated by commas, each by a function.
-fn write_list<T>(f: &mut Formatter<'_>, items: &[T], write: impl Fn(&mut Formatter<'_>, &T) -> fmt::Result) -> fmt::Result {
+fn write_list<T>(
+    f: &mut Formatter<'_>,
+    items: &[T],
+    write: impl Fn(&mut Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             f.write_str(", ")?;

@@ -108,8 +108,13 @@ impl<'a> StatementIter<'a> {
         let mut lexer = Lexer::new(self.text, self.position, options.sql_mode);
         lexer.statement(&mut self.lexemes)?;
         self.position = lexer.position();
-        let mut cursor =
-            Cursor { text: self.text, lexemes: &self.lexemes, position: 0, sql_mode: options.sql_mode, depth: 0 };
+        let mut cursor = Cursor {
+            text: self.text,
+            lexemes: &self.lexemes,
+            position: 0,
+            sql_mode: options.sql_mode,
+            depth: 0,
+        };
         if cursor.is(Kind::End) {
             return Ok(None);
         }

@@ -45,12 +45,14 @@ fn span(lexeme: usize) -> Span {
 /// Character sets that may introduce a literal.
 fn is_introducer(word: &str) -> bool {
     const CHARSETS: &[&str] = &[
-        "utf8mb4", "binary", "utf8", "utf8mb3", "latin1", "ascii", "gbk", "gb18030", "gb2312", "big5", "ucs2", "utf16", "utf16le",
-        "utf32", "cp1250", "cp1251", "cp1252", "cp1256", "cp1257", "cp850", "cp852", "cp866", "cp932", "eucjpms", "euckr", "greek",
-        "hebrew", "hp8", "keybcs2", "koi8r", "koi8u", "latin2", "latin5", "latin7", "macce", "macroman", "sjis", "swe7", "tis620",
-        "ujis", "armscii8", "dec8", "geostd8",
+        "utf8mb4", "binary", "utf8", "utf8mb3", "latin1", "ascii", "gbk", "gb18030", "gb2312", "big5",
+        "ucs2", "utf16", "utf16le", "utf32", "cp1250", "cp1251", "cp1252", "cp1256", "cp1257", "cp850",
+        "cp852", "cp866", "cp932", "eucjpms", "euckr", "greek", "hebrew", "hp8", "keybcs2", "koi8r", "koi8u",
+        "latin2", "latin5", "latin7", "macce", "macroman", "sjis", "swe7", "tis620", "ujis", "armscii8",
+        "dec8", "geostd8",
     ];
-    word.strip_prefix('_').is_some_and(|name| CHARSETS.iter().any(|charset| charset.eq_ignore_ascii_case(name)))
+    word.strip_prefix('_')
+        .is_some_and(|name| CHARSETS.iter().any(|charset| charset.eq_ignore_ascii_case(name)))
 }
 
 impl Cursor<'_> {
@@ -72,7 +74,8 @@ impl Cursor<'_> {
 
     /// Converts the lexemes from the position up to `end`, which is not one of them.
     pub fn convert(&self, end: usize) -> Result<Converted> {
-        let mut converted = Converted { tokens: Vec::with_capacity(end - self.position), ..Converted::default() };
+        let mut converted =
+            Converted { tokens: Vec::with_capacity(end - self.position), ..Converted::default() };
         let mut cursor = self.at(self.position);
         let mut braces = 0usize;
         // For each open parenthesis: whether it holds tables, whose commas are joins then.
@@ -97,9 +100,12 @@ impl Cursor<'_> {
                     Token::SingleQuotedString(index.to_string())
                 }
                 Kind::Integer => Token::Number(cursor.word_of(lexeme).to_owned(), false),
-                Kind::NationalString | Kind::Decimal | Kind::Float | Kind::Hex | Kind::Bit | Kind::NullEscape => {
-                    Token::Placeholder(format!("l{index}"))
-                }
+                Kind::NationalString
+                | Kind::Decimal
+                | Kind::Float
+                | Kind::Hex
+                | Kind::Bit
+                | Kind::NullEscape => Token::Placeholder(format!("l{index}")),
                 Kind::Parameter => Token::Placeholder(format!("p{}", lexeme.ordinal)),
                 Kind::UserVariable => Token::Placeholder(format!("v{index}")),
                 Kind::SystemVariable => Token::Placeholder(format!("s{index}")),
@@ -109,7 +115,11 @@ impl Cursor<'_> {
                 }
                 Kind::LeftBrace => {
                     let quoted = cursor.kind_at(2) == Kind::String && cursor.kind_at(3) == Kind::RightBrace;
-                    if quoted && (cursor.is_word_at(1, "d") || cursor.is_word_at(1, "t") || cursor.is_word_at(1, "ts")) {
+                    if quoted
+                        && (cursor.is_word_at(1, "d")
+                            || cursor.is_word_at(1, "t")
+                            || cursor.is_word_at(1, "ts"))
+                    {
                         cursor.position += 3;
                         Token::Placeholder(format!("l{index}"))
                     } else if cursor.kind_at(1) == Kind::Word {
@@ -169,7 +179,9 @@ impl Cursor<'_> {
                 Kind::ShiftRight => Token::ShiftRight,
                 Kind::Arrow => Token::Arrow,
                 Kind::LongArrow => Token::LongArrow,
-                Kind::RightBrace | Kind::Colon | Kind::At | Kind::Semicolon | Kind::End => return cursor.fail(),
+                Kind::RightBrace | Kind::Colon | Kind::At | Kind::Semicolon | Kind::End => {
+                    return cursor.fail();
+                }
             };
             converted.push(index, token);
             cursor.advance();
@@ -182,7 +194,14 @@ impl Cursor<'_> {
         let word = self.word();
         let after_period = index > 0 && self.lexeme(index - 1).kind == Kind::Period;
         if after_period {
-            converted.push(index, Token::Word(Word { value: word.to_owned(), quote_style: Some('`'), keyword: Keyword::NoKeyword }));
+            converted.push(
+                index,
+                Token::Word(Word {
+                    value: word.to_owned(),
+                    quote_style: Some('`'),
+                    keyword: Keyword::NoKeyword,
+                }),
+            );
             self.advance();
             return Ok(());
         }
@@ -224,7 +243,9 @@ impl Cursor<'_> {
             }
             4 if self.is_word("FROM")
                 && self.is_word_at(1, "FIRST")
-                && (self.is_word_at(2, "OVER") || self.is_word_at(2, "RESPECT") || self.is_word_at(2, "IGNORE")) =>
+                && (self.is_word_at(2, "OVER")
+                    || self.is_word_at(2, "RESPECT")
+                    || self.is_word_at(2, "IGNORE")) =>
             {
                 self.position += 2;
                 return Ok(());
@@ -248,7 +269,10 @@ impl Cursor<'_> {
             }
             _ => {}
         }
-        converted.push(index, Token::Word(Word { value: word.to_owned(), quote_style: None, keyword: words::keyword(word) }));
+        converted.push(
+            index,
+            Token::Word(Word { value: word.to_owned(), quote_style: None, keyword: words::keyword(word) }),
+        );
         self.advance();
         Ok(())
     }
@@ -258,7 +282,11 @@ impl Cursor<'_> {
         let number = converted.locks.len();
         let locking = self.locking()?;
         converted.locks.push(locking);
-        let reference = Token::Word(Word { value: format!("k{number}"), quote_style: Some('`'), keyword: Keyword::NoKeyword });
+        let reference = Token::Word(Word {
+            value: format!("k{number}"),
+            quote_style: Some('`'),
+            keyword: Keyword::NoKeyword,
+        });
         for token in [
             operator_word("FOR", Keyword::FOR),
             operator_word("UPDATE", Keyword::UPDATE),
@@ -284,7 +312,11 @@ fn ends_operand(token: &TokenWithSpan) -> bool {
                 || !words::is_reserved(&word.value)
                 || matches!(
                     word.keyword,
-                    Keyword::NULL | Keyword::TRUE | Keyword::FALSE | Keyword::CURRENT_DATE | Keyword::CURRENT_TIMESTAMP
+                    Keyword::NULL
+                        | Keyword::TRUE
+                        | Keyword::FALSE
+                        | Keyword::CURRENT_DATE
+                        | Keyword::CURRENT_TIMESTAMP
                 )
         }
         _ => false,

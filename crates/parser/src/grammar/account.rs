@@ -1,8 +1,9 @@
 //! Users, roles and privileges.
 
 use crate::ast::{
-    AccountOptions, AlterUser, AuthOption, CreateRole, CreateUser, Credential, Grant, GrantLevel, GrantRole, ObjectKind, ObjectName,
-    PasswordExpire, Privilege, Revoke, RevokeRole, RoleSelection, Statement, UserName, UserRef, UserSpec,
+    AccountOptions, AlterUser, AuthOption, CreateRole, CreateUser, Credential, Grant, GrantLevel, GrantRole,
+    ObjectKind, ObjectName, PasswordExpire, Privilege, Revoke, RevokeRole, RoleSelection, Statement,
+    UserName, UserRef, UserSpec,
 };
 use crate::cursor::{Cursor, Result};
 use crate::lexer::Kind;
@@ -28,8 +29,31 @@ const LONG_PRIVILEGES: &[&[&str]] = &[
 
 /// Words that can only start a privilege, never a role.
 const PRIVILEGE_WORDS: &[&str] = &[
-    "ALL", "ALTER", "CREATE", "DELETE", "DROP", "EXECUTE", "FILE", "GRANT", "INDEX", "INSERT", "LOCK", "PROCESS", "PROXY",
-    "REFERENCES", "RELOAD", "REPLICATION", "SELECT", "SHOW", "SHUTDOWN", "SUPER", "TRIGGER", "UPDATE", "USAGE", "EVENT", "CONFIG",
+    "ALL",
+    "ALTER",
+    "CREATE",
+    "DELETE",
+    "DROP",
+    "EXECUTE",
+    "FILE",
+    "GRANT",
+    "INDEX",
+    "INSERT",
+    "LOCK",
+    "PROCESS",
+    "PROXY",
+    "REFERENCES",
+    "RELOAD",
+    "REPLICATION",
+    "SELECT",
+    "SHOW",
+    "SHUTDOWN",
+    "SUPER",
+    "TRIGGER",
+    "UPDATE",
+    "USAGE",
+    "EVENT",
+    "CONFIG",
 ];
 
 /// What WITH may limit.
@@ -80,7 +104,8 @@ impl Cursor<'_> {
     }
 
     fn auth_option(&mut self) -> Result<AuthOption> {
-        let plugin = if self.eat_one_of(&["WITH", "VIA"]).is_some() { Some(self.ident_or_text()?) } else { None };
+        let plugin =
+            if self.eat_one_of(&["WITH", "VIA"]).is_some() { Some(self.ident_or_text()?) } else { None };
         let credential = if self.eat_words(&["BY", "RANDOM", "PASSWORD"]) {
             Credential::Random
         } else if self.eat_words(&["BY", "PASSWORD"]) {
@@ -103,8 +128,16 @@ impl Cursor<'_> {
         let mut options = AccountOptions::default();
         if self.eat_word("REQUIRE") {
             loop {
-                let Some(kind) = self.eat_one_of(&["NONE", "SSL", "X509", "CIPHER", "ISSUER", "SUBJECT", "SAN", "TOKEN_ISSUER"])
-                else {
+                let Some(kind) = self.eat_one_of(&[
+                    "NONE",
+                    "SSL",
+                    "X509",
+                    "CIPHER",
+                    "ISSUER",
+                    "SUBJECT",
+                    "SAN",
+                    "TOKEN_ISSUER",
+                ]) else {
                     return self.fail();
                 };
                 let value = if matches!(kind, "NONE" | "SSL" | "X509") { None } else { Some(self.string()?) };
@@ -150,7 +183,11 @@ impl Cursor<'_> {
                 let value = self.eat_one_of(&["DEFAULT", "OPTIONAL"]).unwrap_or("").to_owned();
                 options.password_rules.push(("PASSWORD REQUIRE CURRENT".to_owned(), value));
             } else if let Some(rule) = self.eat_one_of(&["FAILED_LOGIN_ATTEMPTS", "PASSWORD_LOCK_TIME"]) {
-                let value = if self.eat_word("UNBOUNDED") { "UNBOUNDED".to_owned() } else { self.unsigned()?.to_string() };
+                let value = if self.eat_word("UNBOUNDED") {
+                    "UNBOUNDED".to_owned()
+                } else {
+                    self.unsigned()?.to_string()
+                };
                 options.password_rules.push((rule.to_owned(), value));
             } else if self.eat_word("COMMENT") {
                 options.comment = Some(self.string()?);
@@ -170,17 +207,31 @@ impl Cursor<'_> {
     pub fn create_user(&mut self) -> Result<Statement> {
         let if_not_exists = self.eat_words(&["IF", "NOT", "EXISTS"]);
         let users = self.comma_separated(Self::user_spec)?;
-        let default_roles =
-            if self.eat_words(&["DEFAULT", "ROLE"]) { self.comma_separated(Self::user_name)? } else { Vec::new() };
-        Ok(Statement::CreateUser(CreateUser { if_not_exists, users, default_roles, options: self.account_options()? }))
+        let default_roles = if self.eat_words(&["DEFAULT", "ROLE"]) {
+            self.comma_separated(Self::user_name)?
+        } else {
+            Vec::new()
+        };
+        Ok(Statement::CreateUser(CreateUser {
+            if_not_exists,
+            users,
+            default_roles,
+            options: self.account_options()?,
+        }))
     }
 
     /// Behind ALTER USER.
     pub fn alter_user(&mut self) -> Result<Statement> {
         let if_exists = self.eat_words(&["IF", "EXISTS"]);
         let users = self.comma_separated(Self::user_spec)?;
-        let default_roles = if self.eat_words(&["DEFAULT", "ROLE"]) { Some(self.role_selection(false)?) } else { None };
-        Ok(Statement::AlterUser(AlterUser { if_exists, users, default_roles, options: self.account_options()? }))
+        let default_roles =
+            if self.eat_words(&["DEFAULT", "ROLE"]) { Some(self.role_selection(false)?) } else { None };
+        Ok(Statement::AlterUser(AlterUser {
+            if_exists,
+            users,
+            default_roles,
+            options: self.account_options()?,
+        }))
     }
 
     /// Behind CREATE ROLE.
@@ -230,7 +281,9 @@ impl Cursor<'_> {
                 self.position += words.len();
                 if words[0] == "ALL" { "ALL".to_owned() } else { words.join(" ") }
             }
-            None if self.is(Kind::Word) || self.is(Kind::QuotedName) => self.ident_after_period()?.0.to_uppercase(),
+            None if self.is(Kind::Word) || self.is(Kind::QuotedName) => {
+                self.ident_after_period()?.0.to_uppercase()
+            }
             None => return self.fail(),
         };
         let columns = if self.is(Kind::LeftParen) { self.parenthesised(Self::ident)? } else { Vec::new() };
@@ -299,7 +352,14 @@ impl Cursor<'_> {
                 return self.fail();
             }
         }
-        Ok(Statement::Grant(Box::new(Grant { privileges, object_kind, level, users, options, with_grant_option })))
+        Ok(Statement::Grant(Box::new(Grant {
+            privileges,
+            object_kind,
+            level,
+            users,
+            options,
+            with_grant_option,
+        })))
     }
 
     /// Behind REVOKE.
@@ -316,7 +376,8 @@ impl Cursor<'_> {
             self.privilege_level()?
         } else {
             // Only REVOKE ALL, GRANT OPTION does without an object.
-            let both = privileges.len() == 2 && privileges[0].name == "ALL" && privileges[1].name == "GRANT OPTION";
+            let both =
+                privileges.len() == 2 && privileges[0].name == "ALL" && privileges[1].name == "GRANT OPTION";
             if !both {
                 return self.fail();
             }
@@ -325,7 +386,14 @@ impl Cursor<'_> {
         self.expect_word("FROM")?;
         let users = self.comma_separated(Self::user_ref)?;
         let ignore_unknown = self.eat_words(&["IGNORE", "UNKNOWN", "USER"]);
-        Ok(Statement::Revoke(Box::new(Revoke { if_exists, privileges, object_kind, level, users, ignore_unknown })))
+        Ok(Statement::Revoke(Box::new(Revoke {
+            if_exists,
+            privileges,
+            object_kind,
+            level,
+            users,
+            ignore_unknown,
+        })))
     }
 
     /// `IDENTIFIED ..`-free reference list, as SET DEFAULT ROLE and others need it.

@@ -1,8 +1,8 @@
 //! ANALYZE, FLUSH, LOCK TABLES, CHECK TABLE and its relatives, ADMIN, SPLIT TABLE.
 
 use crate::ast::{
-    Admin, AnalyzeTable, AnalyzeWhat, Flush, FlushTarget, LockTables, MaintainTable, MaintainVerb, SplitBy, SplitTable, Statement,
-    TableLock, TableLockKind,
+    Admin, AnalyzeTable, AnalyzeWhat, Flush, FlushTarget, LockTables, MaintainTable, MaintainVerb, SplitBy,
+    SplitTable, Statement, TableLock, TableLockKind,
 };
 use crate::cursor::{Cursor, Result};
 use crate::lexer::Kind;
@@ -50,7 +50,8 @@ impl Cursor<'_> {
                 }
                 let value = cursor.word_of(cursor.peek()).to_owned();
                 cursor.advance();
-                let Some(name) = cursor.eat_one_of(&["BUCKETS", "TOPN", "SAMPLES", "SAMPLERATE", "CMSKETCH"]) else {
+                let Some(name) = cursor.eat_one_of(&["BUCKETS", "TOPN", "SAMPLES", "SAMPLERATE", "CMSKETCH"])
+                else {
                     return cursor.fail();
                 };
                 if name != "CMSKETCH" {
@@ -80,13 +81,34 @@ impl Cursor<'_> {
                 }
                 return Ok(FlushTarget::Tables { tables, read_lock });
             }
-            const TWO_WORDS: &[&str] = &["BINARY", "ENGINE", "ERROR", "GENERAL", "RELAY", "SLOW", "CLIENT_ERRORS_SUMMARY", "STATS_DELTA"];
+            const TWO_WORDS: &[&str] = &[
+                "BINARY",
+                "ENGINE",
+                "ERROR",
+                "GENERAL",
+                "RELAY",
+                "SLOW",
+                "CLIENT_ERRORS_SUMMARY",
+                "STATS_DELTA",
+            ];
             const WORDS: &[&str] = &[
-                "PRIVILEGES", "STATUS", "HOSTS", "LOGS", "USER_RESOURCES", "OPTIMIZER_COSTS", "DES_KEY_FILE", "QUERY", "TIDB",
+                "PRIVILEGES",
+                "STATUS",
+                "HOSTS",
+                "LOGS",
+                "USER_RESOURCES",
+                "OPTIMIZER_COSTS",
+                "DES_KEY_FILE",
+                "QUERY",
+                "TIDB",
             ];
             if let Some(word) = cursor.eat_one_of(TWO_WORDS) {
                 cursor.eat_one_of(&["LOGS", "LOG"]);
-                return Ok(FlushTarget::Other(if word.contains('_') { word.to_owned() } else { format!("{word} LOGS") }));
+                return Ok(FlushTarget::Other(if word.contains('_') {
+                    word.to_owned()
+                } else {
+                    format!("{word} LOGS")
+                }));
             }
             match cursor.eat_one_of(WORDS) {
                 Some("QUERY") => {
@@ -116,8 +138,11 @@ impl Cursor<'_> {
         let tables = self.comma_separated(|cursor| {
             let table = cursor.object_name()?;
             let explicit = cursor.eat_word("AS");
-            let alias =
-                if explicit || (cursor.is_ident() && !cursor.is_word("READ")) { Some(cursor.ident()?) } else { None };
+            let alias = if explicit || (cursor.is_ident() && !cursor.is_word("READ")) {
+                Some(cursor.ident()?)
+            } else {
+                None
+            };
             let kind = if cursor.eat_words(&["READ", "LOCAL"]) {
                 TableLockKind::ReadLocal
             } else if cursor.eat_word("READ") {
@@ -152,7 +177,9 @@ impl Cursor<'_> {
         loop {
             if self.eat_words(&["FOR", "UPGRADE"]) {
                 options.push("FOR UPGRADE".to_owned());
-            } else if let Some(option) = self.eat_one_of(&["QUICK", "FAST", "MEDIUM", "EXTENDED", "CHANGED", "USE_FRM"]) {
+            } else if let Some(option) =
+                self.eat_one_of(&["QUICK", "FAST", "MEDIUM", "EXTENDED", "CHANGED", "USE_FRM"])
+            {
                 options.push(option.to_owned());
             } else {
                 return Ok(Statement::MaintainTable(MaintainTable { verb, tables, options }));

@@ -14,7 +14,8 @@ impl Cursor<'_> {
                 // PARTITION BY and REMOVE PARTITIONING follow the other actions without a comma.
                 let action = self.alter_action()?;
                 actions.push(action);
-                let partitioning = self.is_words(&["PARTITION", "BY"]) || self.is_words(&["REMOVE", "PARTITIONING"]);
+                let partitioning =
+                    self.is_words(&["PARTITION", "BY"]) || self.is_words(&["REMOVE", "PARTITIONING"]);
                 if !partitioning && !self.eat(Kind::Comma) {
                     break;
                 }
@@ -48,7 +49,12 @@ impl Cursor<'_> {
                 let if_exists = self.eat_words(&["IF", "EXISTS"]);
                 let old_name = self.ident()?;
                 let column = Box::new(self.column_def()?);
-                Ok(AlterAction::ChangeColumn { if_exists, old_name, column, position: self.column_position()? })
+                Ok(AlterAction::ChangeColumn {
+                    if_exists,
+                    old_name,
+                    column,
+                    position: self.column_position()?,
+                })
             }
             "ALTER" => {
                 self.advance();
@@ -126,7 +132,9 @@ impl Cursor<'_> {
                 self.advance();
                 Ok(AlterAction::Cache(verb == "CACHE"))
             }
-            "PARTITION" if self.is_word_at(1, "BY") => Ok(AlterAction::PartitionBy(Box::new(self.partition_by()?))),
+            "PARTITION" if self.is_word_at(1, "BY") => {
+                Ok(AlterAction::PartitionBy(Box::new(self.partition_by()?)))
+            }
             "REMOVE" => {
                 self.advance();
                 if self.eat_word("TTL") {
@@ -153,7 +161,10 @@ impl Cursor<'_> {
                 }
                 let names = self.idents()?;
                 self.expect_word("INTO")?;
-                Ok(AlterAction::ReorganizePartitions { names, into: self.parenthesised(Self::partition_def)? })
+                Ok(AlterAction::ReorganizePartitions {
+                    names,
+                    into: self.parenthesised(Self::partition_def)?,
+                })
             }
             "EXCHANGE" => {
                 self.advance();

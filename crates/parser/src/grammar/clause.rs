@@ -49,7 +49,8 @@ impl Cursor<'_> {
         let recursive = self.eat_word("RECURSIVE");
         let tables = self.comma_separated(|cursor| {
             let name = cursor.ident()?;
-            let columns = if cursor.is(Kind::LeftParen) { cursor.parenthesised(Self::ident)? } else { Vec::new() };
+            let columns =
+                if cursor.is(Kind::LeftParen) { cursor.parenthesised(Self::ident)? } else { Vec::new() };
             cursor.expect_word("AS")?;
             cursor.expect(Kind::LeftParen)?;
             let query = cursor.query()?;
@@ -114,7 +115,10 @@ impl Cursor<'_> {
 
     /// `CHARACTER SET x` or `CHARSET x`, if it stands here, in lower case.
     pub fn optional_charset(&mut self) -> Result<Option<String>> {
-        if !self.eat_words(&["CHARACTER", "SET"]) && !self.eat_words(&["CHAR", "SET"]) && !self.eat_word("CHARSET") {
+        if !self.eat_words(&["CHARACTER", "SET"])
+            && !self.eat_words(&["CHAR", "SET"])
+            && !self.eat_word("CHARSET")
+        {
             return Ok(None);
         }
         self.eat(Kind::Eq);

@@ -1,8 +1,8 @@
 //! Column types, column attributes, CAST targets.
 
 use crate::ast::{
-    CheckConstraint, ColumnDef, ColumnOption, DataType, Expr, ForeignKeyReference, FunctionCall, Literal, ReferenceAction,
-    SourceText, TypeName,
+    CheckConstraint, ColumnDef, ColumnOption, DataType, Expr, ForeignKeyReference, FunctionCall, Literal,
+    ReferenceAction, SourceText, TypeName,
 };
 use crate::cursor::{Cursor, Result};
 use crate::lexer::Kind;
@@ -70,11 +70,13 @@ impl Cursor<'_> {
                 self.advance();
                 DataType::new(*name)
             }
-            None if self.eat_word("REAL") => DataType::new(if self.sql_mode.contains(SqlMode::REAL_AS_FLOAT) {
-                TypeName::Float
-            } else {
-                TypeName::Double
-            }),
+            None if self.eat_word("REAL") => {
+                DataType::new(if self.sql_mode.contains(SqlMode::REAL_AS_FLOAT) {
+                    TypeName::Float
+                } else {
+                    TypeName::Double
+                })
+            }
             None if self.eat_word("LONG") => {
                 if self.eat_word("VARBINARY") {
                     DataType::new(TypeName::MediumBlob)
@@ -95,7 +97,9 @@ impl Cursor<'_> {
         if national || self.at(start).is_one_of(&["NCHAR", "NVARCHAR"]) {
             data_type.charset = Some("utf8".to_owned());
         }
-        if data_type.name == TypeName::Char && self.eat_one_of(&["VARYING", "VARCHAR", "VARCHARACTER"]).is_some() {
+        if data_type.name == TypeName::Char
+            && self.eat_one_of(&["VARYING", "VARCHAR", "VARCHARACTER"]).is_some()
+        {
             data_type.name = TypeName::VarChar;
         }
         if data_type.name == TypeName::Double {
@@ -232,7 +236,11 @@ impl Cursor<'_> {
             } else if self.eat_word("NULL") {
                 ColumnOption::Null
             } else if self.eat_words(&["SERIAL", "DEFAULT", "VALUE"]) {
-                column.options.extend([ColumnOption::NotNull, ColumnOption::AutoIncrement, ColumnOption::UniqueKey]);
+                column.options.extend([
+                    ColumnOption::NotNull,
+                    ColumnOption::AutoIncrement,
+                    ColumnOption::UniqueKey,
+                ]);
                 continue;
             } else if self.eat_word("DEFAULT") {
                 let (value, parenthesised) = self.default_value()?;
@@ -246,7 +254,10 @@ impl Cursor<'_> {
                 if self.is(Kind::LeftParen) {
                     bits = self.parenthesised(Self::unsigned32)?;
                 }
-                ColumnOption::AutoRandom { shard_bits: bits.first().copied(), range_bits: bits.get(1).copied() }
+                ColumnOption::AutoRandom {
+                    shard_bits: bits.first().copied(),
+                    range_bits: bits.get(1).copied(),
+                }
             } else if self.eat_words(&["PRIMARY", "KEY"]) || self.eat_word("KEY") {
                 let clustered = self.clustered();
                 ColumnOption::PrimaryKey { clustered }
@@ -267,10 +278,16 @@ impl Cursor<'_> {
                 let expr = self.expr()?;
                 let text = SourceText(self.text_between(first, self.position - 1));
                 self.expect(Kind::RightParen)?;
-                let stored = self.eat_one_of(&["VIRTUAL", "STORED", "PERSISTENT"]).is_some_and(|word| word != "VIRTUAL");
+                let stored = self
+                    .eat_one_of(&["VIRTUAL", "STORED", "PERSISTENT"])
+                    .is_some_and(|word| word != "VIRTUAL");
                 ColumnOption::Generated { expr, text, stored }
             } else if self.is_word("CONSTRAINT") || self.is_word("CHECK") {
-                let name = if self.eat_word("CONSTRAINT") && !self.is_word("CHECK") { Some(self.ident()?) } else { None };
+                let name = if self.eat_word("CONSTRAINT") && !self.is_word("CHECK") {
+                    Some(self.ident()?)
+                } else {
+                    None
+                };
                 if !self.is_word("CHECK") {
                     return self.fail();
                 }

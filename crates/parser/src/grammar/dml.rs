@@ -5,8 +5,8 @@
 //! takes linear time.
 
 use crate::ast::{
-    Assignment, Delete, Expr, Ident, Insert, InsertSource, LoadConflict, LoadData, LoadTarget, ObjectName, Priority,
-    RowAlias, Statement, Update, With,
+    Assignment, Delete, Expr, Ident, Insert, InsertSource, LoadConflict, LoadData, LoadTarget, ObjectName,
+    Priority, RowAlias, Statement, Update, With,
 };
 use crate::cursor::{Cursor, Result};
 use crate::lexer::Kind;
@@ -41,7 +41,8 @@ impl Cursor<'_> {
         };
         if self.eat_word("SET") {
             let assignments = self.comma_separated(Self::assignment)?;
-            let (columns, row) = assignments.into_iter().map(|assignment| (assignment.column, assignment.value)).unzip();
+            let (columns, row) =
+                assignments.into_iter().map(|assignment| (assignment.column, assignment.value)).unzip();
             insert.columns = Some(columns);
             insert.source = InsertSource::Values(vec![row]);
         } else {
@@ -61,7 +62,8 @@ impl Cursor<'_> {
         }
         if !replace && self.eat_word("AS") {
             let name = self.ident()?;
-            let columns = if self.is(Kind::LeftParen) { self.parenthesised(Self::ident)? } else { Vec::new() };
+            let columns =
+                if self.is(Kind::LeftParen) { self.parenthesised(Self::ident)? } else { Vec::new() };
             insert.row_alias = Some(RowAlias { name, columns });
         }
         if !replace && self.eat_words(&["ON", "DUPLICATE", "KEY", "UPDATE"]) {
@@ -258,7 +260,8 @@ impl Cursor<'_> {
         } else {
             Vec::new()
         };
-        let assignments = if self.eat_word("SET") { self.comma_separated(Self::assignment)? } else { Vec::new() };
+        let assignments =
+            if self.eat_word("SET") { self.comma_separated(Self::assignment)? } else { Vec::new() };
         Ok(Statement::LoadData(Box::new(LoadData {
             low_priority,
             local,

@@ -9,7 +9,11 @@ impl Cursor<'_> {
     pub fn create_database(&mut self) -> Result<Statement> {
         let if_not_exists = self.eat_words(&["IF", "NOT", "EXISTS"]);
         let name = self.ident()?;
-        Ok(Statement::CreateDatabase(CreateDatabase { if_not_exists, name, options: self.database_options()? }))
+        Ok(Statement::CreateDatabase(CreateDatabase {
+            if_not_exists,
+            name,
+            options: self.database_options()?,
+        }))
     }
 
     /// Behind ALTER DATABASE.

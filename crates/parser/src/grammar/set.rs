@@ -1,8 +1,8 @@
 //! SET in all its meanings.
 
 use crate::ast::{
-    Expr, IsolationLevel, Literal, SetDefaultRole, SetItem, SetPassword, SetTransaction, SetValue, Statement, StringLiteral,
-    VariableScope,
+    Expr, IsolationLevel, Literal, SetDefaultRole, SetItem, SetPassword, SetTransaction, SetValue, Statement,
+    StringLiteral, VariableScope,
 };
 use crate::cursor::{Cursor, Result};
 use crate::lexer::Kind;
@@ -11,7 +11,9 @@ use crate::lower::{system_variable, variable_scope};
 impl Cursor<'_> {
     /// Behind SET.
     pub fn set(&mut self) -> Result<Statement> {
-        if self.is_word("PASSWORD") && (self.kind_at(1) == Kind::Eq || self.is_word_at(1, "FOR") || self.is_word_at(1, "TO")) {
+        if self.is_word("PASSWORD")
+            && (self.kind_at(1) == Kind::Eq || self.is_word_at(1, "FOR") || self.is_word_at(1, "TO"))
+        {
             self.advance();
             return self.set_password();
         }
@@ -30,7 +32,9 @@ impl Cursor<'_> {
         // SET [GLOBAL | SESSION] TRANSACTION characteristics.
         let scope = variable_scope(self.word());
         let ahead = usize::from(scope.is_some());
-        if self.is_word_at(ahead, "TRANSACTION") && (self.is_word_at(ahead + 1, "ISOLATION") || self.is_word_at(ahead + 1, "READ")) {
+        if self.is_word_at(ahead, "TRANSACTION")
+            && (self.is_word_at(ahead + 1, "ISOLATION") || self.is_word_at(ahead + 1, "READ"))
+        {
             self.position += ahead + 1;
             return self.set_transaction(scope);
         }
@@ -120,7 +124,8 @@ impl Cursor<'_> {
                 self.advance();
                 return Ok(SetValue::Default);
             }
-            if !["NULL", "TRUE", "FALSE", "CURRENT_USER"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
+            if !["NULL", "TRUE", "FALSE", "CURRENT_USER"].iter().any(|known| word.eq_ignore_ascii_case(known))
+            {
                 self.advance();
                 return Ok(SetValue::Expr(Expr::Literal(Literal::String(StringLiteral::new(word)))));
             }

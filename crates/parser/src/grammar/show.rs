@@ -116,7 +116,8 @@ impl Cursor<'_> {
             "PROCESSLIST" => ShowKind::ProcessList { full },
             "GRANTS" => {
                 let user = if self.eat_word("FOR") { Some(self.user_ref()?) } else { None };
-                let using = if self.eat_word("USING") { self.comma_separated(Self::user_name)? } else { Vec::new() };
+                let using =
+                    if self.eat_word("USING") { self.comma_separated(Self::user_name)? } else { Vec::new() };
                 ShowKind::Grants { user, using }
             }
             "PRIVILEGES" => ShowKind::Privileges,
@@ -180,7 +181,10 @@ impl Cursor<'_> {
                 ShowKind::Stats("analyze_status".to_owned())
             }
             _ if word.starts_with("STATS_")
-                || matches!(word.as_str(), "HISTOGRAMS_IN_FLIGHT" | "COLUMN_STATS_USAGE" | "PUMP" | "DRAINER") =>
+                || matches!(
+                    word.as_str(),
+                    "HISTOGRAMS_IN_FLIGHT" | "COLUMN_STATS_USAGE" | "PUMP" | "DRAINER"
+                ) =>
             {
                 if matches!(word.as_str(), "PUMP" | "DRAINER") {
                     self.expect_word("STATUS")?;

@@ -1,8 +1,9 @@
 //! CREATE TABLE, CREATE INDEX and their parts, DROP TABLE, DROP INDEX.
 
 use crate::ast::{
-    CreateIndex, CreateTable, DropIndex, DropTable, ForeignKey, Ident, IndexDef, IndexKind, IndexOptions, IndexPart, IndexPartKey,
-    LoadConflict, OnlineOptions, PartitionBy, PartitionDef, PartitionMethod, PartitionValues, Statement, TableConstraint, TableOption,
+    CreateIndex, CreateTable, DropIndex, DropTable, ForeignKey, Ident, IndexDef, IndexKind, IndexOptions,
+    IndexPart, IndexPartKey, LoadConflict, OnlineOptions, PartitionBy, PartitionDef, PartitionMethod,
+    PartitionValues, Statement, TableConstraint, TableOption,
 };
 use crate::cursor::{Cursor, Result};
 use crate::lexer::Kind;
@@ -138,7 +139,12 @@ impl Cursor<'_> {
             }
             let columns = self.parenthesised(Self::index_part)?;
             let references = self.references()?;
-            return Ok(Some(TableConstraint::ForeignKey(ForeignKey { name, if_not_exists, columns, references })));
+            return Ok(Some(TableConstraint::ForeignKey(ForeignKey {
+                name,
+                if_not_exists,
+                columns,
+                references,
+            })));
         }
         if self.is_word("CHECK") {
             return Ok(Some(TableConstraint::Check(self.check(name)?)));
@@ -161,7 +167,10 @@ impl Cursor<'_> {
     fn index_tail(&mut self, kind: IndexKind, constraint_name: Option<Ident>) -> Result<TableConstraint> {
         let if_not_exists = self.eat_words(&["IF", "NOT", "EXISTS"]);
         let mut name = constraint_name;
-        if self.is_ident() && !self.is_word("USING") && !(self.is_word("TYPE") && self.is_one_of_at(1, &["BTREE", "HASH", "RTREE"])) {
+        if self.is_ident()
+            && !self.is_word("USING")
+            && !(self.is_word("TYPE") && self.is_one_of_at(1, &["BTREE", "HASH", "RTREE"]))
+        {
             name = Some(self.ident()?);
         }
         let mut options = IndexOptions::default();
@@ -255,7 +264,9 @@ impl Cursor<'_> {
     }
 
     fn eat_comma_before_option(&mut self) {
-        if self.is(Kind::Comma) && self.at(self.position + 1).optional_table_option().is_ok_and(|option| option.is_some()) {
+        if self.is(Kind::Comma)
+            && self.at(self.position + 1).optional_table_option().is_ok_and(|option| option.is_some())
+        {
             self.advance();
         }
     }
@@ -376,7 +387,8 @@ impl Cursor<'_> {
         }
         match self.eat_one_of(&["RANGE", "LIST"]) {
             Some(kind) => {
-                let columns = if self.eat_word("COLUMNS") { Some(self.parenthesised(Self::ident)?) } else { None };
+                let columns =
+                    if self.eat_word("COLUMNS") { Some(self.parenthesised(Self::ident)?) } else { None };
                 Ok(match (kind, columns) {
                     ("RANGE", Some(columns)) => PartitionMethod::RangeColumns(columns),
                     ("RANGE", None) => PartitionMethod::Range(self.parenthesised_expr()?),

@@ -4,8 +4,8 @@ use sqlparser::ast as upstream;
 
 use super::Lowering;
 use crate::ast::{
-    AggregateCall, AggregateFunction, BinaryOp, Expr, FrameBound, FrameUnit, FunctionCall, Literal, StringLiteral, TimeUnit, WindowCall,
-    WindowFrame, WindowFunction, WindowSpec,
+    AggregateCall, AggregateFunction, BinaryOp, Expr, FrameBound, FrameUnit, FunctionCall, Literal,
+    StringLiteral, TimeUnit, WindowCall, WindowFrame, WindowFunction, WindowSpec,
 };
 use crate::cursor::Result;
 use crate::dialect::INTERNAL;
@@ -116,7 +116,9 @@ impl Lowering<'_, '_> {
         let mut separator = None;
         for clause in clauses {
             match clause {
-                upstream::FunctionArgumentClause::OrderBy(items) => order_by = self.order_items(items, depth)?,
+                upstream::FunctionArgumentClause::OrderBy(items) => {
+                    order_by = self.order_items(items, depth)?
+                }
                 upstream::FunctionArgumentClause::Separator(value) => match self.value(value)? {
                     Expr::Literal(Literal::String(StringLiteral { value, .. })) => {
                         separator = Some(String::from_utf8_lossy(&value).into_owned());
@@ -134,17 +136,16 @@ impl Lowering<'_, '_> {
 
         if let Some(function) = aggregate {
             let concat = function == AggregateFunction::GroupConcat;
-            let well_formed = if star {
-                function == AggregateFunction::Count && !distinct
-            } else {
-                !arguments.is_empty()
-            };
+            let well_formed =
+                if star { function == AggregateFunction::Count && !distinct } else { !arguments.is_empty() };
             if !well_formed || (!concat && (!order_by.is_empty() || separator.is_some())) {
                 return self.fail_at(span);
             }
             let call = AggregateCall { function, distinct, args: arguments, order_by, separator };
             return Ok(match over {
-                Some(over) => Expr::Window(Box::new(WindowCall { function: WindowFunction::Aggregate(call), over })),
+                Some(over) => {
+                    Expr::Window(Box::new(WindowCall { function: WindowFunction::Aggregate(call), over }))
+                }
                 None => Expr::Aggregate(Box::new(call)),
             });
         }
@@ -259,17 +260,22 @@ impl Lowering<'_, '_> {
                 Ok(Expr::Interval { value: self.boxed(value, depth)?, unit: self.unit(&unit)? })
             }
             ("cast", expr, Some(upstream::Expr::Value(reference))) => {
-                let upstream::Value::Placeholder(reference) = reference.value else { return self.cursor.fail() };
-                let Some(Ok(index)) = reference.strip_prefix('t').map(str::parse) else { return self.cursor.fail() };
+                let upstream::Value::Placeholder(reference) = reference.value else {
+                    return self.cursor.fail();
+                };
+                let Some(Ok(index)) = reference.strip_prefix('t').map(str::parse) else {
+                    return self.cursor.fail();
+                };
                 let mut cursor = self.cursor.at(index);
                 let to = cursor.cast_type()?;
                 let array = cursor.eat_word("ARRAY");
                 cursor.expect(Kind::RightParen)?;
                 Ok(Expr::Cast { expr: self.boxed(expr, depth)?, to, array })
             }
-            ("using", expr, Some(upstream::Expr::Identifier(charset))) => {
-                Ok(Expr::ConvertUsing { expr: self.boxed(expr, depth)?, charset: self.charset_name(charset)? })
-            }
+            ("using", expr, Some(upstream::Expr::Identifier(charset))) => Ok(Expr::ConvertUsing {
+                expr: self.boxed(expr, depth)?,
+                charset: self.charset_name(charset)?,
+            }),
             ("extract" | "timestampadd" | "timestampdiff", unit, Some(second)) => {
                 let mut call_args = vec![Expr::Unit(self.unit(&unit)?), self.expr(second, depth)?];
                 for arg in args {
@@ -284,7 +290,10 @@ impl Lowering<'_, '_> {
                     Some(remove) => self.expr(remove, depth)?,
                     None => Expr::Literal(Literal::String(StringLiteral::new(" "))),
                 };
-                Ok(Expr::call("trim", vec![string, remove, Expr::Literal(Literal::String(StringLiteral::new(side)))]))
+                Ok(Expr::call(
+                    "trim",
+                    vec![string, remove, Expr::Literal(Literal::String(StringLiteral::new(side)))],
+                ))
             }
             ("get_format date" | "get_format time" | "get_format datetime", format, None) => {
                 let kind = name.trim_start_matches("get_format ");

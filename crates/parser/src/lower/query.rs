@@ -4,9 +4,9 @@ use sqlparser::ast as upstream;
 
 use super::{Lowering, is_row_count};
 use crate::ast::{
-    CommonTable, DerivedTable, Expr, Hint, Ident, IndexHint, IndexHintKind, IndexHintScope, Join, JoinConstraint, JoinKind, Limit,
-    NamedWindow, ObjectName, Query, QueryBody, Select, SelectItem, SelectModifiers, SetOperand, SetOperation, SetOperator,
-    SourceText, TableFactor, TableRef, With,
+    CommonTable, DerivedTable, Expr, Hint, Ident, IndexHint, IndexHintKind, IndexHintScope, Join,
+    JoinConstraint, JoinKind, Limit, NamedWindow, ObjectName, Query, QueryBody, Select, SelectItem,
+    SelectModifiers, SetOperand, SetOperation, SetOperator, SourceText, TableFactor, TableRef, With,
 };
 use crate::cursor::Result;
 use crate::error::ParseError;
@@ -35,7 +35,20 @@ const SELECT_WORDS: &[&str] = &[
 
 /// The words that end a select list.
 const LIST_END_WORDS: &[&str] = &[
-    "FROM", "INTO", "WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "FOR", "LOCK", "UNION", "EXCEPT", "INTERSECT", "ON",
+    "FROM",
+    "INTO",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "WINDOW",
+    "ORDER",
+    "LIMIT",
+    "FOR",
+    "LOCK",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "ON",
     "WITH",
 ];
 
@@ -60,7 +73,12 @@ impl Lowering<'_, '_> {
             format_clause,
             pipe_operators,
         } = query;
-        if fetch.is_some() || for_clause.is_some() || settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty() {
+        if fetch.is_some()
+            || for_clause.is_some()
+            || settings.is_some()
+            || format_clause.is_some()
+            || !pipe_operators.is_empty()
+        {
             return self.cursor.fail();
         }
         let below = depth + 1;
@@ -69,9 +87,10 @@ impl Lowering<'_, '_> {
             body: self.body(*body, below)?,
             order_by: match order_by {
                 None => Vec::new(),
-                Some(upstream::OrderBy { kind: upstream::OrderByKind::Expressions(items), interpolate: None }) => {
-                    self.order_items(items, below)?
-                }
+                Some(upstream::OrderBy {
+                    kind: upstream::OrderByKind::Expressions(items),
+                    interpolate: None,
+                }) => self.order_items(items, below)?,
                 Some(_) => return self.cursor.fail(),
             },
             limit: match limit_clause {
@@ -79,11 +98,15 @@ impl Lowering<'_, '_> {
                 Some(upstream::LimitClause::OffsetCommaLimit { offset, limit }) => {
                     Some(Limit { count: self.row_count(limit)?, offset: Some(self.row_count(offset)?) })
                 }
-                Some(upstream::LimitClause::LimitOffset { limit: Some(limit), offset, limit_by }) if limit_by.is_empty() => {
+                Some(upstream::LimitClause::LimitOffset { limit: Some(limit), offset, limit_by })
+                    if limit_by.is_empty() =>
+                {
                     Some(Limit {
                         count: self.row_count(limit)?,
                         offset: match offset {
-                            Some(upstream::Offset { value, rows: upstream::OffsetRows::None }) => Some(self.row_count(value)?),
+                            Some(upstream::Offset { value, rows: upstream::OffsetRows::None }) => {
+                                Some(self.row_count(value)?)
+                            }
                             Some(_) => return self.cursor.fail(),
                             None => None,
                         },
@@ -107,7 +130,9 @@ impl Lowering<'_, '_> {
         let upstream::LockClause { lock_type: _, of, nonblock: _ } = lock;
         // The token pass read the clause and left its number.
         let reference = of.and_then(|of| of.0.into_iter().next()).and_then(|part| match part {
-            upstream::ObjectNamePart::Identifier(ident) => ident.value.strip_prefix('k')?.parse::<usize>().ok(),
+            upstream::ObjectNamePart::Identifier(ident) => {
+                ident.value.strip_prefix('k')?.parse::<usize>().ok()
+            }
             upstream::ObjectNamePart::Function(_) => None,
         });
         match reference.and_then(|number| self.locks.get_mut(number)?.take()) {
@@ -128,10 +153,11 @@ impl Lowering<'_, '_> {
 
     fn alias(&self, alias: upstream::TableAlias) -> Result<(Ident, Vec<Ident>)> {
         let upstream::TableAlias { explicit: _, name, columns, at: _ } = alias;
-        let columns = columns.into_iter().map(|upstream::TableAliasColumnDef { name, data_type }| match data_type {
-            None => self.ident(name),
-            Some(_) => self.fail_at(name.span),
-        });
+        let columns =
+            columns.into_iter().map(|upstream::TableAliasColumnDef { name, data_type }| match data_type {
+                None => self.ident(name),
+                Some(_) => self.fail_at(name.span),
+            });
         Ok((self.ident(name)?, columns.collect::<Result<_>>()?))
     }
 
@@ -139,7 +165,13 @@ impl Lowering<'_, '_> {
         use upstream::SetExpr as U;
         Ok(match body {
             U::Select(select) if self.is_table_query(&select) => {
-                match select.from.into_iter().next().map(|table| self.table_with_joins(table, depth)).transpose()? {
+                match select
+                    .from
+                    .into_iter()
+                    .next()
+                    .map(|table| self.table_with_joins(table, depth))
+                    .transpose()?
+                {
                     Some(TableRef::Table(table)) if table.alias.is_none() && select.selection.is_none() => {
                         QueryBody::Table(table.name)
                     }
@@ -157,7 +189,9 @@ impl Lowering<'_, '_> {
             }
             U::SetOperation { .. } => self.set_operation(body, depth)?,
             // The token pass leaves no TABLE.
-            U::Table(_) | U::Insert(_) | U::Update(_) | U::Delete(_) | U::Merge(_) => return self.cursor.fail(),
+            U::Table(_) | U::Insert(_) | U::Update(_) | U::Delete(_) | U::Merge(_) => {
+                return self.cursor.fail();
+            }
         })
     }
 
@@ -313,7 +347,9 @@ impl Lowering<'_, '_> {
 
     fn modifiers(&self, modifiers: Option<upstream::SelectModifiers>, start: usize) -> SelectModifiers {
         let sql_cache = self.select_words(start).any(|at| self.cursor.at(at).is_word("SQL_CACHE"));
-        let Some(modifiers) = modifiers else { return SelectModifiers { sql_cache, ..SelectModifiers::default() } };
+        let Some(modifiers) = modifiers else {
+            return SelectModifiers { sql_cache, ..SelectModifiers::default() };
+        };
         let upstream::SelectModifiers {
             high_priority,
             straight_join,
@@ -336,7 +372,12 @@ impl Lowering<'_, '_> {
     }
 
     /// The select list, each member with its text: the lexemes between SELECT and FROM, split at the commas.
-    fn items(&mut self, items: Vec<upstream::SelectItem>, start: usize, depth: usize) -> Result<Vec<SelectItem>> {
+    fn items(
+        &mut self,
+        items: Vec<upstream::SelectItem>,
+        start: usize,
+        depth: usize,
+    ) -> Result<Vec<SelectItem>> {
         let mut at = start + 1 + self.select_words(start).count();
         let mut lowered = Vec::with_capacity(items.len());
         for item in items {
@@ -431,16 +472,27 @@ impl Lowering<'_, '_> {
         let all_strings = (first..=last).all(|index| self.cursor.lexeme(index).kind == Kind::String);
         if all_strings {
             let mut contents = Vec::new();
-            literal::decode_string(self.cursor.source(self.cursor.lexeme(first)), self.cursor.sql_mode, &mut contents);
+            literal::decode_string(
+                self.cursor.source(self.cursor.lexeme(first)),
+                self.cursor.sql_mode,
+                &mut contents,
+            );
             return SourceText(String::from_utf8_lossy(&contents).into_owned());
         }
-        if last == first + 1 && self.cursor.at(first).word().starts_with('_') && self.cursor.lexeme(last).kind == Kind::String {
+        if last == first + 1
+            && self.cursor.at(first).word().starts_with('_')
+            && self.cursor.lexeme(last).kind == Kind::String
+        {
             return self.item_text(last, end);
         }
         SourceText(self.cursor.text_between(first, last))
     }
 
-    pub(super) fn table_with_joins(&mut self, table: upstream::TableWithJoins, depth: usize) -> Result<TableRef> {
+    pub(super) fn table_with_joins(
+        &mut self,
+        table: upstream::TableWithJoins,
+        depth: usize,
+    ) -> Result<TableRef> {
         let upstream::TableWithJoins { relation, joins } = table;
         if joins.len() > JOINS_MAX {
             return Err(ParseError::TooDeep);
@@ -450,7 +502,9 @@ impl Lowering<'_, '_> {
             use upstream::JoinOperator as U;
             let right = self.table_factor(relation, depth)?;
             let (kind, constraint) = match join_operator {
-                U::Join(constraint) | U::Inner(constraint) | U::CrossJoin(constraint) => (JoinKind::Inner, constraint),
+                U::Join(constraint) | U::Inner(constraint) | U::CrossJoin(constraint) => {
+                    (JoinKind::Inner, constraint)
+                }
                 U::Left(constraint) | U::LeftOuter(constraint) => (JoinKind::Left, constraint),
                 U::Right(constraint) | U::RightOuter(constraint) => (JoinKind::Right, constraint),
                 U::StraightJoin(constraint) => (JoinKind::Straight, constraint),
@@ -505,7 +559,12 @@ impl Lowering<'_, '_> {
                 sample,
                 index_hints,
             } => {
-                if args.is_some() || !with_hints.is_empty() || with_ordinality || json_path.is_some() || sample.is_some() {
+                if args.is_some()
+                    || !with_hints.is_empty()
+                    || with_ordinality
+                    || json_path.is_some()
+                    || sample.is_some()
+                {
                     return self.refuse("table functions");
                 }
                 // DUAL is a reserved word and not a table; an empty name stands for it.
@@ -524,11 +583,14 @@ impl Lowering<'_, '_> {
                 };
                 let as_of = match version {
                     None => None,
-                    Some(upstream::TableVersion::ForSystemTimeAsOf(expr)) => Some(self.expr(expr, depth + 1)?),
+                    Some(upstream::TableVersion::ForSystemTimeAsOf(expr)) => {
+                        Some(self.expr(expr, depth + 1)?)
+                    }
                     Some(_) => return self.cursor.fail(),
                 };
                 let partitions = self.idents(partitions)?;
-                let index_hints = index_hints.into_iter().map(|hint| self.index_hint(hint)).collect::<Result<_>>()?;
+                let index_hints =
+                    index_hints.into_iter().map(|hint| self.index_hint(hint)).collect::<Result<_>>()?;
                 Ok(TableRef::Table(Box::new(TableFactor { name, partitions, as_of, alias, index_hints })))
             }
             U::Derived { lateral, subquery, alias, sample: _ } => {
@@ -537,7 +599,9 @@ impl Lowering<'_, '_> {
                 let (alias, columns) = self.alias(alias)?;
                 Ok(TableRef::Derived(Box::new(DerivedTable { lateral, query, alias, columns })))
             }
-            U::NestedJoin { table_with_joins, alias: None } => self.table_with_joins(*table_with_joins, depth + 1),
+            U::NestedJoin { table_with_joins, alias: None } => {
+                self.table_with_joins(*table_with_joins, depth + 1)
+            }
             U::NestedJoin { .. } => self.cursor.fail(),
             U::TableFunction { .. }
             | U::Function { .. }

@@ -4,8 +4,9 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{List, Quoted, write_if, write_list, write_some};
 use crate::ast::{
-    AccountOptions, AlterUser, AuthOption, CreateRole, CreateUser, Credential, DropUser, Grant, GrantLevel, GrantRole, ObjectKind,
-    PasswordExpire, Privilege, RenameUser, Revoke, RevokeRole, RoleSelection, SetDefaultRole, SetPassword, UserSpec,
+    AccountOptions, AlterUser, AuthOption, CreateRole, CreateUser, Credential, DropUser, Grant, GrantLevel,
+    GrantRole, ObjectKind, PasswordExpire, Privilege, RenameUser, Revoke, RevokeRole, RoleSelection,
+    SetDefaultRole, SetPassword, UserSpec,
 };
 
 impl Display for UserSpec {

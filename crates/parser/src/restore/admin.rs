@@ -5,9 +5,10 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::expr::write_rows;
 use super::{List, Quoted, write_if, write_list, write_name, write_some};
 use crate::ast::{
-    Admin, AnalyzeTable, AnalyzeWhat, Begin, Completion, DescribeTable, Execute, Explain, ExplainTarget, Flush, FlushTarget,
-    IsolationLevel, Kill, LockTables, MaintainTable, MaintainVerb, Prepare, PrepareSource, SetItem, SetTransaction, SetValue, Show,
-    ShowFilter, ShowKind, SplitBy, SplitTable, TableLock, TableLockKind, VariableScope,
+    Admin, AnalyzeTable, AnalyzeWhat, Begin, Completion, DescribeTable, Execute, Explain, ExplainTarget,
+    Flush, FlushTarget, IsolationLevel, Kill, LockTables, MaintainTable, MaintainVerb, Prepare,
+    PrepareSource, SetItem, SetTransaction, SetValue, Show, ShowFilter, ShowKind, SplitBy, SplitTable,
+    TableLock, TableLockKind, VariableScope,
 };
 
 fn write_variable(f: &mut Formatter<'_>, name: &str) -> fmt::Result {

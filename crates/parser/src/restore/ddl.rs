@@ -4,10 +4,11 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use super::{CharsetName, List, Quoted, write_if, write_list, write_some};
 use crate::ast::{
-    AlterAction, AlterDatabase, AlterTable, CheckConstraint, ColumnDef, ColumnOption, ColumnPosition, CreateDatabase, CreateIndex,
-    CreateTable, CreateView, DatabaseOption, DropDatabase, DropIndex, DropTable, DropView, Expr, ForeignKeyReference, IndexDef,
-    IndexKind, IndexOptions, IndexPart, IndexPartKey, LoadConflict, OnlineOptions, PartitionBy, PartitionDef, PartitionMethod,
-    PartitionValues, ReferenceAction, RenameTable, TableConstraint, TableOption,
+    AlterAction, AlterDatabase, AlterTable, CheckConstraint, ColumnDef, ColumnOption, ColumnPosition,
+    CreateDatabase, CreateIndex, CreateTable, CreateView, DatabaseOption, DropDatabase, DropIndex, DropTable,
+    DropView, Expr, ForeignKeyReference, IndexDef, IndexKind, IndexOptions, IndexPart, IndexPartKey,
+    LoadConflict, OnlineOptions, PartitionBy, PartitionDef, PartitionMethod, PartitionValues,
+    ReferenceAction, RenameTable, TableConstraint, TableOption,
 };
 
 fn if_exists(condition: bool) -> &'static str {
@@ -403,10 +404,14 @@ impl Display for AlterAction {
                 f.write_char(')')
             }
             Self::AddConstraint(constraint) => write!(f, "ADD {constraint}"),
-            Self::DropColumn { if_exists: quiet, name } => write!(f, "DROP COLUMN {}{name}", if_exists(*quiet)),
+            Self::DropColumn { if_exists: quiet, name } => {
+                write!(f, "DROP COLUMN {}{name}", if_exists(*quiet))
+            }
             Self::DropIndex { if_exists: quiet, name } => write!(f, "DROP INDEX {}{name}", if_exists(*quiet)),
             Self::DropPrimaryKey => f.write_str("DROP PRIMARY KEY"),
-            Self::DropForeignKey { if_exists: quiet, name } => write!(f, "DROP FOREIGN KEY {}{name}", if_exists(*quiet)),
+            Self::DropForeignKey { if_exists: quiet, name } => {
+                write!(f, "DROP FOREIGN KEY {}{name}", if_exists(*quiet))
+            }
             Self::DropCheck(name) => write!(f, "DROP CHECK {name}"),
             Self::DropConstraint(name) => write!(f, "DROP CONSTRAINT {name}"),
             Self::ModifyColumn { if_exists: quiet, column, position } => {
@@ -433,15 +438,23 @@ impl Display for AlterAction {
             Self::RenameTable(name) => write!(f, "RENAME TO {name}"),
             Self::OrderBy(items) => write!(f, "ORDER BY {}", List(items)),
             Self::ConvertCharset { charset, collation } => {
-                write!(f, "CONVERT TO CHARACTER SET {}", CharsetName(charset.as_deref().unwrap_or("DEFAULT")))?;
+                write!(
+                    f,
+                    "CONVERT TO CHARACTER SET {}",
+                    CharsetName(charset.as_deref().unwrap_or("DEFAULT"))
+                )?;
                 write_some(f, " COLLATE ", collation.as_deref().map(CharsetName).as_ref())
             }
             Self::Options(options) => write_list(f, options, |f, option| option.fmt(f)),
             Self::Keys(enable) => f.write_str(if *enable { "ENABLE KEYS" } else { "DISABLE KEYS" }),
             Self::Online(online) => f.write_str(online.to_string().trim_start()),
-            Self::Validation(with) => f.write_str(if *with { "WITH VALIDATION" } else { "WITHOUT VALIDATION" }),
+            Self::Validation(with) => {
+                f.write_str(if *with { "WITH VALIDATION" } else { "WITHOUT VALIDATION" })
+            }
             Self::Force => f.write_str("FORCE"),
-            Self::Tablespace(import) => f.write_str(if *import { "IMPORT TABLESPACE" } else { "DISCARD TABLESPACE" }),
+            Self::Tablespace(import) => {
+                f.write_str(if *import { "IMPORT TABLESPACE" } else { "DISCARD TABLESPACE" })
+            }
             Self::TiFlashReplica(count) => write!(f, "SET TIFLASH REPLICA {count}"),
             Self::Cache(cache) => f.write_str(if *cache { "CACHE" } else { "NOCACHE" }),
             Self::PartitionBy(partition) => partition.fmt(f),
@@ -491,7 +504,8 @@ impl Display for RenameTable {
 
 impl Display for CreateView {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { or_replace, alter, algorithm, definer, invoker, name, columns, query, check_option } = self;
+        let Self { or_replace, alter, algorithm, definer, invoker, name, columns, query, check_option } =
+            self;
         f.write_str(if *alter { "ALTER " } else { "CREATE " })?;
         write_if(f, *or_replace, "OR REPLACE ")?;
         if let Some(algorithm) = algorithm {

@@ -6,7 +6,8 @@ use super::expr::{write_order_by, write_rows};
 use super::query::write_hints;
 use super::{CharsetName, List, Quoted, write_if, write_name, write_some};
 use crate::ast::{
-    Assignment, ColumnName, Delete, Insert, InsertSource, LoadConflict, LoadData, LoadTarget, ObjectName, Priority, Update,
+    Assignment, ColumnName, Delete, Insert, InsertSource, LoadConflict, LoadData, LoadTarget, ObjectName,
+    Priority, Update,
 };
 
 impl Display for Assignment {
@@ -17,7 +18,18 @@ impl Display for Assignment {
 
 impl Display for Insert {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { hints, replace, priority, ignore, table, partitions, columns, source, row_alias, on_duplicate } = self;
+        let Self {
+            hints,
+            replace,
+            priority,
+            ignore,
+            table,
+            partitions,
+            columns,
+            source,
+            row_alias,
+            on_duplicate,
+        } = self;
         f.write_str(if *replace { "REPLACE " } else { "INSERT " })?;
         write_hints(f, hints)?;
         f.write_str(match priority {
@@ -56,7 +68,8 @@ impl Display for Insert {
 
 impl Display for Update {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { with, hints, low_priority, ignore, tables, assignments, selection, order_by, limit } = self;
+        let Self { with, hints, low_priority, ignore, tables, assignments, selection, order_by, limit } =
+            self;
         if let Some(with) = with {
             write!(f, "{with} ")?;
         }
@@ -73,7 +86,8 @@ impl Display for Update {
 
 impl Display for Delete {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { with, hints, low_priority, quick, ignore, targets, from, selection, order_by, limit } = self;
+        let Self { with, hints, low_priority, quick, ignore, targets, from, selection, order_by, limit } =
+            self;
         if let Some(with) = with {
             write!(f, "{with} ")?;
         }

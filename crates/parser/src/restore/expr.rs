@@ -4,9 +4,9 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use super::{CharsetName, List, Quoted, write_list, write_name, write_some};
 use crate::ast::{
-    AggregateCall, AggregateFunction, BinaryOp, Case, DataType, Expr, FrameBound, FrameUnit, FunctionCall, Literal, MatchModifier,
-    OrderItem, Quantifier, SystemVariable, TimeUnit, Truth, TypeName, UnaryOp, VariableScope, WindowCall, WindowFrame, WindowFunction,
-    WindowSpec,
+    AggregateCall, AggregateFunction, BinaryOp, Case, DataType, Expr, FrameBound, FrameUnit, FunctionCall,
+    Literal, MatchModifier, OrderItem, Quantifier, SystemVariable, TimeUnit, Truth, TypeName, UnaryOp,
+    VariableScope, WindowCall, WindowFrame, WindowFunction, WindowSpec,
 };
 
 /// How tight the outermost operator of an expression binds; the table of the grammar.
@@ -165,14 +165,26 @@ impl Display for Expr {
             Self::Exists(query) => write!(f, "EXISTS ({query})"),
             Self::Subquery(query) => write!(f, "({query})"),
             Self::Like { expr, pattern, escape, negated } => {
-                write!(f, "{} {}LIKE {}", Operand(expr, BIT_EXPR), not(*negated), Operand(pattern, BIT_EXPR))?;
+                write!(
+                    f,
+                    "{} {}LIKE {}",
+                    Operand(expr, BIT_EXPR),
+                    not(*negated),
+                    Operand(pattern, BIT_EXPR)
+                )?;
                 match escape {
                     Some(escape) => write!(f, " ESCAPE {}", Operand(escape, BIT_EXPR)),
                     None => Ok(()),
                 }
             }
             Self::Regexp { expr, pattern, negated } => {
-                write!(f, "{} {}REGEXP {}", Operand(expr, BIT_EXPR), not(*negated), Operand(pattern, BIT_EXPR))
+                write!(
+                    f,
+                    "{} {}REGEXP {}",
+                    Operand(expr, BIT_EXPR),
+                    not(*negated),
+                    Operand(pattern, BIT_EXPR)
+                )
             }
             Self::MemberOf { value, array } => write!(f, "{} MEMBER OF ({array})", Operand(value, BIT_EXPR)),
             Self::Case(case) => case.fmt(f),
@@ -181,7 +193,9 @@ impl Display for Expr {
                 write!(f, "CAST({expr} AS {}{array})", CastTarget(to))
             }
             Self::ConvertUsing { expr, charset } => write!(f, "CONVERT({expr} USING {})", Quoted(charset)),
-            Self::Collate { expr, collation } => write!(f, "{} COLLATE {}", Operand(expr, 81), CharsetName(collation)),
+            Self::Collate { expr, collation } => {
+                write!(f, "{} COLLATE {}", Operand(expr, 81), CharsetName(collation))
+            }
             Self::Function(call) => call.fmt(f),
             Self::Aggregate(call) => call.fmt(f),
             Self::Window(call) => call.fmt(f),

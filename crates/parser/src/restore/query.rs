@@ -5,8 +5,9 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::expr::{write_order_by, write_rows};
 use super::{CharsetName, List, Quoted, write_if, write_list, write_name, write_some};
 use crate::ast::{
-    CommonTable, Expr, FieldsFormat, Hint, HintArg, IndexHint, IndexHintKind, IndexHintScope, Join, JoinConstraint, JoinKind, Limit,
-    LinesFormat, LockStrength, LockWait, Locking, Query, QueryBody, Select, SelectInto, SelectItem, SetOperator, TableRef, With,
+    CommonTable, Expr, FieldsFormat, Hint, HintArg, IndexHint, IndexHintKind, IndexHintScope, Join,
+    JoinConstraint, JoinKind, Limit, LinesFormat, LockStrength, LockWait, Locking, Query, QueryBody, Select,
+    SelectInto, SelectItem, SetOperator, TableRef, With,
 };
 
 impl Display for Query {
@@ -71,7 +72,8 @@ impl Display for QueryBody {
 
 impl Display for Select {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { hints, distinct, modifiers, items, from, selection, group_by, rollup, having, windows } = self;
+        let Self { hints, distinct, modifiers, items, from, selection, group_by, rollup, having, windows } =
+            self;
         f.write_str("SELECT ")?;
         write_hints(f, hints)?;
         write_if(f, modifiers.sql_cache, "SQL_CACHE ")?;
@@ -148,7 +150,9 @@ impl Display for Join {
         let Self { left, right, kind, natural, constraint } = self;
         // `a STRAIGHT_JOIN b JOIN c ON ..` would join b and c first.
         match left {
-            TableRef::Join(inner) if inner.constraint.is_none() && inner.kind == JoinKind::Straight => write!(f, "({left})")?,
+            TableRef::Join(inner) if inner.constraint.is_none() && inner.kind == JoinKind::Straight => {
+                write!(f, "({left})")?
+            }
             TableRef::Table(_) | TableRef::Derived(_) | TableRef::Join(_) => left.fmt(f)?,
         }
         f.write_str(match (natural, kind) {

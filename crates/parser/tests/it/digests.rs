@@ -26,7 +26,10 @@ fn constants_become_question_marks() {
         ("SELECT * FROM t WHERE a IS NOT NULL AND b = NULL", "select * from t where a is not null and b = ?"),
         ("SELECT DATE '2024-01-01', _utf8mb4'x' FROM t;", "select ... from t"),
         ("SELECT ?", "select ?"),
-        ("UPDATE t SET a = a + 1, b = 2 WHERE c BETWEEN 1 AND 2", "update t set a = a + ? , b = ? where c between ? and ?"),
+        (
+            "UPDATE t SET a = a + 1, b = 2 WHERE c BETWEEN 1 AND 2",
+            "update t set a = a + ? , b = ? where c between ? and ?",
+        ),
     ] {
         assert_eq!(normalized(sql), expected, "{sql}");
     }
@@ -37,7 +40,10 @@ fn equal_shapes_have_equal_digests() {
     let digest = |sql| normalize(sql, SqlMode::DEFAULT).digest;
     assert_eq!(digest("SELECT a FROM t WHERE b = 1"), digest("select  A from `t` where B='x' "));
     assert_eq!(digest("SELECT 1 IN (1, 2)"), digest("SELECT 1 IN (1, 2, 3, 4)"));
-    assert_eq!(digest("INSERT INTO t VALUES (1, 2), (3, 4)"), digest("INSERT INTO t VALUES (1, 2), (3, 4), (5, 6), (7, 8)"));
+    assert_eq!(
+        digest("INSERT INTO t VALUES (1, 2), (3, 4)"),
+        digest("INSERT INTO t VALUES (1, 2), (3, 4), (5, 6), (7, 8)")
+    );
     assert_ne!(digest("SELECT a FROM t"), digest("SELECT b FROM t"));
     assert_eq!(digest("select 1").len(), 64);
 }

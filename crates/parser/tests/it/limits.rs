@@ -44,7 +44,9 @@ fn more_than_100000_operators_are_refused() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    let wrap = |open: &str, close: &str, depth: usize| format!("SELECT {}1{}", open.repeat(depth), close.repeat(depth));
+    let wrap = |open: &str, close: &str, depth: usize| {
+        format!("SELECT {}1{}", open.repeat(depth), close.repeat(depth))
+    };
     for (open, close) in [
         ("(", ")"),
         ("f(", ")"),
@@ -59,7 +61,18 @@ fn deep_nesting_is_refused() {
         assert_eq!(on_small_stack(wrap(open, close, 60_000)), Err(ParseError::TooDeep), "{open}");
         assert!(on_small_stack(wrap(open, "", 60_000)).is_err(), "{open}");
     }
-    for prefix in ["NOT ", "- ", "! ", "~", "+ ", "CASE WHEN 1 THEN ", "@a := ", "BINARY ", "INTERVAL 1 DAY + ", "CASE "] {
+    for prefix in [
+        "NOT ",
+        "- ",
+        "! ",
+        "~",
+        "+ ",
+        "CASE WHEN 1 THEN ",
+        "@a := ",
+        "BINARY ",
+        "INTERVAL 1 DAY + ",
+        "CASE ",
+    ] {
         assert!(on_small_stack(format!("SELECT {}1", prefix.repeat(60_000))).is_err(), "{prefix}");
     }
     let tables = format!("SELECT * FROM {}t{}", "(".repeat(100), ")".repeat(100));

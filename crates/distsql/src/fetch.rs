@@ -1,8 +1,11 @@
 //! Requests out to the regions, pages of rows back.
 //!
 //! The key ranges are cut into one task per region. Some tasks are under way at the same time; a task whose answer is a
-//! page, or whose region has been split, goes on with the rest of its ranges. Ordered streams give the
-//! pages in task order, unordered ones as they arrive.
+//! page, or whose region has been split, goes on with the rest of its ranges.
+//!
+//! Pages always come out in the order in which they were asked for, so equal data gives equal streams however fast each
+//! store is. An ordered stream asks for the rest of a task before what lies behind it; an unordered one asks for it in
+//! turn, so that every region under way has a page under way.
 //!
 //! Nothing is spawned: the futures live in the stream and stop with it. Memory is bounded by the number of tasks under
 //! way times the size of a page.
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::{FuturesOrdered, FuturesUnordered};
+use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use prost::Message;
 use tidewater_chunk::{Chunk, from_ipc};
@@ -40,7 +43,7 @@ const REQUEST_TYPE_DAG: i64 = 103;
 /// The order in which pages come out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchOrder {
-    /// As they arrive.
+    /// First the first page of each region in ascending order, then second pages, and so on.
     Any,
     /// Ascending keys (more exactly: the order of the given ranges).
     Ascending,
@@ -65,7 +68,7 @@ pub struct Fetch {
     shared: Arc<Shared>,
     plan: Option<FetchPlan>,
     waiting: VecDeque<Pending>,
-    in_flight: InFlight,
+    in_flight: FuturesOrdered<PageFuture>,
     /// Pages that arrived while requests were given their push.
     arrived: VecDeque<Result<Page, ExecError>>,
     parallel_max: usize,
@@ -93,24 +96,15 @@ struct Page {
 
 type PageFuture = BoxFuture<'static, Result<Page, ExecError>>;
 
-enum InFlight {
-    Any(FuturesUnordered<PageFuture>),
-    Ordered(FuturesOrdered<PageFuture>),
-}
-
 impl Fetch {
     /// Nothing is sent before the first [`Fetch::next`].
     pub fn new(ctx: &ReadContext, plan: FetchPlan) -> Fetch {
         let is_short = plan.rows_wanted.is_some_and(|rows| rows <= SERIAL_ROWS_MAX);
-        let in_flight = match plan.order {
-            FetchOrder::Any => InFlight::Any(FuturesUnordered::new()),
-            FetchOrder::Ascending | FetchOrder::Descending => InFlight::Ordered(FuturesOrdered::new()),
-        };
         Fetch {
             shared: Arc::new(Shared { ctx: ctx.clone(), dag: plan.dag.clone(), order: plan.order }),
             plan: Some(plan),
             waiting: VecDeque::new(),
-            in_flight,
+            in_flight: FuturesOrdered::new(),
             arrived: VecDeque::new(),
             parallel_max: if is_short { 1 } else { ctx.scan_concurrency.max(1) },
             ready: VecDeque::new(),
@@ -168,7 +162,7 @@ impl Fetch {
         self.waiting.clear();
         self.arrived.clear();
         self.ready.clear();
-        self.in_flight.clear();
+        self.in_flight = FuturesOrdered::new();
         self.memory.free();
     }
 
@@ -183,17 +177,11 @@ impl Fetch {
                 offset += rows;
             }
         }
-        // The rest of a task comes before the tasks behind it.
-        let shared = &self.shared;
-        match &mut self.in_flight {
-            InFlight::Ordered(pages) => {
-                for pending in page.rest.into_iter().rev() {
-                    pages.push_front(fetch_page(Arc::clone(shared), pending).boxed());
-                }
-            }
-            InFlight::Any(_) => {
-                for pending in page.rest.into_iter().rev() {
-                    self.waiting.push_front(pending);
+        for pending in page.rest.into_iter().rev() {
+            match self.shared.order {
+                FetchOrder::Any => self.waiting.push_front(pending),
+                FetchOrder::Ascending | FetchOrder::Descending => {
+                    self.in_flight.push_front(fetch_page(Arc::clone(&self.shared), pending).boxed());
                 }
             }
         }
@@ -206,43 +194,13 @@ impl Fetch {
         while self.in_flight.len() < self.parallel_max
             && let Some(pending) = self.waiting.pop_front()
         {
-            self.in_flight.push(fetch_page(Arc::clone(&self.shared), pending).boxed());
+            self.in_flight.push_back(fetch_page(Arc::clone(&self.shared), pending).boxed());
         }
         // A future does nothing before it is polled. One page may arrive at once: it waits for its turn.
         if self.arrived.is_empty()
             && let Some(Some(page)) = self.in_flight.next().now_or_never()
         {
             self.arrived.push_back(page);
-        }
-    }
-}
-
-impl InFlight {
-    fn len(&self) -> usize {
-        match self {
-            InFlight::Any(pages) => pages.len(),
-            InFlight::Ordered(pages) => pages.len(),
-        }
-    }
-
-    fn push(&mut self, page: PageFuture) {
-        match self {
-            InFlight::Any(pages) => pages.push(page),
-            InFlight::Ordered(pages) => pages.push_back(page),
-        }
-    }
-
-    async fn next(&mut self) -> Option<Result<Page, ExecError>> {
-        match self {
-            InFlight::Any(pages) => pages.next().await,
-            InFlight::Ordered(pages) => pages.next().await,
-        }
-    }
-
-    fn clear(&mut self) {
-        match self {
-            InFlight::Any(pages) => pages.clear(),
-            InFlight::Ordered(pages) => *pages = FuturesOrdered::new(),
         }
     }
 }

@@ -247,21 +247,24 @@ impl TwoPhase {
                 batches = self.cluster.batches(self.mutations.clone(), backoff).await?;
                 continue;
             };
-            // An answer makes up for those that were lost: the store knows its own commits.
-            let lost = std::mem::take(&mut backoff.lost_answers);
             let locks = match self.read_prewrite_errors(response.errors) {
                 Ok(locks) => locks,
                 // The rival is ourselves: a lost answer said "committed".
                 Err(TxnError::WriteConflict { conflict_start, conflict_commit, .. })
-                    if lost > 0
+                    if backoff.lost_answers > 0
                         && conflict_start == self.start
                         && conflict_commit > CommitTs(self.start.0) =>
                 {
                     return Ok(OnePhase::Committed(conflict_commit));
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // A refusal makes up for lost answers: the store knows its own commits.
+                    backoff.lost_answers = 0;
+                    return Err(error);
+                }
             };
             if !locks.is_empty() {
+                // This does not: after our commit the next transaction may have locked the key.
                 self.cluster.clear_for_write(locks, backoff).await?;
                 continue;
             }

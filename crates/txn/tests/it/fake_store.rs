@@ -414,6 +414,9 @@ impl State {
         let start = request.start_version;
         let key = &mutation.key;
         let state = self.key(key);
+        if let Fate::Committed(commit) = state.fate(start) {
+            return Err(Refusal::CommittedBefore(commit));
+        }
         if let Some(lock) = &state.lock
             && lock.start != start
         {
@@ -423,13 +426,9 @@ impl State {
         if held == Some(false) {
             return Ok(None);
         }
-        match state.fate(start) {
-            Fate::Committed(commit) => return Err(Refusal::CommittedBefore(commit)),
-            Fate::RolledBack => {
-                let rollback = Write { start, kind: Kind::Rollback };
-                return Err(Refusal::error(conflict(key, start, start, &rollback, Reason::SelfRolledBack)));
-            }
-            Fate::Unknown => {}
+        if matches!(state.fate(start), Fate::RolledBack) {
+            let rollback = Write { start, kind: Kind::Rollback };
+            return Err(Refusal::error(conflict(key, start, start, &rollback, Reason::SelfRolledBack)));
         }
         if held.is_none() {
             if action == Some(PessimisticAction::DoPessimisticCheck) {

@@ -3,14 +3,16 @@
 //! The actions of one statement are planned against the table as the earlier ones leave it, but run one job after the
 //! other: a failure in the middle leaves the earlier ones done (TiDB's multi-schema change is atomic; ours is not yet).
 
-use tidewater_catalog::{CiName, ColumnInfo, ColumnPosition, DbInfo, ForeignKeyInfo, IndexInfo, JobKind, TableInfo, TableRename};
+use tidewater_catalog::{
+    CiName, ColumnInfo, ColumnPosition, DbInfo, ForeignKeyInfo, IndexInfo, JobKind, TableInfo, TableRename,
+};
 use tidewater_codec::{DbId, IndexId};
-use tidewater_parser::ast::{self, AlterAction, ColumnDef, IndexDef, IndexKind, TableConstraint, TableOption};
+use tidewater_parser::ast::{
+    self, AlterAction, ColumnDef, IndexDef, IndexKind, TableConstraint, TableOption,
+};
 use tidewater_types::{Datum, ErrorCode, TypeFlags};
 
-use crate::define::{
-    DefineContext, add_index, build_column, foreign_key_info, resolve_charset, set_default,
-};
+use crate::define::{DefineContext, add_index, build_column, foreign_key_info, resolve_charset, set_default};
 use crate::error::{DdlError, reject};
 
 /// Most of ALTER TABLE works on one table; RENAME needs the target's database.
@@ -114,13 +116,19 @@ impl Planner<'_> {
                 if self.table.index(name).is_none() {
                     return Err(no_such_key(name, &self.table));
                 }
-                self.job(JobKind::AlterIndexVisibility { name: CiName::new(name.as_str()), invisible: !visible });
+                self.job(JobKind::AlterIndexVisibility {
+                    name: CiName::new(name.as_str()),
+                    invisible: !visible,
+                });
                 Ok(())
             }
             AlterAction::RenameTable(target) => self.rename_table(target),
             AlterAction::ConvertCharset { charset, collation } => {
-                let collation =
-                    resolve_charset(charset.as_deref(), collation.as_deref(), self.database.default_collation())?;
+                let collation = resolve_charset(
+                    charset.as_deref(),
+                    collation.as_deref(),
+                    self.database.default_collation(),
+                )?;
                 self.job(JobKind::AlterTableCharset {
                     charset: collation.charset().name().to_owned(),
                     collation: collation.name().to_owned(),
@@ -305,7 +313,9 @@ impl Planner<'_> {
             if !single {
                 return Err(reject(
                     ErrorCode::UnsupportedDdlOperation,
-                    format!("can't drop column {column} with composite index covered or Primary Key covered now"),
+                    format!(
+                        "can't drop column {column} with composite index covered or Primary Key covered now"
+                    ),
                 ));
             }
             self.drop_index(index.as_str(), false)?;
@@ -359,7 +369,8 @@ impl Planner<'_> {
         if self.table.public_column(old_name).is_none() {
             let error = unknown_column(old_name, &self.table);
             if if_exists {
-                self.steps.push(AlterStep::Note { code: ErrorCode::BadFieldError, message: error.to_string() });
+                self.steps
+                    .push(AlterStep::Note { code: ErrorCode::BadFieldError, message: error.to_string() });
                 return Ok(());
             }
             return Err(error);
@@ -410,7 +421,9 @@ impl Planner<'_> {
                 part.name = column.name.clone();
             }
         }
-        if parts.primary.is_some() && !self.table.primary_key_columns().iter().any(|key| key.name == column.name) {
+        if parts.primary.is_some()
+            && !self.table.primary_key_columns().iter().any(|key| key.name == column.name)
+        {
             self.add_index_definition(&column_key(IndexKind::Primary, column.name.as_str()))?;
         }
         if parts.unique {
@@ -540,7 +553,8 @@ fn set_origin_default(ctx: &DefineContext<'_>, column: &mut ColumnInfo) {
             column.origin_default_bytes.clone_from(&column.default_bytes);
         }
         DefaultValue::CurrentTimestamp => {
-            let now = ctx.convert.time_zone.local_time(ctx.convert.now_micros).truncate(column.field_type.fsp());
+            let now =
+                ctx.convert.time_zone.local_time(ctx.convert.now_micros).truncate(column.field_type.fsp());
             column.origin_default = Some(now.format(column.field_type.fsp()));
         }
         DefaultValue::Missing => {

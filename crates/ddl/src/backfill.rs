@@ -85,7 +85,10 @@ async fn batches(
                 tries = 0;
             }
             // Somebody changed one of the rows, or took a key: look again.
-            Err(error) if (may_retry(&error) || matches!(error, TxnError::KeyExists { .. })) && tries < TRIES_MAX => {
+            Err(error)
+                if (may_retry(&error) || matches!(error, TxnError::KeyExists { .. }))
+                    && tries < TRIES_MAX =>
+            {
                 tries += 1;
             }
             Err(error) => return Err(error.into()),
@@ -116,10 +119,11 @@ impl Batch<'_> {
                 self.txn.put(entry.key, entry.value)?;
                 continue;
             }
-            let other = match self.txn.buffer().get(entry.key.as_bytes()).and_then(|write| write.value.clone()) {
-                Some(value) => Some(value),
-                None => present.get(&entry.key).cloned(),
-            };
+            let other =
+                match self.txn.buffer().get(entry.key.as_bytes()).and_then(|write| write.value.clone()) {
+                    Some(value) => Some(value),
+                    None => present.get(&entry.key).cloned(),
+                };
             match other {
                 None => self.txn.insert(entry.key, entry.value)?,
                 Some(value) => {
@@ -149,10 +153,16 @@ impl Batch<'_> {
                 .map_err(|error| DdlError::Corrupt { what: error.to_string() })?;
             let row = self.layout.decode_row(&handle, value)?;
             let row = self.layout.complete(&row)?.into_owned();
-            for column in info.columns.iter().filter(|column| column.hidden && column.field_type.is_not_null()) {
+            for column in
+                info.columns.iter().filter(|column| column.hidden && column.field_type.is_not_null())
+            {
                 if row[column.offset].is_null() {
                     return Err(TableError::NullNotAllowed {
-                        column: column.name.as_str().trim_start_matches(tidewater_table::CHANGING_PREFIX).to_owned(),
+                        column: column
+                            .name
+                            .as_str()
+                            .trim_start_matches(tidewater_table::CHANGING_PREFIX)
+                            .to_owned(),
                     }
                     .into());
                 }
@@ -178,7 +188,9 @@ fn check_nulls(
         return Ok(());
     }
     match columns.iter().find(|part| row[part.offset].is_null()) {
-        Some(part) => Err(TableError::NullNotAllowed { column: info.columns[part.offset].name.to_string() }.into()),
+        Some(part) => {
+            Err(TableError::NullNotAllowed { column: info.columns[part.offset].name.to_string() }.into())
+        }
         None => Ok(()),
     }
 }

@@ -139,7 +139,12 @@ impl<'t> Meta<'t> {
     }
 
     /// Lets AUTO_INCREMENT go on behind `last`.
-    pub async fn raise_auto_increment(&mut self, database: DbId, table: TableId, last: u64) -> Result<(), DdlError> {
+    pub async fn raise_auto_increment(
+        &mut self,
+        database: DbId,
+        table: TableId,
+        last: u64,
+    ) -> Result<(), DdlError> {
         let key = meta_key::auto_increment(database, table);
         let stored = u64::try_from(self.number(&key).await?).unwrap_or(0);
         if last > stored {
@@ -174,7 +179,8 @@ impl<'t> Meta<'t> {
     /// Notes data to be removed later.
     pub async fn add_delete_range(&mut self, range: std::ops::Range<Key>) -> Result<(), DdlError> {
         let id = self.take_ids(1).await?;
-        let range = DeleteRange { start: range.start.into_bytes(), end: range.end.into_bytes(), ts: self.now() };
+        let range =
+            DeleteRange { start: range.start.into_bytes(), end: range.end.into_bytes(), ts: self.now() };
         self.put_json(meta_key::hash_key(DELETE_RANGES, &id.to_be_bytes()), &range)
     }
 
@@ -237,7 +243,8 @@ impl<'t> Meta<'t> {
     }
 
     fn put_json<T: Serialize>(&mut self, key: Key, value: &T) -> Result<(), DdlError> {
-        let json = serde_json::to_vec(value).map_err(|error| DdlError::Corrupt { what: error.to_string() })?;
+        let json =
+            serde_json::to_vec(value).map_err(|error| DdlError::Corrupt { what: error.to_string() })?;
         self.txn.put(key, json)?;
         Ok(())
     }

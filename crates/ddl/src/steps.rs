@@ -15,14 +15,20 @@ use crate::meta::Meta;
 use crate::worker::{Changes, Outcome};
 
 /// Makes the job's next step.
-pub(crate) async fn apply(meta: &mut Meta<'_>, schema: &InfoSchema, job: &mut Job) -> Result<Changes, DdlError> {
+pub(crate) async fn apply(
+    meta: &mut Meta<'_>,
+    schema: &InfoSchema,
+    job: &mut Job,
+) -> Result<Changes, DdlError> {
     let kind = job.kind.clone();
     match kind {
         JobKind::CreateDatabase { database } => database::create(meta, schema, &database).await,
         JobKind::DropDatabase => database::drop(meta, schema, job).await,
         JobKind::AlterDatabase { charset, collation } => database::alter(meta, job, charset, collation).await,
         JobKind::CreateTable { table } => table::create(meta, schema, job, &table).await,
-        JobKind::CreateView { view, replaces } => table::create_view(meta, schema, job, &view, replaces).await,
+        JobKind::CreateView { view, replaces } => {
+            table::create_view(meta, schema, job, &view, replaces).await
+        }
         JobKind::DropTable | JobKind::DropView => table::drop(meta, job).await,
         JobKind::TruncateTable { new_id } => table::truncate(meta, job, new_id).await,
         JobKind::RenameTables { renames } => table::rename(meta, schema, &renames).await,
@@ -136,7 +142,10 @@ async fn alter(
 /// The job's table as it is stored.
 async fn job_table(meta: &mut Meta<'_>, job: &Job) -> Result<TableInfo, DdlError> {
     meta.table(job.schema_id, job.table_id).await?.ok_or_else(|| {
-        reject(ErrorCode::NoSuchTable, format!("Table '{}.{}' doesn't exist", job.schema_name, job.table_name))
+        reject(
+            ErrorCode::NoSuchTable,
+            format!("Table '{}.{}' doesn't exist", job.schema_name, job.table_name),
+        )
     })
 }
 

@@ -246,7 +246,8 @@ impl Ddl {
                     job.error_count += 1;
                     tracing::warn!(%error, job = job.id, "a schema change failed and is tried again");
                     if job.error_count > FAILURES_MAX {
-                        job.error = Some(tidewater_catalog::JobError { code: 1105, message: error.to_string() });
+                        job.error =
+                            Some(tidewater_catalog::JobError { code: 1105, message: error.to_string() });
                         job.state = JobState::Rollingback;
                     }
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;

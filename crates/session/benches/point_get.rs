@@ -41,7 +41,8 @@ fn point_get(criterion: &mut Criterion) {
         bencher.iter(|| {
             id = (id + 7919) % ROWS;
             runtime.block_on(async {
-                let result = session.execute(&format!("SELECT c FROM t WHERE id = {id}")).await.expect("a row");
+                let result =
+                    session.execute(&format!("SELECT c FROM t WHERE id = {id}")).await.expect("a row");
                 black_box(drain(result).await)
             })
         });
@@ -51,8 +52,10 @@ fn point_get(criterion: &mut Criterion) {
         bencher.iter(|| {
             id = (id + 7919) % ROWS;
             runtime.block_on(async {
-                let result =
-                    session.execute_prepared(prepared, vec![Parameter::from(Datum::Int(id))]).await.expect("a row");
+                let result = session
+                    .execute_prepared(prepared, vec![Parameter::from(Datum::Int(id))])
+                    .await
+                    .expect("a row");
                 black_box(drain(result).await)
             })
         });

@@ -8,7 +8,6 @@ use std::sync::Arc;
 pub struct Batch {
     pub(crate) text: Arc<[u8]>,
     pub(crate) position: usize,
-    pub(crate) first: bool,
     /// The client did not ask for multi-statements: [`Session::next_result`](crate::Session::next_result) refuses a
     /// second statement (1064) before it runs the first.
     pub(crate) single: bool,
@@ -19,7 +18,7 @@ impl Batch {
     ///
     /// Text is UTF-8, but between quotes anything may stand: drivers write binary values there as they are.
     pub fn new(text: impl AsRef<[u8]>) -> Self {
-        Self { text: Arc::from(text.as_ref()), position: 0, first: true, single: false }
+        Self { text: Arc::from(text.as_ref()), position: 0, single: false }
     }
 
     /// A batch that may hold one statement only.
@@ -39,7 +38,9 @@ fn has_statement(mut text: &[u8]) -> bool {
         let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b';' | b'\0');
         text = &text[text.iter().position(|byte| !blank(byte)).unwrap_or(text.len())..];
         let rest = match text {
-            [b'/', b'*', rest @ ..] if !matches!(rest, [b'!' | b'+' | b'T' | b'M', ..]) => behind(rest, b"*/"),
+            [b'/', b'*', rest @ ..] if !matches!(rest, [b'!' | b'+' | b'T' | b'M', ..]) => {
+                behind(rest, b"*/")
+            }
             [b'#', rest @ ..] | [b'-', b'-', b' ' | b'\t', rest @ ..] => behind(rest, b"\n"),
             [b'-', b'-', b'\n', rest @ ..] => Some(rest),
             b"--" => None,

@@ -35,11 +35,15 @@ pub(crate) async fn run(database: &Arc<Database>) -> Result<(), SqlError> {
 
 /// All may be run twice: a start that was interrupted is repeated.
 fn statements() -> Vec<String> {
-    let all_rights: String =
-        RIGHTS.iter().map(|(_, _, column)| format!(", {column} ENUM('N','Y') NOT NULL DEFAULT 'N'")).collect();
+    let all_rights: String = RIGHTS
+        .iter()
+        .map(|(_, _, column)| format!(", {column} ENUM('N','Y') NOT NULL DEFAULT 'N'"))
+        .collect();
     let database_rights: String = RIGHTS
         .iter()
-        .filter(|(right, ..)| crate::privileges::Rights::DATABASE.union(crate::privileges::Rights::GRANT).contains(*right))
+        .filter(|(right, ..)| {
+            crate::privileges::Rights::DATABASE.union(crate::privileges::Rights::GRANT).contains(*right)
+        })
         .map(|(_, _, column)| format!(", {column} ENUM('N','Y') NOT NULL DEFAULT 'N'"))
         .collect();
     let root_columns: String = RIGHTS.iter().map(|(_, _, column)| format!(", {column}")).collect();

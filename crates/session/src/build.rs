@@ -8,11 +8,14 @@ use parking_lot::Mutex;
 use tidewater_catalog::TableInfo;
 use tidewater_chunk::{Chunk, ChunkBuilder};
 use tidewater_codec::{Handle, Key, table_key};
-use tidewater_distsql::{HandleReader, KeyLocker, ReadContext, UnionScanReader, build_lookup_reader, build_reader};
+use tidewater_distsql::{
+    HandleReader, KeyLocker, ReadContext, UnionScanReader, build_lookup_reader, build_reader,
+};
 use tidewater_executor::{
-    ApplySpec, BoxedOperator, BuildSide, Correlation, ExecContext, ExecError, HashAggregate, HashJoin, HashJoinSpec, IndexJoin,
-    IndexJoinSpec, JoinKey, JoinKind, KeyNulls, Limit, MaxOneRow, NestedLoopApply, Operator, Projection, RuntimeStats,
-    Selection, Sort, SortKey, SortOrder, StreamAggregate, TopN, UnionAll, Values, instrument,
+    ApplySpec, BoxedOperator, BuildSide, Correlation, ExecContext, ExecError, HashAggregate, HashJoin,
+    HashJoinSpec, IndexJoin, IndexJoinSpec, JoinKey, JoinKind, KeyNulls, Limit, MaxOneRow, NestedLoopApply,
+    Operator, Projection, RuntimeStats, Selection, Sort, SortKey, SortOrder, StreamAggregate, TopN, UnionAll,
+    Values, instrument,
 };
 use tidewater_planner::{self as planner, LockWait, PhysicalPlan, ScanColumn};
 use tidewater_txn::TxnError;
@@ -23,6 +26,9 @@ use crate::infoschema::Row;
 /// Computes the rows of virtual tables.
 pub(crate) type VirtualRows = Arc<dyn Fn(&TableInfo) -> Vec<Row> + Send + Sync>;
 
+/// Run-time statistics by plan node.
+pub(crate) type NodeStats = Arc<Mutex<BTreeMap<u32, Arc<RuntimeStats>>>>;
+
 /// Builds the operators of one statement. Cheap to clone: applies keep one for their inner side.
 #[derive(Clone)]
 pub(crate) struct Builder {
@@ -31,7 +37,7 @@ pub(crate) struct Builder {
     /// Keys that locking reads have seen; locked when the statement has run.
     pub(crate) locks: Arc<LockList>,
     /// For EXPLAIN ANALYZE.
-    pub(crate) stats: Option<Arc<Mutex<BTreeMap<u32, Arc<RuntimeStats>>>>>,
+    pub(crate) stats: Option<NodeStats>,
 }
 
 /// Keys to be locked once the statement's rows are known.
@@ -100,10 +106,16 @@ impl Builder {
                 node.group_by.clone(),
                 node.aggregates.clone(),
             )?),
-            PhysicalPlan::Sort(node) => Box::new(Sort::new(ctx, self.build(&node.child)?, sort_keys(&node.by))),
-            PhysicalPlan::TopN(node) => {
-                Box::new(TopN::new(ctx, self.build(&node.child)?, sort_keys(&node.by), node.offset, node.count))
+            PhysicalPlan::Sort(node) => {
+                Box::new(Sort::new(ctx, self.build(&node.child)?, sort_keys(&node.by)))
             }
+            PhysicalPlan::TopN(node) => Box::new(TopN::new(
+                ctx,
+                self.build(&node.child)?,
+                sort_keys(&node.by),
+                node.offset,
+                node.count,
+            )),
             PhysicalPlan::Limit(node) => {
                 Box::new(Limit::new(ctx, self.build(&node.child)?, node.offset, node.count))
             }
@@ -114,7 +126,8 @@ impl Builder {
             PhysicalPlan::IndexJoin(node) => self.index_join(node)?,
             PhysicalPlan::Apply(node) => self.apply(node)?,
             PhysicalPlan::UnionAll(node) => {
-                let children = node.children.iter().map(|child| self.build(child)).collect::<Result<_, _>>()?;
+                let children =
+                    node.children.iter().map(|child| self.build(child)).collect::<Result<_, _>>()?;
                 Box::new(UnionAll::new(ctx, node.base.field_types(), children))
             }
             PhysicalPlan::TableDual(node) => dual(ctx, node),
@@ -126,7 +139,9 @@ impl Builder {
             | PhysicalPlan::IndexReader(_)
             | PhysicalPlan::IndexLookUp(_) => unreachable!("readers were built above"),
             PhysicalPlan::Insert(_) | PhysicalPlan::Update(_) | PhysicalPlan::Delete(_) => {
-                return Err(ExecError::Sql(crate::error::unsupported("statements that write inside of queries")));
+                return Err(ExecError::Sql(crate::error::unsupported(
+                    "statements that write inside of queries",
+                )));
             }
         })
     }
@@ -220,7 +235,10 @@ impl Builder {
             .iter()
             .map(|target| {
                 let time_zone = &self.ctx().eval.time_zone;
-                (target.table.info.id, HandleReader::new(&target.table.info, target.handle.clone(), time_zone))
+                (
+                    target.table.info.id,
+                    HandleReader::new(&target.table.info, target.handle.clone(), time_zone),
+                )
             })
             .collect();
         Ok(Box::new(LockRows {
@@ -255,7 +273,8 @@ impl Operator for LockRows {
     async fn next(&mut self) -> Result<Option<Chunk>, ExecError> {
         let Some(chunk) = self.child.next().await? else { return Ok(None) };
         for (table, reader) in &self.targets {
-            let handles: Vec<Handle> = reader.handles(&chunk, self.child.schema()).map_err(ExecError::from)?;
+            let handles: Vec<Handle> =
+                reader.handles(&chunk, self.child.schema()).map_err(ExecError::from)?;
             for handle in handles {
                 self.locks.push(table_key::row_key(*table, &handle), self.wait);
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tidewater_catalog::InfoSchema;
 use tidewater_codec::TableId;
-use tidewater_executor::{ExecContext, MemoryTracker};
+use tidewater_executor::ExecContext;
 use tidewater_expr::{EvalContext, SessionInfo};
 use tidewater_planner::{PlanContext, PlannerVars, VariableScope};
 use tidewater_types::{ConvertContext, Datum, FieldType};
@@ -104,11 +104,6 @@ impl Session {
         exec
     }
 
-    /// A tracker for what the session itself holds while a statement runs.
-    pub(crate) fn memory(&self) -> &MemoryTracker {
-        &self.db.memory
-    }
-
     /// Plans with the session's settings.
     pub(crate) fn with_plan_context<T>(
         &self,
@@ -143,7 +138,11 @@ impl Session {
     }
 
     /// The value of `@@scope.name` for expressions.
-    pub(crate) fn system_variable(&self, scope: Option<VariableScope>, name: &str) -> Option<(Datum, FieldType)> {
+    pub(crate) fn system_variable(
+        &self,
+        scope: Option<VariableScope>,
+        name: &str,
+    ) -> Option<(Datum, FieldType)> {
         let id = variables::find(name)?;
         let definition = id.definition();
         let text = match scope {

@@ -55,6 +55,8 @@ pub struct Database {
     accounts: ArcSwap<Accounts>,
     stats: Arc<StatsCache>,
     status: Mutex<BTreeMap<&'static str, u64>>,
+    /// Statements so far; apart from the others, because every statement counts.
+    questions: AtomicU64,
     seeds: AtomicU64,
     started_micros: i64,
 }
@@ -64,7 +66,8 @@ impl Database {
     pub async fn open(options: DatabaseOptions) -> Result<Arc<Self>, SqlError> {
         let client = options.txn.clone();
         let auto_ids = Arc::new(AutoIds::new(Arc::clone(&client)));
-        let ddl = Ddl::open(client, Arc::clone(&auto_ids), crate::infoschema::add_to).await.map_err(from_ddl)?;
+        let ddl =
+            Ddl::open(client, Arc::clone(&auto_ids), crate::infoschema::add_to).await.map_err(from_ddl)?;
         let database = Arc::new(Self {
             processes: ProcessList::default(),
             variables: GlobalVariables::new(&options.server_version),
@@ -74,6 +77,7 @@ impl Database {
             accounts: ArcSwap::from_pointee(Accounts::default()),
             stats: Arc::default(),
             status: Mutex::default(),
+            questions: AtomicU64::new(0),
             seeds: AtomicU64::new(options.seed),
             started_micros: options.clock.now_micros(),
             options,
@@ -96,7 +100,8 @@ impl Database {
 
     /// A session of the system itself: nobody's rights, everything allowed.
     pub(crate) fn internal_session(self: &Arc<Self>) -> Result<Session, SqlError> {
-        let mut session = self.session(SessionOptions { user: "system".to_owned(), ..SessionOptions::default() })?;
+        let mut session =
+            self.session(SessionOptions { user: "system".to_owned(), ..SessionOptions::default() })?;
         session.internal = true;
         self.processes.remove(session.id());
         Ok(session)
@@ -133,6 +138,10 @@ impl Database {
     /// Adds to a counter that `SHOW STATUS` lists, such as `Bytes_sent` or `Aborted_clients`; the server counts these.
     pub fn count_status(&self, name: &'static str, by: u64) {
         *self.status.lock().entry(name).or_default() += by;
+    }
+
+    pub(crate) fn count_question(&self) {
+        self.questions.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Stops the background workers and kills all sessions. The store is closed by who opened it.
@@ -226,6 +235,7 @@ impl Database {
         for (name, value) in self.status.lock().iter() {
             lines.insert((*name).to_owned(), value.to_string());
         }
+        lines.insert("Questions".to_owned(), self.questions.load(Ordering::Relaxed).to_string());
         let sessions = self.processes.count().to_string();
         lines.insert("Threads_connected".to_owned(), sessions.clone());
         lines.insert("Threads_running".to_owned(), sessions);

@@ -25,7 +25,10 @@ impl Session {
         ParserOptions { sql_mode: self.vars.hot.sql_mode }
     }
 
-    pub(crate) async fn next_of_batch(&mut self, batch: &mut Batch) -> Option<Result<StatementResult, SqlError>> {
+    pub(crate) async fn next_of_batch(
+        &mut self,
+        batch: &mut Batch,
+    ) -> Option<Result<StatementResult, SqlError>> {
         if batch.position >= batch.text.len() {
             return None;
         }
@@ -48,7 +51,6 @@ impl Session {
         };
         let sql: Arc<str> = Arc::from(String::from_utf8_lossy(&rest[parsed.text.clone()]));
         batch.position += statements.position();
-        batch.first = false;
         if batch.single && batch.has_more() {
             let near = String::from_utf8_lossy(&text[batch.position..]);
             let near: String = near.trim_start_matches([';', ' ', '\n']).chars().take(80).collect();
@@ -120,7 +122,7 @@ impl Session {
     pub(crate) fn begin_statement(&mut self, command: &'static str, sql: Option<&Arc<str>>) {
         self.warnings = WarningList::default();
         self.process.kill_query.reset_statement();
-        self.db.count_status("Questions", 1);
+        self.db.count_question();
         let now = self.db.options.clock.now_micros();
         let sql = sql.cloned();
         self.process.update(|info| {
@@ -237,7 +239,10 @@ fn keeps_diagnostics(statement: &Statement) -> bool {
     match statement {
         Statement::Show(show) => matches!(
             show.kind,
-            ShowKind::Warnings { .. } | ShowKind::Errors { .. } | ShowKind::WarningCount | ShowKind::ErrorCount
+            ShowKind::Warnings { .. }
+                | ShowKind::Errors { .. }
+                | ShowKind::WarningCount
+                | ShowKind::ErrorCount
         ),
         Statement::Query(query) => match &query.body {
             QueryBody::Select(select) if select.from.is_empty() => select.items.iter().any(|item| {

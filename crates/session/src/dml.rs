@@ -29,7 +29,7 @@ use crate::result::OkResult;
 use crate::session::Session;
 use crate::transaction::OpenTransaction;
 
-pub(crate) use insert::{InsertTarget, OnDuplicate};
+pub(crate) use insert::OnDuplicate;
 pub(crate) use row::RowMaker;
 
 /// Times a statement of a pessimistic transaction is run again before its conflict is reported.
@@ -142,7 +142,8 @@ impl Session {
             ast::Statement::Update(_) => Info::Update,
             _ => Info::None,
         };
-        let counts = self.write(&context, |session, context| session.plan_statement(statement, context)).await?;
+        let counts =
+            self.write(&context, |session, context| session.plan_statement(statement, context)).await?;
         Ok(self.finish_dml(counts, &shows_info))
     }
 
@@ -171,14 +172,17 @@ impl Session {
                     let Some(mut open) = self.txn.take() else { return Ok(counts) };
                     match self.commit(&mut open).await {
                         Ok(()) => return Ok(counts),
-                        Err(error @ TxnError::KeyExists { .. }) => return Err(self.commit_error(&open, error)),
+                        Err(error @ TxnError::KeyExists { .. }) => {
+                            return Err(self.commit_error(&open, error));
+                        }
                         Err(error) => DmlError::Txn(error),
                     }
                 }
                 Err(error) => error,
             };
             let open = self.txn.take();
-            let again = error.may_retry(true) && tries < self.vars.hot.retry_limit.max(OPTIMISTIC_TRIES + 1) * 4;
+            let again =
+                error.may_retry(true) && tries < self.vars.hot.retry_limit.max(OPTIMISTIC_TRIES + 1) * 4;
             let reported = match (again, error) {
                 (true, _) => None,
                 (false, DmlError::Sql(error)) => Some(error),
@@ -221,7 +225,11 @@ impl Session {
         }
     }
 
-    async fn write_in_transaction(&mut self, planned: &Planned, context: &Statement) -> Result<Counts, DmlError> {
+    async fn write_in_transaction(
+        &mut self,
+        planned: &Planned,
+        context: &Statement,
+    ) -> Result<Counts, DmlError> {
         let mut tries = 0;
         loop {
             let Some(open) = &mut self.txn else {
@@ -266,7 +274,8 @@ impl Session {
                 }
                 Err(error) => {
                     open.txn.rollback_to(stage);
-                    let again = open.is_pessimistic() && error.may_retry(false) && tries < STATEMENT_TRIES_MAX;
+                    let again =
+                        open.is_pessimistic() && error.may_retry(false) && tries < STATEMENT_TRIES_MAX;
                     if !again {
                         return Err(error);
                     }
@@ -294,11 +303,8 @@ impl Session {
         context: &Statement,
     ) -> Result<Vec<Chunk>, DmlError> {
         let Some(open) = &self.txn else { return Ok(Vec::new()) };
-        let snapshot = if open.is_pessimistic() {
-            open.txn.snapshot_for_update()
-        } else {
-            open.txn.snapshot().clone()
-        };
+        let snapshot =
+            if open.is_pessimistic() { open.txn.snapshot_for_update() } else { open.txn.snapshot().clone() };
         let builder = self.builder(plan, snapshot, &planned.schema, context);
         let mut operator = builder.build(plan)?;
         let mut memory = builder.read.exec.memory.child("rows to write").reservation();
@@ -314,10 +320,7 @@ impl Session {
     }
 
     /// Locks the keys that locking reads have noted.
-    async fn lock_noted(
-        &mut self,
-        noted: Vec<(tidewater_codec::Key, LockWait)>,
-    ) -> Result<(), DmlError> {
+    async fn lock_noted(&mut self, noted: Vec<(tidewater_codec::Key, LockWait)>) -> Result<(), DmlError> {
         let Some(open) = &mut self.txn else { return Ok(()) };
         let Some(wait) = noted.first().map(|(_, wait)| *wait) else { return Ok(()) };
         let options = LockOptions { wait: lock_wait(wait), ..LockOptions::default() };
@@ -401,7 +404,11 @@ impl Session {
     }
 
     /// The error for a key that exists, with the values of the row that wanted it.
-    pub(crate) fn duplicate_error(&self, open: &OpenTransaction, key: &tidewater_codec::Key) -> Option<SqlError> {
+    pub(crate) fn duplicate_error(
+        &self,
+        open: &OpenTransaction,
+        key: &tidewater_codec::Key,
+    ) -> Option<SqlError> {
         use tidewater_codec::table_key::{self, TableKeyKind};
         let schema = self.db.schema();
         let (table, kind) = table_key::decode_table_key(key.as_bytes()).ok()?;

@@ -54,7 +54,9 @@ pub(crate) fn from_exec(error: ExecError) -> SqlError {
             "Query execution was interrupted, maximum statement execution time exceeded",
         ),
         ExecError::MoreThanOneRow => sql_error(ErrorCode::SubqueryNo1Row, "Subquery returns more than 1 row"),
-        ExecError::Arrow(_) | ExecError::Chunk(_) | ExecError::InvalidPlan { .. } => sql_error(ErrorCode::UnknownError, error.to_string()),
+        ExecError::Arrow(_) | ExecError::Chunk(_) | ExecError::InvalidPlan { .. } => {
+            sql_error(ErrorCode::UnknownError, error.to_string())
+        }
         ExecError::Storage(source) => from_storage(source),
     }
 }
@@ -118,10 +120,14 @@ pub(crate) fn from_txn(error: &TxnError) -> SqlError {
         ),
         TxnError::LockNotResolved { .. } => tidb_error(9004, format!("Resolve lock timeout: {error}")),
         TxnError::AssertionFailed { .. } => tidb_error(8141, error.to_string()),
-        TxnError::RolledBack { .. } => tidb_error(8022, format!("Error: KV error safe to retry {error} [try again later]")),
+        TxnError::RolledBack { .. } => {
+            tidb_error(8022, format!("Error: KV error safe to retry {error} [try again later]"))
+        }
         TxnError::Undetermined { .. } => tidb_error(8501, "execution result undetermined"),
         TxnError::CommitRefused { reason } => tidb_error(8028, reason.clone()),
-        TxnError::TooLarge { bytes, .. } => tidb_error(8004, format!("Transaction is too large, size: {bytes}")),
+        TxnError::TooLarge { bytes, .. } => {
+            tidb_error(8004, format!("Transaction is too large, size: {bytes}"))
+        }
         TxnError::EntryTooLarge { bytes, limit, .. } => tidb_error(
             8025,
             format!("entry too large, the max entry size is {limit}, the size of data is {bytes}"),
@@ -129,7 +135,9 @@ pub(crate) fn from_txn(error: &TxnError) -> SqlError {
         TxnError::Finished { .. } => sql_error(ErrorCode::UnknownError, error.to_string()),
         TxnError::Unavailable { .. } => tidb_error(9005, format!("Region is unavailable: {error}")),
         TxnError::Pd(_) => tidb_error(9001, format!("PD server timeout: {error}")),
-        TxnError::Store { .. } | TxnError::Protocol { .. } => sql_error(ErrorCode::UnknownError, error.to_string()),
+        TxnError::Store { .. } | TxnError::Protocol { .. } => {
+            sql_error(ErrorCode::UnknownError, error.to_string())
+        }
     }
 }
 

@@ -32,13 +32,15 @@ pub(crate) fn spawn(database: &Arc<Database>) {
 
 fn interval(database: &Weak<Database>) -> Option<Duration> {
     let database = database.upgrade()?;
-    let secs = database.global_variable("tidb_gc_run_interval").and_then(|text| duration_secs(&text)).unwrap_or(600);
+    let secs =
+        database.global_variable("tidb_gc_run_interval").and_then(|text| duration_secs(&text)).unwrap_or(600);
     Some(Duration::from_secs(secs.max(INTERVAL_SECS_MIN)))
 }
 
 /// One round: everything older than `tidb_gc_life_time` that no running transaction needs.
 pub(crate) async fn round(database: &Arc<Database>) -> Result<StartTs, SqlError> {
-    let life_secs = database.global_variable("tidb_gc_life_time").and_then(|text| duration_secs(&text)).unwrap_or(600);
+    let life_secs =
+        database.global_variable("tidb_gc_life_time").and_then(|text| duration_secs(&text)).unwrap_or(600);
     let now = database.client().current_timestamp().await.map_err(|error| from_txn(&error))?;
     let wanted = StartTs(TimeStamp::compose(now.physical_ms().saturating_sub(life_secs * 1000), 0));
     let safe_point = database.client().collect_garbage(wanted).await.map_err(|error| from_txn(&error))?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tidewater_parser::ast::{self, Expr, LoadConflict, LoadData, LoadTarget};
 use tidewater_planner::{self as planner, InsertSource, PhysicalPlan};
-use tidewater_txn::Remedy;
+use tidewater_txn::{LockOptions, Remedy};
 use tidewater_types::{Datum, ErrorCode, FieldType, SqlError};
 
 use crate::context::Statement;
@@ -24,7 +24,7 @@ use crate::query::Planned;
 use crate::result::{OkResult, StatementResult};
 use crate::session::Session;
 
-use format::{Field, LineFormat};
+use format::LineFormat;
 
 /// Rows of one batch.
 const BATCH_ROWS: usize = 5_000;
@@ -39,7 +39,7 @@ pub(crate) struct Loader {
     /// Bytes behind the last complete line.
     rest: Vec<u8>,
     skip_lines: u64,
-    rows: Vec<Vec<Field>>,
+    rows: Vec<Vec<Datum>>,
     statement: ast::Statement,
     /// How many fields a line should have.
     fields: usize,
@@ -85,7 +85,8 @@ impl Session {
     }
 
     fn loader(&mut self, load: &LoadData) -> Result<Loader, SqlError> {
-        let format = LineFormat::new(&load.fields, &load.lines).ok_or_else(|| unsupported("fixed-size LOAD DATA"))?;
+        let format =
+            LineFormat::new(&load.fields, &load.lines).ok_or_else(|| unsupported("fixed-size LOAD DATA"))?;
         let schema = self.db.schema();
         let (_, table) = self.known_table(&schema, &load.table)?;
         let targets: Vec<LoadTarget> = if load.columns.is_empty() {
@@ -156,8 +157,9 @@ impl Session {
     }
 
     fn load_context(&mut self, loader: &Loader) -> Statement {
-        let params: Vec<Parameter> =
-            (0..loader.fields).map(|_| Parameter { value: Datum::Null, field_type: FieldType::string() }).collect();
+        let params: Vec<Parameter> = (0..loader.fields)
+            .map(|_| Parameter { value: Datum::Null, field_type: FieldType::string() })
+            .collect();
         let mut context = self.statement(params);
         context.eval.in_dml = true;
         context.eval.ignore_errors = loader.forgiving;
@@ -293,31 +295,53 @@ impl Session {
         for (index, fields) in loader.rows.iter().enumerate() {
             let line = loader.records + index as u64 + 1;
             self.check_width(loader, fields.len(), line, &context)?;
-            let mut values: Vec<Datum> = fields.iter().take(loader.fields).map(Field::datum).collect();
-            let given = values.len();
-            values.resize(loader.fields, Datum::Null);
+            let given = fields.len().min(loader.fields);
             let row = if loader.plain {
                 // Columns without a field take their defaults.
                 let columns = &node.columns[..given.min(node.columns.len())];
-                target.row_of_fields(columns, values, line)?
+                target.row_of_fields(columns, &fields[..given], line)?
             } else {
+                let mut values = fields[..given].to_vec();
+                values.resize(loader.fields, Datum::Null);
                 target.maker.eval.params = values.into();
                 target.row_of_exprs(&node.columns, &exprs[0], true)?
             };
             rows.push(row);
         }
         self.process.kill_query.check()?;
-        self.insert_rows(&mut target, rows).await?;
-        if let Some(open) = &mut self.txn
-            && open.is_pessimistic()
-        {
-            let stage = open.txn.savepoint();
-            open.txn.release(stage);
+        // A batch that fails undoes itself, and nothing before it.
+        let Some(stage) = self.txn.as_mut().map(|open| open.txn.savepoint()) else {
+            return Ok(target.counts);
+        };
+        let mut result = self.insert_rows(&mut target, rows).await;
+        let Some(open) = &mut self.txn else { return Ok(target.counts) };
+        if result.is_ok() {
+            result = open
+                .txn
+                .lock_written_since(stage, LockOptions::default())
+                .await
+                .map(|_| ())
+                .map_err(DmlError::from);
         }
-        Ok(target.counts)
+        match result {
+            Ok(()) => {
+                open.txn.release(stage);
+                Ok(target.counts)
+            }
+            Err(error) => {
+                open.txn.rollback_to(stage);
+                Err(error)
+            }
+        }
     }
 
-    fn check_width(&self, loader: &Loader, width: usize, line: u64, context: &Statement) -> Result<(), DmlError> {
+    fn check_width(
+        &self,
+        loader: &Loader,
+        width: usize,
+        line: u64,
+        context: &Statement,
+    ) -> Result<(), DmlError> {
         let (code, message) = if width < loader.fields {
             (ErrorCode::WarnTooFewRecords, format!("Row {line} doesn't contain data for all columns"))
         } else if width > loader.fields {
@@ -338,16 +362,20 @@ impl Session {
 
 /// SET's expressions refer to columns and variables of the line: both are its fields.
 fn with_fields(expr: &Expr, targets: &[LoadTarget]) -> Expr {
-    let field = |matches: &dyn Fn(&LoadTarget) -> bool| targets.iter().position(|target| matches(target));
+    let field = |matches: &dyn Fn(&LoadTarget) -> bool| targets.iter().position(matches);
     match expr {
         Expr::UserVariable(name) => {
-            match field(&|target| matches!(target, LoadTarget::Variable(variable) if variable.eq_ignore_ascii_case(name))) {
+            match field(
+                &|target| matches!(target, LoadTarget::Variable(variable) if variable.eq_ignore_ascii_case(name)),
+            ) {
                 Some(position) => Expr::Parameter(position),
                 None => expr.clone(),
             }
         }
         Expr::Column(column) if column.table.is_none() => {
-            match field(&|target| matches!(target, LoadTarget::Column(other) if other.name.eq_ignore_case(&column.name))) {
+            match field(
+                &|target| matches!(target, LoadTarget::Column(other) if other.name.eq_ignore_case(&column.name)),
+            ) {
                 Some(position) => Expr::Parameter(position),
                 None => expr.clone(),
             }

@@ -35,7 +35,9 @@ pub fn is_native_hash(text: &[u8]) -> bool {
 
 /// Checks the client's 20-byte proof against the stored hash.
 pub fn native_verify(stored: &[u8], nonce: &[u8], proof: &[u8]) -> bool {
-    let Some(stage2) = stored.strip_prefix(b"*").and_then(|text| hex::decode(text).ok()) else { return false };
+    let Some(stage2) = stored.strip_prefix(b"*").and_then(|text| hex::decode(text).ok()) else {
+        return false;
+    };
     if stage2.len() != 20 || proof.len() != 20 {
         return false;
     }
@@ -186,7 +188,10 @@ mod tests {
     #[test]
     fn sha256_crypt_gives_the_text_of_the_specification() {
         // From the test vectors of the specification, whose salts are short enough not to be cut.
-        assert_eq!(&sha256_crypt(b"Hello world!", b"saltstring", 5000), b"5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5");
+        assert_eq!(
+            &sha256_crypt(b"Hello world!", b"saltstring", 5000),
+            b"5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"
+        );
         assert_eq!(
             sha256_crypt(b"This is just a test", b"toolongsaltstrin", 5000).as_slice(),
             b"Un/5jzAHMgOGZ5.mWJpuVolil07guHPvOW8mGRcvxa5"

@@ -54,7 +54,6 @@ impl From<Datum> for Parameter {
 
 /// A prepared statement of a session.
 pub(crate) struct Prepared {
-    pub(crate) id: u32,
     pub(crate) text: Arc<str>,
     pub(crate) statement: Arc<Statement>,
     /// Number of `?`.
@@ -93,7 +92,10 @@ impl PreparedStatements {
     pub(crate) fn add(&mut self, text: Arc<str>, statement: Statement, parameters: usize) -> u32 {
         self.last_id = self.last_id.wrapping_add(1).max(1);
         let id = self.last_id;
-        self.by_id.insert(id, Prepared { id, text, statement: Arc::new(statement), parameters, plan: None, plans_vary: false });
+        self.by_id.insert(
+            id,
+            Prepared { text, statement: Arc::new(statement), parameters, plan: None, plans_vary: false },
+        );
         id
     }
 

@@ -170,7 +170,9 @@ impl Privileges {
         self.accounts
             .databases
             .iter()
-            .filter(|grant| grant.user == *user && grant.host == *host && crate::show::like(database, &grant.database))
+            .filter(|grant| {
+                grant.user == *user && grant.host == *host && crate::show::like(database, &grant.database)
+            })
             .fold(self.global(), |rights, grant| rights | grant.rights)
     }
 
@@ -202,11 +204,18 @@ impl Privileges {
     }
 
     pub(crate) fn has_table(&self, database: &str, table: &str, right: Rights) -> bool {
-        (is_virtual_database(database) && right == Rights::SELECT) || self.on_table(database, table).contains(right)
+        (is_virtual_database(database) && right == Rights::SELECT)
+            || self.on_table(database, table).contains(right)
     }
 
     /// 1142 unless the account has the right on the table.
-    pub(crate) fn check_table(&self, database: &str, table: &str, right: Rights, verb: &str) -> Result<(), SqlError> {
+    pub(crate) fn check_table(
+        &self,
+        database: &str,
+        table: &str,
+        right: Rights,
+        verb: &str,
+    ) -> Result<(), SqlError> {
         if self.has_table(database, table, right) {
             return Ok(());
         }
@@ -264,7 +273,10 @@ impl Privileges {
     fn visible_accounts(&self) -> impl Iterator<Item = &Account> {
         let all = self.is_unlimited();
         self.accounts.users.iter().filter(move |account| {
-            all || self.account.as_ref().is_some_and(|(user, host)| account.user == *user && account.host == *host)
+            all || self
+                .account
+                .as_ref()
+                .is_some_and(|(user, host)| account.user == *user && account.host == *host)
         })
     }
 
@@ -329,7 +341,11 @@ pub(crate) const PRIVILEGE_HELP: &[(&str, &str, &str)] = &[
     ("Delete", "Tables", "To delete existing rows"),
     ("Drop", "Databases,Tables", "To drop databases, tables, and views"),
     ("File", "File access on server", "To read and write files on the server"),
-    ("Grant option", "Databases,Tables,Functions,Procedures", "To give to other users those privileges you possess"),
+    (
+        "Grant option",
+        "Databases,Tables,Functions,Procedures",
+        "To give to other users those privileges you possess",
+    ),
     ("Index", "Tables", "To create or drop indexes"),
     ("Insert", "Tables", "To insert data into tables"),
     ("Lock tables", "Databases", "To use LOCK TABLES (together with SELECT privilege)"),

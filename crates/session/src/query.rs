@@ -53,7 +53,9 @@ impl Session {
         match &query.into {
             None => Ok(StatementResult::Rows(rows)),
             Some(SelectInto::Variables(names)) => self.select_into(rows, names).await,
-            Some(SelectInto::Outfile { .. } | SelectInto::Dumpfile(_)) => Err(crate::error::unsupported("INTO OUTFILE")),
+            Some(SelectInto::Outfile { .. } | SelectInto::Dumpfile(_)) => {
+                Err(crate::error::unsupported("INTO OUTFILE"))
+            }
         }
     }
 
@@ -221,7 +223,8 @@ impl Session {
         let context = self.statement(Vec::new());
         let planned = self.plan_statement(&statement, &context)?;
         let mut rows = Box::pin(self.run_planned(&planned, &context)).await?;
-        let field_type = planned.fields.first().map_or_else(FieldType::null, |field| field.field_type.clone());
+        let field_type =
+            planned.fields.first().map_or_else(FieldType::null, |field| field.field_type.clone());
         let types = planned.plan.root.field_types();
         let value = match rows.next().await? {
             Some(chunk) if chunk.num_rows() > 0 => chunk.datum(0, 0, &types[0]),
@@ -230,7 +233,11 @@ impl Session {
         Ok((value, field_type))
     }
 
-    async fn select_into(&mut self, mut rows: RecordSet, names: &[String]) -> Result<StatementResult, SqlError> {
+    async fn select_into(
+        &mut self,
+        mut rows: RecordSet,
+        names: &[String],
+    ) -> Result<StatementResult, SqlError> {
         if names.len() != rows.fields().len() {
             return Err(sql_error(
                 ErrorCode::WrongNumberOfColumnsInSelect,

@@ -130,7 +130,11 @@ impl RecordSet {
         Self { fields, source, end, rest: None, deadline: None }
     }
 
-    pub(crate) fn from_chunks(fields: Vec<ResultField>, chunks: Vec<Chunk>, end: Option<StatementEnd>) -> Self {
+    pub(crate) fn from_chunks(
+        fields: Vec<ResultField>,
+        chunks: Vec<Chunk>,
+        end: Option<StatementEnd>,
+    ) -> Self {
         Self::new(fields.into(), Source::Chunks(chunks.into()), end)
     }
 

@@ -183,7 +183,11 @@ impl Session {
     }
 
     /// Runs a prepared statement.
-    pub async fn execute_prepared(&mut self, id: u32, params: Vec<Parameter>) -> Result<StatementResult, SqlError> {
+    pub async fn execute_prepared(
+        &mut self,
+        id: u32,
+        params: Vec<Parameter>,
+    ) -> Result<StatementResult, SqlError> {
         self.run_prepared(id, params).await
     }
 
@@ -376,7 +380,11 @@ impl Session {
     }
 
     /// A database, or 1049.
-    pub(crate) fn known_database(&self, schema: &InfoSchema, name: Option<&str>) -> Result<Arc<DbInfo>, SqlError> {
+    pub(crate) fn known_database(
+        &self,
+        schema: &InfoSchema,
+        name: Option<&str>,
+    ) -> Result<Arc<DbInfo>, SqlError> {
         let name = self.database_name(name)?;
         let database = schema.database(&name).ok_or_else(|| unknown_database(&name))?;
         self.require_database(database.name.lower())?;
@@ -393,7 +401,8 @@ impl Session {
         let Some(info) = schema.database(&database) else {
             return Err(unknown_database(&database));
         };
-        let table = schema.table(&database, &name.name).ok_or_else(|| no_such_table(&database, &name.name))?;
+        let table =
+            schema.table(&database, &name.name).ok_or_else(|| no_such_table(&database, &name.name))?;
         let privileges = self.privileges();
         if !privileges.sees_table(info.name.lower(), table.name.lower()) {
             privileges.check_table(info.name.lower(), table.name.lower(), Rights::SELECT, "SELECT")?;

@@ -21,7 +21,8 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(columns: &[(&str, FieldType)], rows: Vec<Row>) -> Self {
-        let columns = columns.iter().map(|(name, field_type)| ((*name).to_owned(), field_type.clone())).collect();
+        let columns =
+            columns.iter().map(|(name, field_type)| ((*name).to_owned(), field_type.clone())).collect();
         Self { columns, rows, like_column: 0 }
     }
 
@@ -56,13 +57,17 @@ pub(crate) fn compute(session: &Session, source: &Source, kind: &ShowKind) -> Re
         ShowKind::Indexes { table, .. } => columns::indexes(session, source, table),
         ShowKind::CreateTable(name) => catalog::create_table(session, source, name),
         ShowKind::CreateView(name) => catalog::create_view(session, source, name),
-        ShowKind::CreateDatabase { if_not_exists, name } => catalog::create_database(source, name, *if_not_exists),
+        ShowKind::CreateDatabase { if_not_exists, name } => {
+            catalog::create_database(source, name, *if_not_exists)
+        }
         ShowKind::CreateUser(user) => session.show_create_user(user),
         ShowKind::CreateProcedure(name) => Err(server::no_such_routine("PROCEDURE", &name.name)),
         ShowKind::CreateFunction(name) => Err(server::no_such_routine("FUNCTION", &name.name)),
         ShowKind::CreateTrigger(_) => Err(server::no_such_trigger()),
         ShowKind::CreateEvent(name) => Err(server::no_such_event(&name.name)),
-        ShowKind::CreateSequence(name) => Err(crate::error::unsupported(&format!("SHOW CREATE SEQUENCE {}", name.name.as_str()))),
+        ShowKind::CreateSequence(name) => {
+            Err(crate::error::unsupported(&format!("SHOW CREATE SEQUENCE {}", name.name.as_str())))
+        }
         ShowKind::CreatePlacementPolicy(name) => {
             Err(crate::error::unsupported(&format!("SHOW CREATE PLACEMENT POLICY {}", name.as_str())))
         }
@@ -132,17 +137,15 @@ pub(crate) fn compute(session: &Session, source: &Source, kind: &ShowKind) -> Re
         ])),
         ShowKind::Profiles => Ok(Table::empty(&["Query_ID", "Duration", "Query"])),
         ShowKind::Profile => Ok(Table::empty(&["Status", "Duration"])),
-        ShowKind::MasterStatus => Ok(Table::empty(&[
-            "File",
-            "Position",
-            "Binlog_Do_DB",
-            "Binlog_Ignore_DB",
-            "Executed_Gtid_Set",
-        ])),
+        ShowKind::MasterStatus => {
+            Ok(Table::empty(&["File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB", "Executed_Gtid_Set"]))
+        }
         ShowKind::BinaryLogs => Ok(Table::empty(&["Log_name", "File_size", "Encrypted"])),
         ShowKind::ReplicaStatus => Ok(Table::empty(&["Slave_IO_State", "Master_Host", "Master_User"])),
         ShowKind::Builtins => Ok(Table::empty(&["Supported_builtin_functions"])),
-        ShowKind::TableRegions { .. } => Ok(Table::empty(&["REGION_ID", "START_KEY", "END_KEY", "LEADER_ID"])),
+        ShowKind::TableRegions { .. } => {
+            Ok(Table::empty(&["REGION_ID", "START_KEY", "END_KEY", "LEADER_ID"]))
+        }
         ShowKind::Stats(_) => Ok(Table::empty(&["Db_name", "Table_name", "Partition_name", "Update_time"])),
         ShowKind::Config => Ok(Table::empty(&["Type", "Instance", "Name", "Value"])),
         ShowKind::Placement => Ok(Table::empty(&["Target", "Placement", "Scheduling_State"])),
@@ -203,7 +206,9 @@ fn like_chars(text: &[char], pattern: &[char]) -> bool {
 /// An evaluation context for pieces of SHOW (LIMIT of SHOW WARNINGS).
 pub(crate) fn literal_u64(expr: &tidewater_parser::ast::Expr, _eval: &EvalContext) -> Option<u64> {
     match expr {
-        tidewater_parser::ast::Expr::Literal(tidewater_parser::ast::Literal::Int(value)) => u64::try_from(*value).ok(),
+        tidewater_parser::ast::Expr::Literal(tidewater_parser::ast::Literal::Int(value)) => {
+            u64::try_from(*value).ok()
+        }
         tidewater_parser::ast::Expr::Literal(tidewater_parser::ast::Literal::UInt(value)) => Some(*value),
         _ => None,
     }

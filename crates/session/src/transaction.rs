@@ -8,7 +8,9 @@ use std::time::Duration;
 use tidewater_catalog::TableInfo;
 use tidewater_codec::{StartTs, TableId, table_key};
 use tidewater_distsql::{DirtyCopy, DirtyRows};
-use tidewater_txn::{Isolation as ReadIsolation, Snapshot, Stage, Transaction, TxnError, TxnKind, TxnOptions};
+use tidewater_txn::{
+    Isolation as ReadIsolation, Snapshot, Stage, Transaction, TxnError, TxnKind, TxnOptions,
+};
 use tidewater_types::{ErrorCode, SqlError};
 
 use crate::error::{from_txn, sql_error};
@@ -116,7 +118,11 @@ impl Session {
                 return Ok(self.open_transaction().await?.txn.snapshot().clone());
             }
             let ts = self.current_ts().await?;
-            return Ok(self.open_transaction().await?.txn.snapshot_at(StartTs(ts), ReadIsolation::ReadCommitted));
+            return Ok(self
+                .open_transaction()
+                .await?
+                .txn
+                .snapshot_at(StartTs(ts), ReadIsolation::ReadCommitted));
         }
         if single_key {
             return Ok(self.db.client().snapshot(Snapshot::LATEST));
@@ -143,7 +149,10 @@ impl Session {
                 .map(|micros| tidewater_codec::TimeStamp::compose(micros as u64 / 1000, 0).into_inner()),
         };
         bits.map(|bits| Some(StartTs::new(bits))).ok_or_else(|| {
-            sql_error(ErrorCode::WrongValueForVar, format!("Variable 'tidb_snapshot' can't be set to the value of '{text}'"))
+            sql_error(
+                ErrorCode::WrongValueForVar,
+                format!("Variable 'tidb_snapshot' can't be set to the value of '{text}'"),
+            )
         })
     }
 
@@ -168,7 +177,9 @@ impl Session {
         let _schema = db.ddl().hold_schema().await;
         let schema = db.schema();
         let changed = open.touched.iter().find(|(id, seen)| {
-            schema.table_by_id(**id).is_none_or(|current| !Arc::ptr_eq(current, seen) && current.update_ts != seen.update_ts)
+            schema
+                .table_by_id(**id)
+                .is_none_or(|current| !Arc::ptr_eq(current, seen) && current.update_ts != seen.update_ts)
         });
         if changed.is_some() {
             let start = open.txn.start_ts();
@@ -187,7 +198,9 @@ impl Session {
     /// The error of a commit, with duplicates told in values.
     pub(crate) fn commit_error(&self, open: &OpenTransaction, error: TxnError) -> SqlError {
         match &error {
-            TxnError::KeyExists { key } => self.duplicate_error(open, key).unwrap_or_else(|| from_txn(&error)),
+            TxnError::KeyExists { key } => {
+                self.duplicate_error(open, key).unwrap_or_else(|| from_txn(&error))
+            }
             _ => from_txn(&error),
         }
     }
@@ -214,7 +227,8 @@ impl Session {
 
     pub(crate) fn rollback_to_savepoint(&mut self, name: &str) -> bool {
         let Some(open) = &mut self.txn else { return false };
-        let Some(position) = open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)) else {
+        let Some(position) = open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name))
+        else {
             return false;
         };
         let (name, stage) = open.savepoints[position].clone();
@@ -228,7 +242,8 @@ impl Session {
 
     pub(crate) fn release_savepoint(&mut self, name: &str) -> bool {
         let Some(open) = &mut self.txn else { return false };
-        let Some(position) = open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)) else {
+        let Some(position) = open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name))
+        else {
             return false;
         };
         let (_, stage) = open.savepoints[position].clone();

@@ -182,12 +182,18 @@ impl SessionVariables {
         let name = DEFINITIONS[id.0].name;
         // A character set brings its default collation along, and the reverse.
         let companion = match name {
-            "character_set_connection" => Charset::from_name(value).map(|charset| ("collation_connection", charset.default_collation().name())),
-            "character_set_database" => Charset::from_name(value).map(|charset| ("collation_database", charset.default_collation().name())),
-            "character_set_server" => Charset::from_name(value).map(|charset| ("collation_server", charset.default_collation().name())),
-            "collation_connection" => Collation::from_name(value).map(|collation| ("character_set_connection", collation.charset().name())),
-            "collation_database" => Collation::from_name(value).map(|collation| ("character_set_database", collation.charset().name())),
-            "collation_server" => Collation::from_name(value).map(|collation| ("character_set_server", collation.charset().name())),
+            "character_set_connection" => Charset::from_name(value)
+                .map(|charset| ("collation_connection", charset.default_collation().name())),
+            "character_set_database" => Charset::from_name(value)
+                .map(|charset| ("collation_database", charset.default_collation().name())),
+            "character_set_server" => Charset::from_name(value)
+                .map(|charset| ("collation_server", charset.default_collation().name())),
+            "collation_connection" => Collation::from_name(value)
+                .map(|collation| ("character_set_connection", collation.charset().name())),
+            "collation_database" => Collation::from_name(value)
+                .map(|collation| ("character_set_database", collation.charset().name())),
+            "collation_server" => Collation::from_name(value)
+                .map(|collation| ("character_set_server", collation.charset().name())),
             _ => None,
         };
         if let Some((name, value)) = companion
@@ -276,7 +282,9 @@ pub(crate) fn check(definition: &Definition, value: &Datum, text: &str) -> Resul
                 Datum::Int(value) => i128::from(*value),
                 Datum::UInt(value) => i128::from(*value),
                 // tools send numbers in quotes to TiDB's variables; MySQL refuses, TiDB takes them
-                Datum::Bytes(_) if definition.name.starts_with("tidb_") => text.trim().parse().map_err(|_| wrong_type())?,
+                Datum::Bytes(_) if definition.name.starts_with("tidb_") => {
+                    text.trim().parse().map_err(|_| wrong_type())?
+                }
                 _ => return Err(wrong_type()),
             };
             let bounded = number.clamp(i128::from(min), i128::from(max));
@@ -286,7 +294,9 @@ pub(crate) fn check(definition: &Definition, value: &Datum, text: &str) -> Resul
         Kind::Unsigned => match value {
             Datum::UInt(value) => plain(value.to_string()),
             Datum::Int(value) if *value >= 0 => plain(value.to_string()),
-            Datum::Int(_) => Ok(Checked { value: "0".to_owned(), truncated: Some(truncated_text(definition.name, text)) }),
+            Datum::Int(_) => {
+                Ok(Checked { value: "0".to_owned(), truncated: Some(truncated_text(definition.name, text)) })
+            }
             _ => Err(wrong_type()),
         },
         Kind::Float(min, max) => {
@@ -312,7 +322,9 @@ pub(crate) fn check(definition: &Definition, value: &Datum, text: &str) -> Resul
         Kind::CharsetOrNull if value.is_null() => plain(String::new()),
         Kind::Charset | Kind::CharsetOrNull => match Charset::from_name(text) {
             Some(charset) => plain(charset.name().to_owned()),
-            None => Err(SqlError::new(ErrorCode::UnknownCharacterSet, format!("Unknown character set: '{text}'"))),
+            None => {
+                Err(SqlError::new(ErrorCode::UnknownCharacterSet, format!("Unknown character set: '{text}'")))
+            }
         },
         Kind::Collation => match Collation::from_name(text) {
             Some(collation) => plain(collation.name().to_owned()),
@@ -399,7 +411,10 @@ mod tests {
         let checked = check(packet, &Datum::Int(1), "1").expect("brought into bounds");
         assert_eq!(checked.value, "1024");
         assert_eq!(checked.truncated.as_deref(), Some("Truncated incorrect max_allowed_packet value: '1'"));
-        assert_eq!(check(packet, &Datum::Bytes(b"x".to_vec()), "x").err().map(|error| error.code), Some(1232));
+        assert_eq!(
+            check(packet, &Datum::Bytes(b"x".to_vec()), "x").err().map(|error| error.code),
+            Some(1232)
+        );
         let autocommit = find("autocommit").expect("known").definition();
         assert_eq!(check(autocommit, &Datum::Int(2), "2").err().map(|error| error.code), Some(1231));
         assert!(find("no_such_variable").is_none());

@@ -2,7 +2,7 @@
 
 #[path = "session/harness.rs"]
 mod harness;
-#[path = "session/slt.rs"]
-mod slt;
 #[path = "session/simulation.rs"]
 mod simulation;
+#[path = "session/slt.rs"]
+mod slt;

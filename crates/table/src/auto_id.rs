@@ -204,8 +204,13 @@ impl AutoId {
     }
 
     async fn try_move(&self, next: &impl Fn(u64) -> u64) -> Result<(u64, u64), TxnError> {
-        let mut txn = self.client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await?;
-        let stored = txn.get(&self.key).await?.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()).unwrap_or(0);
+        let mut txn =
+            self.client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await?;
+        let stored = txn
+            .get(&self.key)
+            .await?
+            .and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok())
+            .unwrap_or(0);
         let moved = next(stored);
         txn.put(self.key.clone(), moved.to_string().into_bytes())?;
         txn.commit().await?;
@@ -213,9 +218,13 @@ impl AutoId {
     }
 
     async fn give_back(&self, range: Range) -> Result<(), TxnError> {
-        let mut txn = self.client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await?;
-        let stored: u64 =
-            txn.get(&self.key).await?.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()).unwrap_or(0);
+        let mut txn =
+            self.client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await?;
+        let stored: u64 = txn
+            .get(&self.key)
+            .await?
+            .and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok())
+            .unwrap_or(0);
         if stored != range.last {
             return txn.rollback().await;
         }

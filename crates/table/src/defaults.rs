@@ -6,7 +6,11 @@ use tidewater_types::{Datum, Decimal, Duration, FieldType, Json, Time, TypeCode}
 pub fn implicit_default(field_type: &FieldType) -> Datum {
     match field_type.code {
         TypeCode::Tiny | TypeCode::Short | TypeCode::Int24 | TypeCode::Long | TypeCode::LongLong => {
-            if field_type.is_unsigned() { Datum::UInt(0) } else { Datum::Int(0) }
+            if field_type.is_unsigned() {
+                Datum::UInt(0)
+            } else {
+                Datum::Int(0)
+            }
         }
         TypeCode::Year => Datum::Int(0),
         TypeCode::Float => Datum::Float(0.0),

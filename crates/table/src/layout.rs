@@ -57,7 +57,9 @@ impl TableLayout {
         let handle = match info.handle() {
             HandleKind::RowId => HandleColumns::RowId,
             HandleKind::IntColumn(column) => HandleColumns::Int(column.offset),
-            HandleKind::Common(index) => HandleColumns::Common(index.columns.iter().map(|part| part.offset).collect()),
+            HandleKind::Common(index) => {
+                HandleColumns::Common(index.columns.iter().map(|part| part.offset).collect())
+            }
         };
         let in_key = |offset: usize| match &handle {
             HandleColumns::RowId => false,
@@ -114,10 +116,8 @@ impl TableLayout {
                     text = Datum::Bytes(crate::text::datum_text(value, &old.field_type).into_bytes());
                     &text
                 };
-                convert(value, &column.field_type, &context).map_err(|source| TableError::Conversion {
-                    column: old.name.to_string(),
-                    source,
-                })?
+                convert(value, &column.field_type, &context)
+                    .map_err(|source| TableError::Conversion { column: old.name.to_string(), source })?
             };
         }
         Ok(Cow::Owned(row))
@@ -138,8 +138,12 @@ impl TableLayout {
                 for &offset in offsets {
                     let column = &self.info.columns[offset];
                     let utc = self.to_utc(offset, &row[offset])?;
-                    datum::encode_key_datum(utc.as_ref().unwrap_or(&row[offset]), &column.field_type, &mut key)
-                        .map_err(|source| self.corrupt(source))?;
+                    datum::encode_key_datum(
+                        utc.as_ref().unwrap_or(&row[offset]),
+                        &column.field_type,
+                        &mut key,
+                    )
+                    .map_err(|source| self.corrupt(source))?;
                 }
                 Ok(Some(Handle::Common(key.into())))
             }
@@ -160,15 +164,15 @@ impl TableLayout {
             .iter()
             .map(|&offset| {
                 let column = &info.columns[offset];
-                let value = converted.iter().find(|(at, _)| *at == offset).map_or(&row[offset], |(_, value)| value);
+                let value =
+                    converted.iter().find(|(at, _)| *at == offset).map_or(&row[offset], |(_, value)| value);
                 (column.id, value, &column.field_type)
             })
             .collect();
         let mut value = Vec::with_capacity(16 + 16 * columns.len());
-        self.encoder.encode(&columns, &mut value).map_err(|source| TableError::Corrupt {
-            table: info.name.to_string(),
-            source,
-        })?;
+        self.encoder
+            .encode(&columns, &mut value)
+            .map_err(|source| TableError::Corrupt { table: info.name.to_string(), source })?;
         if value.len() > ROW_BYTES_MAX {
             return Err(TableError::EntryTooLarge { size: value.len(), max: ROW_BYTES_MAX });
         }
@@ -176,7 +180,12 @@ impl TableLayout {
     }
 
     /// The entry of a row in an index. The clustered primary key has none: see [`TableLayout::has_entries`].
-    pub fn index_entry(&self, index: &IndexInfo, row: &[Datum], handle: &Handle) -> Result<IndexEntry, TableError> {
+    pub fn index_entry(
+        &self,
+        index: &IndexInfo,
+        row: &[Datum],
+        handle: &Handle,
+    ) -> Result<IndexEntry, TableError> {
         let mut key = Vec::with_capacity(32 + 16 * index.columns.len());
         table_key::write_index_prefix(self.info.id, index.id, &mut key);
         let mut has_null = false;
@@ -185,10 +194,12 @@ impl TableLayout {
             let column = &self.info.columns[part.offset];
             let value = &row[part.offset];
             has_null |= value.is_null();
-            let prefix = (part.length != FULL_LENGTH).then(|| cut(value, &column.field_type, part.length)).flatten();
+            let prefix =
+                (part.length != FULL_LENGTH).then(|| cut(value, &column.field_type, part.length)).flatten();
             let utc = self.to_utc(part.offset, value)?;
             let value = prefix.as_ref().or(utc.as_ref()).unwrap_or(value);
-            datum::encode_key_datum(value, &column.field_type, &mut key).map_err(|source| self.corrupt(source))?;
+            datum::encode_key_datum(value, &column.field_type, &mut key)
+                .map_err(|source| self.corrupt(source))?;
             if let Some(kept) = restored_value(value, &column.field_type) {
                 restored.push((column.id, kept.0, kept.1));
             }
@@ -200,7 +211,8 @@ impl TableLayout {
         let restored_bytes = if restored.is_empty() {
             None
         } else {
-            let columns: Vec<_> = restored.iter().map(|(id, value, field_type)| (*id, value, field_type)).collect();
+            let columns: Vec<_> =
+                restored.iter().map(|(id, value, field_type)| (*id, value, field_type)).collect();
             let mut bytes = Vec::new();
             row::RowEncoder::new().encode(&columns, &mut bytes).map_err(|source| self.corrupt(source))?;
             Some(bytes)
@@ -235,8 +247,8 @@ impl TableLayout {
         for column in &self.info.columns {
             let datum = match view.find(column.id) {
                 Some(Some(bytes)) => {
-                    let datum =
-                        row::decode_value(bytes, &column.field_type).map_err(|source| self.corrupt(source))?;
+                    let datum = row::decode_value(bytes, &column.field_type)
+                        .map_err(|source| self.corrupt(source))?;
                     self.to_local(column.offset, datum)
                 }
                 Some(None) => Datum::Null,
@@ -252,7 +264,11 @@ impl TableLayout {
         let column = &self.info.columns[offset];
         match (&self.handle, handle) {
             (HandleColumns::Int(at), Handle::Int(value)) if *at == offset => {
-                Ok(if column.field_type.is_unsigned() { Datum::UInt(*value as u64) } else { Datum::Int(*value) })
+                Ok(if column.field_type.is_unsigned() {
+                    Datum::UInt(*value as u64)
+                } else {
+                    Datum::Int(*value)
+                })
             }
             (HandleColumns::Common(offsets), Handle::Common(bytes)) if offsets.contains(&offset) => {
                 let mut input: &[u8] = bytes;
@@ -324,14 +340,14 @@ impl TableLayout {
     fn to_utc(&self, offset: usize, value: &Datum) -> Result<Option<Datum>, TableError> {
         let column = &self.info.columns[offset];
         match value {
-            Datum::Time(time) if column.field_type.code == TypeCode::Timestamp => self
-                .time_zone
-                .local_to_timestamp(*time)
-                .map(|utc| Some(Datum::Time(utc)))
-                .map_err(|_| TableError::InvalidLocalTime {
-                    value: time.format(column.field_type.fsp()),
-                    column: column.name.to_string(),
-                }),
+            Datum::Time(time) if column.field_type.code == TypeCode::Timestamp => {
+                self.time_zone.local_to_timestamp(*time).map(|utc| Some(Datum::Time(utc))).map_err(|_| {
+                    TableError::InvalidLocalTime {
+                        value: time.format(column.field_type.fsp()),
+                        column: column.name.to_string(),
+                    }
+                })
+            }
             _ => Ok(None),
         }
     }

@@ -56,7 +56,9 @@ pub fn remove(
     let completed = layout.complete(row)?;
     let row = completed.as_ref();
     txn.delete(layout.row_key(handle))?;
-    for index in layout.info.indices.iter().filter(|index| index.state.is_deletable() && layout.has_entries(index)) {
+    for index in
+        layout.info.indices.iter().filter(|index| index.state.is_deletable() && layout.has_entries(index))
+    {
         let entry = layout.index_entry(index, row, handle)?;
         delete_entry(txn, entry)?;
     }
@@ -144,7 +146,12 @@ pub fn unique_keys<'t>(
     Ok(keys)
 }
 
-fn put_unique(txn: &mut Transaction, key: Key, value: Vec<u8>, uniqueness: Uniqueness) -> Result<(), TableError> {
+fn put_unique(
+    txn: &mut Transaction,
+    key: Key,
+    value: Vec<u8>,
+    uniqueness: Uniqueness,
+) -> Result<(), TableError> {
     match uniqueness {
         Uniqueness::Presume => txn.insert(key, value)?,
         Uniqueness::Checked => txn.put(key, value)?,

@@ -161,7 +161,9 @@ pub fn set_default(
 /// Keeps a value, already of the column's type, as the text of the DEFAULT clause.
 fn store_literal(column: &mut ColumnInfo, stored: &Datum) {
     match stored {
-        Datum::Bytes(bytes) if column.field_type.is_binary_string() => column.default_bytes = Some(bytes.clone()),
+        Datum::Bytes(bytes) if column.field_type.is_binary_string() => {
+            column.default_bytes = Some(bytes.clone())
+        }
         Datum::UInt(bits) if column.field_type.code == TypeCode::Bit => {
             let bytes = bits.to_be_bytes();
             let width = (column.field_type.length.clamp(1, 64) as usize).div_ceil(8);
@@ -210,22 +212,24 @@ pub(crate) fn datum_text(value: &Datum, field_type: &FieldType) -> String {
 /// The value of a literal, with a sign if it has one.
 fn literal_datum(value: &Expr) -> Option<Datum> {
     Some(match value {
-        Expr::Literal(literal) => match literal {
-            Literal::Null => Datum::Null,
-            Literal::Bool(value) => Datum::Int(i64::from(*value)),
-            Literal::Int(value) => Datum::Int(*value),
-            Literal::UInt(value) => Datum::UInt(*value),
-            Literal::Decimal(text) => Datum::Decimal(text.parse().ok()?),
-            Literal::Double(value) => Datum::Double(*value),
-            Literal::String(text) => Datum::Bytes(text.value.clone()),
-            Literal::Hex(bytes) => Datum::Bytes(bytes.value.clone()),
-            Literal::Bit(bytes) => Datum::UInt(
-                bytes.value.iter().try_fold(0u64, |bits, byte| (bits >> 56 == 0).then_some(bits << 8 | u64::from(*byte)))?,
-            ),
-            Literal::Date(text) | Literal::Time(text) | Literal::Timestamp(text) => {
-                Datum::Bytes(text.clone().into_bytes())
+        Expr::Literal(literal) => {
+            match literal {
+                Literal::Null => Datum::Null,
+                Literal::Bool(value) => Datum::Int(i64::from(*value)),
+                Literal::Int(value) => Datum::Int(*value),
+                Literal::UInt(value) => Datum::UInt(*value),
+                Literal::Decimal(text) => Datum::Decimal(text.parse().ok()?),
+                Literal::Double(value) => Datum::Double(*value),
+                Literal::String(text) => Datum::Bytes(text.value.clone()),
+                Literal::Hex(bytes) => Datum::Bytes(bytes.value.clone()),
+                Literal::Bit(bytes) => Datum::UInt(bytes.value.iter().try_fold(0u64, |bits, byte| {
+                    (bits >> 56 == 0).then_some(bits << 8 | u64::from(*byte))
+                })?),
+                Literal::Date(text) | Literal::Time(text) | Literal::Timestamp(text) => {
+                    Datum::Bytes(text.clone().into_bytes())
+                }
             }
-        },
+        }
         Expr::Unary { op: UnaryOp::Plus, expr } => literal_datum(expr)?,
         Expr::Unary { op: UnaryOp::Minus, expr } => match literal_datum(expr)? {
             Datum::Int(value) => Datum::Int(value.checked_neg()?),
@@ -271,6 +275,7 @@ pub(crate) fn check_identifier(name: &str) -> Result<(), DdlError> {
 pub(crate) fn primary_cant_be_null() -> DdlError {
     reject(
         ErrorCode::PrimaryCantHaveNull,
-        "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead".to_owned(),
+        "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead"
+            .to_owned(),
     )
 }

@@ -17,13 +17,18 @@ const VARCHAR_BYTES_MAX: u32 = 65_535;
 const FSP_MAX: u32 = 6;
 
 /// The type of the column `name`; `default_collation` is the table's.
-pub fn build_field_type(name: &str, data_type: &DataType, default_collation: Collation) -> Result<FieldType, DdlError> {
+pub fn build_field_type(
+    name: &str,
+    data_type: &DataType,
+    default_collation: Collation,
+) -> Result<FieldType, DdlError> {
     use TypeCode as C;
     let integer = |code: C, signed: i32, unsigned: i32| {
         let mut field_type = FieldType::new(code);
-        field_type.length = data_type
-            .length
-            .map_or(if data_type.unsigned { unsigned } else { signed }, |length| i32::try_from(length).unwrap_or(255));
+        field_type.length =
+            data_type.length.map_or(if data_type.unsigned { unsigned } else { signed }, |length| {
+                i32::try_from(length).unwrap_or(255)
+            });
         Ok(with_signs(field_type, data_type))
     };
     match data_type.name {
@@ -52,7 +57,9 @@ pub fn build_field_type(name: &str, data_type: &DataType, default_collation: Col
             if precision > PRECISION_MAX {
                 return Err(reject(
                     ErrorCode::TooBigPrecision,
-                    format!("Too-big precision {precision} specified for '{name}'. Maximum is {PRECISION_MAX}."),
+                    format!(
+                        "Too-big precision {precision} specified for '{name}'. Maximum is {PRECISION_MAX}."
+                    ),
                 ));
             }
             if scale > SCALE_MAX {
@@ -70,7 +77,9 @@ pub fn build_field_type(name: &str, data_type: &DataType, default_collation: Col
         TypeName::Date => Ok(FieldType::date()),
         TypeName::Time => Ok(FieldType::duration(fsp(name, data_type)?)),
         TypeName::DateTime => Ok(FieldType::datetime(fsp(name, data_type)?)),
-        TypeName::Timestamp => Ok(FieldType::timestamp(fsp(name, data_type)?).with_flags(TypeFlags::TIMESTAMP)),
+        TypeName::Timestamp => {
+            Ok(FieldType::timestamp(fsp(name, data_type)?).with_flags(TypeFlags::TIMESTAMP))
+        }
         TypeName::Year => Ok(FieldType::new(C::Year).with_flags(TypeFlags::UNSIGNED | TypeFlags::ZEROFILL)),
         TypeName::Char => build_string(name, data_type, C::String, default_collation),
         TypeName::VarChar => build_string(name, data_type, C::VarChar, default_collation),
@@ -146,7 +155,8 @@ fn string_collation(data_type: &DataType, default_collation: Collation) -> Resul
     {
         return Ok(Collation::Binary);
     }
-    let collation = resolve_charset(data_type.charset.as_deref(), data_type.collation.as_deref(), default_collation)?;
+    let collation =
+        resolve_charset(data_type.charset.as_deref(), data_type.collation.as_deref(), default_collation)?;
     Ok(if data_type.binary { binary_collation(collation.charset()) } else { collation })
 }
 
@@ -174,7 +184,11 @@ fn build_string(
     Ok(field_type)
 }
 
-fn build_blob(data_type: &DataType, code: TypeCode, default_collation: Collation) -> Result<FieldType, DdlError> {
+fn build_blob(
+    data_type: &DataType,
+    code: TypeCode,
+    default_collation: Collation,
+) -> Result<FieldType, DdlError> {
     let collation = string_collation(data_type, default_collation)?;
     let code = match (code, data_type.length) {
         // TEXT(n) is the smallest type that holds n characters.
@@ -216,11 +230,9 @@ fn build_enum(
         TypeCode::Enum => lengths.max().unwrap_or(0),
         _ => lengths.sum::<usize>() + elements.len().saturating_sub(1),
     };
-    let mut field_type = FieldType::new(code).with_collation(collation).with_flags(if code == TypeCode::Enum {
-        TypeFlags::ENUM
-    } else {
-        TypeFlags::SET
-    });
+    let mut field_type = FieldType::new(code)
+        .with_collation(collation)
+        .with_flags(if code == TypeCode::Enum { TypeFlags::ENUM } else { TypeFlags::SET });
     field_type.length = i32::try_from(length).unwrap_or(i32::MAX);
     field_type.elements = elements;
     Ok(field_type)

@@ -32,7 +32,10 @@ pub fn add_index<'t>(table: &'t mut TableInfo, definition: &IndexDef) -> Result<
         (Some(name), false) => {
             check_identifier(name)?;
             if name.eq_ignore_case("primary") {
-                return Err(reject(ErrorCode::WrongNameForIndex, format!("Incorrect index name '{}'", name.as_str())));
+                return Err(reject(
+                    ErrorCode::WrongNameForIndex,
+                    format!("Incorrect index name '{}'", name.as_str()),
+                ));
             }
             if table.index(name).is_some() {
                 return Err(reject(ErrorCode::DupKeyname, format!("Duplicate key name '{}'", name.as_str())));
@@ -104,7 +107,10 @@ pub fn check_index_columns(table: &TableInfo, parts: &[IndexPart]) -> Result<Vec
         }
         let length = match length {
             Some(0) => {
-                return Err(reject(ErrorCode::KeyPart0, format!("Key part '{}' length cannot be 0", column.name)));
+                return Err(reject(
+                    ErrorCode::KeyPart0,
+                    format!("Key part '{}' length cannot be 0", column.name),
+                ));
             }
             Some(length) if field_type.is_string() => {
                 let length = i32::try_from(length).unwrap_or(i32::MAX);
@@ -118,7 +124,10 @@ pub fn check_index_columns(table: &TableInfo, parts: &[IndexPart]) -> Result<Vec
             None if field_type.is_blob() => {
                 return Err(reject(
                     ErrorCode::BlobKeyWithoutLength,
-                    format!("BLOB/TEXT column '{}' used in key specification without a key length", column.name),
+                    format!(
+                        "BLOB/TEXT column '{}' used in key specification without a key length",
+                        column.name
+                    ),
                 ));
             }
             None => FULL_LENGTH,
@@ -134,7 +143,9 @@ pub fn check_index_columns(table: &TableInfo, parts: &[IndexPart]) -> Result<Vec
     if key_bytes > KEY_BYTES_MAX {
         return Err(reject(
             ErrorCode::TooLongKey,
-            format!("Specified key was too long ({key_bytes} bytes); max key length is {KEY_BYTES_MAX} bytes"),
+            format!(
+                "Specified key was too long ({key_bytes} bytes); max key length is {KEY_BYTES_MAX} bytes"
+            ),
         ));
     }
     Ok(columns)

@@ -3,8 +3,8 @@
 use tidewater_catalog::{CiName, DbInfo, ForeignKeyInfo, SchemaState, TableInfo};
 use tidewater_codec::{ColumnId, TableId};
 use tidewater_parser::ast::{
-    CreateTable, ForeignKey, IndexDef, IndexKind, IndexOptions, IndexPart, IndexPartKey, ReferenceAction, TableConstraint,
-    TableOption,
+    CreateTable, ForeignKey, IndexDef, IndexKind, IndexOptions, IndexPart, IndexPartKey, ReferenceAction,
+    TableConstraint, TableOption,
 };
 use tidewater_types::{Charset, Collation, ConvertContext, ErrorCode};
 
@@ -104,8 +104,9 @@ pub fn resolve_charset(
         .transpose()?;
     let charset = charset
         .map(|name| {
-            Charset::from_name(name)
-                .ok_or_else(|| reject(ErrorCode::UnknownCharacterSet, format!("Unknown character set: '{name}'")))
+            Charset::from_name(name).ok_or_else(|| {
+                reject(ErrorCode::UnknownCharacterSet, format!("Unknown character set: '{name}'"))
+            })
         })
         .transpose()?;
     match (charset, named) {
@@ -120,7 +121,11 @@ pub fn resolve_charset(
 }
 
 /// A FOREIGN KEY clause as the catalog keeps it.
-pub fn foreign_key_info(ctx: &DefineContext<'_>, table: &mut TableInfo, key: &ForeignKey) -> Result<ForeignKeyInfo, DdlError> {
+pub fn foreign_key_info(
+    ctx: &DefineContext<'_>,
+    table: &mut TableInfo,
+    key: &ForeignKey,
+) -> Result<ForeignKeyInfo, DdlError> {
     let names = |parts: &[IndexPart]| -> Vec<CiName> {
         parts
             .iter()
@@ -231,10 +236,6 @@ fn add_keys(
         TableConstraint::Index(definition) => Some(definition.clone()),
         TableConstraint::ForeignKey(_) | TableConstraint::Check(_) => None,
     }));
-    // Names first: an unnamed key must not take a name that a later key has.
-    let (named, unnamed): (Vec<_>, Vec<_>) =
-        definitions.iter().enumerate().partition(|(_, definition)| definition.name.is_some());
-    let _ = (&named, &unnamed);
     definitions.sort_by_key(|definition| match definition.kind {
         IndexKind::Primary => 0,
         IndexKind::Unique => 1,
@@ -277,7 +278,8 @@ fn add_primary_key(
         }
     }
     let clustered = definition.options.clustered.unwrap_or(ctx.clustered) && !index.has_prefix_column();
-    let single_integer = index.columns.len() == 1 && table.columns[index.columns[0].offset].field_type.is_integer();
+    let single_integer =
+        index.columns.len() == 1 && table.columns[index.columns[0].offset].field_type.is_integer();
     if clustered && single_integer {
         // The primary key is the handle: no index entry.
         table.pk_is_handle = true;
@@ -295,11 +297,16 @@ fn add_primary_key(
 }
 
 /// MySQL makes an index for a foreign key that has none.
-fn add_foreign_key_index(table: &mut TableInfo, info: &ForeignKeyInfo, key: &ForeignKey) -> Result<(), DdlError> {
+fn add_foreign_key_index(
+    table: &mut TableInfo,
+    info: &ForeignKeyInfo,
+    key: &ForeignKey,
+) -> Result<(), DdlError> {
     let covered = table.indices.iter().any(|index| {
         index.columns.len() >= info.columns.len()
             && index.columns.iter().zip(&info.columns).all(|(part, name)| part.name == *name)
-    }) || (info.columns.len() == 1 && table.handle_column().is_some_and(|column| column.name == info.columns[0]));
+    }) || (info.columns.len() == 1
+        && table.handle_column().is_some_and(|column| column.name == info.columns[0]));
     if covered {
         return Ok(());
     }
@@ -326,7 +333,8 @@ fn check_auto_increment(table: &TableInfo) -> Result<(), DdlError> {
     if columns.next().is_some() || !is_key {
         return Err(reject(
             ErrorCode::WrongAutoKey,
-            "Incorrect table definition; there can be only one auto column and it must be defined as a key".to_owned(),
+            "Incorrect table definition; there can be only one auto column and it must be defined as a key"
+                .to_owned(),
         ));
     }
     Ok(())

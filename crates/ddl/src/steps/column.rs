@@ -35,7 +35,7 @@ pub(super) async fn add(
     };
     match table.columns[at].state {
         SchemaState::Public => {
-            return Err(reject(ErrorCode::DupFieldname, format!("Duplicate column name '{}'", column.name)));
+            Err(reject(ErrorCode::DupFieldname, format!("Duplicate column name '{}'", column.name)))
         }
         SchemaState::DeleteOnly => {
             table.columns[at].state = SchemaState::WriteOnly;
@@ -90,7 +90,11 @@ pub(super) async fn drop(meta: &mut Meta<'_>, job: &mut Job, name: &CiName) -> R
 }
 
 /// Takes a column back that did not become public.
-pub(super) async fn remove_unfinished(meta: &mut Meta<'_>, job: &Job, name: &CiName) -> Result<Changes, DdlError> {
+pub(super) async fn remove_unfinished(
+    meta: &mut Meta<'_>,
+    job: &Job,
+    name: &CiName,
+) -> Result<Changes, DdlError> {
     let Ok(mut table) = job_table(meta, job).await else { return Ok(Changes::default()) };
     let before = table.columns.len();
     table.columns.retain(|column| column.name != *name || column.state.is_public());
@@ -211,9 +215,7 @@ async fn change_over(
 ) -> Result<Changes, DdlError> {
     if job.backfill_position.is_none() && job.row_count == 0 && job.snapshot_ver == 0 {
         // A restart came between the step and the work.
-        let mut changes = Changes::default();
-        changes.outcome = Some(Outcome::Work(Work::RewriteRows));
-        return Ok(changes);
+        return Ok(Changes { outcome: Some(Outcome::Work(Work::RewriteRows)), ..Changes::default() });
     }
     table.columns.retain(|other| other.id != changing);
     let mut new = column.clone();
@@ -232,7 +234,9 @@ async fn change_over(
     let old_name = table.columns[at].name.clone();
     for copy in copies {
         let original = &copy.name.as_str()[CHANGING_PREFIX.len()..];
-        let Some(index) = table.indices.iter_mut().find(|index| index.name.matches(original)) else { continue };
+        let Some(index) = table.indices.iter_mut().find(|index| index.name.matches(original)) else {
+            continue;
+        };
         let dropped = table_key::index_range(table.id, index.id);
         index.id = copy.id;
         meta.add_delete_range(dropped).await?;
@@ -247,8 +251,12 @@ async fn change_over(
 /// Takes the hidden objects of a failed change back.
 pub(super) async fn remove_changing(meta: &mut Meta<'_>, job: &Job) -> Result<Changes, DdlError> {
     let Ok(mut table) = job_table(meta, job).await else { return Ok(Changes::default()) };
-    let hidden: Vec<_> =
-        table.indices.iter().filter(|index| index.name.lower().starts_with(CHANGING_PREFIX)).map(|index| index.id).collect();
+    let hidden: Vec<_> = table
+        .indices
+        .iter()
+        .filter(|index| index.name.lower().starts_with(CHANGING_PREFIX))
+        .map(|index| index.id)
+        .collect();
     for id in hidden {
         meta.add_delete_range(table_key::index_range(table.id, id)).await?;
     }

@@ -8,7 +8,11 @@ use crate::error::{DdlError, reject};
 use crate::meta::Meta;
 use crate::worker::{Changes, Outcome};
 
-pub(super) async fn create(meta: &mut Meta<'_>, schema: &InfoSchema, database: &DbInfo) -> Result<Changes, DdlError> {
+pub(super) async fn create(
+    meta: &mut Meta<'_>,
+    schema: &InfoSchema,
+    database: &DbInfo,
+) -> Result<Changes, DdlError> {
     if schema.database(database.name.lower()).is_some() {
         return Err(reject(
             ErrorCode::DbCreateExists,

@@ -37,7 +37,12 @@ pub(super) async fn add(meta: &mut Meta<'_>, job: &mut Job, index: &IndexInfo) -
     Ok(changes)
 }
 
-fn start(meta: &mut Meta<'_>, job: &mut Job, mut table: TableInfo, index: &IndexInfo) -> Result<Changes, DdlError> {
+fn start(
+    meta: &mut Meta<'_>,
+    job: &mut Job,
+    mut table: TableInfo,
+    index: &IndexInfo,
+) -> Result<Changes, DdlError> {
     let mut index = index.clone();
     if index.primary {
         if table.is_clustered() || table.primary_index().is_some() {
@@ -93,7 +98,11 @@ pub(super) async fn drop(meta: &mut Meta<'_>, job: &mut Job, name: &CiName) -> R
 }
 
 /// Takes an index back that did not become public.
-pub(super) async fn remove_unfinished(meta: &mut Meta<'_>, job: &Job, name: &CiName) -> Result<Changes, DdlError> {
+pub(super) async fn remove_unfinished(
+    meta: &mut Meta<'_>,
+    job: &Job,
+    name: &CiName,
+) -> Result<Changes, DdlError> {
     let Ok(mut table) = job_table(meta, job).await else { return Ok(Changes::default()) };
     let unfinished =
         table.indices.iter().position(|index| index.name == *name && index.state != SchemaState::Public);

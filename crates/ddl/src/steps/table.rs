@@ -147,7 +147,10 @@ pub(super) fn set_charset(
         if indexed.iter().any(|name| column.name.matches(name)) {
             return Err(reject(
                 ErrorCode::UnsupportedDdlOperation,
-                format!("Unsupported converting collation of column '{}' because it is part of an index", column.name),
+                format!(
+                    "Unsupported converting collation of column '{}' because it is part of an index",
+                    column.name
+                ),
             ));
         }
         column.field_type = column.field_type.clone().with_collation(collation);

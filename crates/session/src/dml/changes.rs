@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidewater_codec::Handle;
 use tidewater_chunk::Chunk;
+use tidewater_codec::Handle;
 use tidewater_distsql::HandleReader;
 use tidewater_planner::{RowPositions, WriteTable};
 use tidewater_table::TableLayout;
@@ -64,8 +64,10 @@ impl Session {
         if !target.incomplete {
             return Ok(None);
         }
-        let keys: Vec<_> = handles.iter().flatten().map(|handle| (handle, target.layout.row_key(handle))).collect();
-        let snapshot = if open.is_pessimistic() { open.txn.snapshot_for_update() } else { open.txn.snapshot().clone() };
+        let keys: Vec<_> =
+            handles.iter().flatten().map(|handle| (handle, target.layout.row_key(handle))).collect();
+        let snapshot =
+            if open.is_pessimistic() { open.txn.snapshot_for_update() } else { open.txn.snapshot().clone() };
         let stored = snapshot.batch_get(keys.iter().map(|(_, key)| key)).await?;
         let mut rows = BTreeMap::new();
         for (handle, key) in &keys {
@@ -83,7 +85,11 @@ impl Session {
 
 impl Target {
     /// The handles of a chunk's rows; `None` where an outer join found no row.
-    pub(super) fn handles(&self, chunk: &Chunk, types: &[FieldType]) -> Result<Vec<Option<Handle>>, DmlError> {
+    pub(super) fn handles(
+        &self,
+        chunk: &Chunk,
+        types: &[FieldType],
+    ) -> Result<Vec<Option<Handle>>, DmlError> {
         let mut handles = Vec::with_capacity(chunk.num_rows());
         for row in 0..chunk.num_rows() {
             let handle = self

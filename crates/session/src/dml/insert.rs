@@ -61,9 +61,10 @@ impl Session {
         let layout = TableLayout::new(Arc::clone(&info), self.vars.hot.time_zone.clone());
         let maker = RowMaker::new(table, &layout, &context.eval, &self.convert_context(&context.eval));
         let schema = self.db.schema();
-        let database = schema.database(&table.source.database).map(|database| database.id).ok_or_else(|| {
-            crate::error::unknown_database(&table.source.database)
-        })?;
+        let database = schema
+            .database(&table.source.database)
+            .map(|database| database.id)
+            .ok_or_else(|| crate::error::unknown_database(&table.source.database))?;
         let ids = self.db.auto_ids();
         let auto_increment =
             maker.auto_increment().map(|_| ids.counter(database, info.id, AutoIdKind::AutoIncrement));
@@ -186,14 +187,14 @@ impl InsertTarget {
         for (&offset, value) in columns.iter().zip(values) {
             match value {
                 None => self.maker.assign_default(&mut row, offset)?,
-                Some(Expr::Literal { value, .. }) => self.maker.assign(&mut row, offset, value.clone())?,
+                Some(Expr::Literal { value, .. }) => self.maker.assign(&mut row, offset, value)?,
                 Some(value) => {
                     let value = if refers {
                         value.eval_row(&self.maker.eval, &row, &self.maker.types)?
                     } else {
                         value.eval_datum(&self.maker.eval)?
                     };
-                    self.maker.assign(&mut row, offset, value)?;
+                    self.maker.assign(&mut row, offset, &value)?;
                 }
             }
             given[offset] = true;
@@ -205,7 +206,7 @@ impl InsertTarget {
     pub(crate) fn row_of_values(
         &mut self,
         columns: &[usize],
-        values: impl IntoIterator<Item = Datum>,
+        values: impl IntoIterator<Item = impl std::borrow::Borrow<Datum>>,
         forgiving: bool,
     ) -> Result<Vec<Datum>, DmlError> {
         self.next_row += 1;
@@ -213,7 +214,7 @@ impl InsertTarget {
         let mut row = self.maker.blank();
         let mut given = vec![false; row.len()];
         for (&offset, value) in columns.iter().zip(values) {
-            self.maker.assign(&mut row, offset, value)?;
+            self.maker.assign(&mut row, offset, value.borrow())?;
             given[offset] = true;
         }
         self.complete(row, &given, forgiving)
@@ -223,7 +224,7 @@ impl InsertTarget {
     pub(crate) fn row_of_fields(
         &mut self,
         columns: &[usize],
-        values: Vec<Datum>,
+        values: &[Datum],
         line: u64,
     ) -> Result<Vec<Datum>, DmlError> {
         self.next_row = line - 1;
@@ -246,7 +247,11 @@ impl InsertTarget {
         Ok(row)
     }
 
-    async fn write_all(&mut self, open: &mut OpenTransaction, mut rows: Vec<Vec<Datum>>) -> Result<(), DmlError> {
+    async fn write_all(
+        &mut self,
+        open: &mut OpenTransaction,
+        mut rows: Vec<Vec<Datum>>,
+    ) -> Result<(), DmlError> {
         self.number(&mut rows).await?;
         for row in &mut rows {
             self.maker.generate(row)?;
@@ -259,7 +264,9 @@ impl InsertTarget {
         if !matches!(self.mode, OnDuplicate::Fail) {
             let mut keys = Vec::new();
             for (row, handle) in rows.iter().zip(&handles) {
-                keys.extend(write::unique_keys(&self.layout, row, handle.as_ref())?.into_iter().map(|(key, _)| key));
+                keys.extend(
+                    write::unique_keys(&self.layout, row, handle.as_ref())?.into_iter().map(|(key, _)| key),
+                );
             }
             existing.fetch(open, keys).await?;
         }
@@ -413,7 +420,7 @@ impl InsertTarget {
                 None => self.maker.assign_default(&mut new_row, assignment.column)?,
                 Some(value) => {
                     let value = value.eval_row(&self.maker.eval, &both, types)?;
-                    self.maker.assign(&mut new_row, assignment.column, value)?;
+                    self.maker.assign(&mut new_row, assignment.column, &value)?;
                 }
             }
             both[assignment.column] = new_row[assignment.column].clone();

@@ -6,7 +6,9 @@ use tidewater_catalog::{DefaultValue, TableInfo};
 use tidewater_expr::{EvalContext, Expr};
 use tidewater_planner::{Assignment, WriteTable};
 use tidewater_table::{TableLayout, implicit_default};
-use tidewater_types::{ConvertContext, Datum, ErrorCode, FieldType, TypeCode, Warning, WarningLevel, convert};
+use tidewater_types::{
+    ConvertContext, Datum, ErrorCode, FieldType, TypeCode, Warning, WarningLevel, convert,
+};
 
 use crate::dml::{DmlError, column_types};
 use crate::error::sql_error;
@@ -104,13 +106,13 @@ impl RowMaker {
     }
 
     /// Converts a value to a column's type.
-    pub(crate) fn assign(&self, row: &mut [Datum], offset: usize, value: Datum) -> Result<(), DmlError> {
+    pub(crate) fn assign(&self, row: &mut [Datum], offset: usize, value: &Datum) -> Result<(), DmlError> {
         if value.is_null() {
             row[offset] = Datum::Null;
             return Ok(());
         }
         let context = &self.contexts[offset];
-        row[offset] = convert(&value, &self.types[offset], context)
+        row[offset] = convert(value, &self.types[offset], context)
             .map_err(|error| error.to_sql_error(&context.column, context.row))?;
         Ok(())
     }
@@ -121,7 +123,7 @@ impl RowMaker {
             Default::Value(value) => row[offset] = value.clone(),
             Default::Expression(expression) => {
                 let value = expression.eval_datum(&self.eval)?;
-                self.assign(row, offset, value)?;
+                self.assign(row, offset, &value)?;
             }
             Default::Generate => row[offset] = Datum::Null,
             Default::Missing => {
@@ -164,7 +166,7 @@ impl RowMaker {
         for assignment in &self.generated {
             let Some(expression) = &assignment.value else { continue };
             let value = expression.eval_row(&self.eval, row, &self.types)?;
-            self.assign(row, assignment.column, value)?;
+            self.assign(row, assignment.column, &value)?;
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ impl Session {
                             None => target.maker.assign_default(&mut new_row, assignment.column)?,
                             Some(value) => {
                                 let value = value.eval_row(&context.eval, &child_row, &types)?;
-                                target.maker.assign(&mut new_row, assignment.column, value)?;
+                                target.maker.assign(&mut new_row, assignment.column, &value)?;
                             }
                         }
                         assigned.push(assignment.column);

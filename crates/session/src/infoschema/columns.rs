@@ -58,7 +58,9 @@ pub(crate) fn default_text(column: &ColumnInfo) -> Option<String> {
             let bits = bytes.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
             Some(format!("b'{bits:b}'"))
         }
-        DefaultValue::Literal(bytes) if column.default_bytes.is_some() => Some(format!("0x{}", hex::encode_upper(bytes))),
+        DefaultValue::Literal(bytes) if column.default_bytes.is_some() => {
+            Some(format!("0x{}", hex::encode_upper(bytes)))
+        }
         DefaultValue::Literal(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
     }
 }
@@ -112,7 +114,9 @@ fn number_sizes(field_type: &FieldType) -> (Option<u64>, Option<u64>) {
         TypeCode::Int24 => (Some(7), Some(0)),
         TypeCode::Long => (Some(10), Some(0)),
         TypeCode::LongLong => (Some(if field_type.is_unsigned() { 20 } else { 19 }), Some(0)),
-        TypeCode::NewDecimal => (Some(field_type.length.max(0) as u64), Some(field_type.decimals.max(0) as u64)),
+        TypeCode::NewDecimal => {
+            (Some(field_type.length.max(0) as u64), Some(field_type.decimals.max(0) as u64))
+        }
         TypeCode::Float => (Some(12), u64::try_from(field_type.decimals).ok()),
         TypeCode::Double => (Some(22), u64::try_from(field_type.decimals).ok()),
         TypeCode::Bit => (Some(field_type.length.max(0) as u64), None),

@@ -42,8 +42,24 @@ type Tables = &'static [(&'static str, &'static [(&'static str, Column)])];
 
 /// `information_schema`.
 pub(super) const INFORMATION_SCHEMA: Tables = &[
-    ("CHARACTER_SETS", &[("CHARACTER_SET_NAME", NAME), ("DEFAULT_COLLATE_NAME", NAME), ("DESCRIPTION", vc(2048)), ("MAXLEN", UInt)]),
-    ("CHECK_CONSTRAINTS", &[("CONSTRAINT_CATALOG", NAME), ("CONSTRAINT_SCHEMA", NAME), ("CONSTRAINT_NAME", NAME), ("CHECK_CLAUSE", Long)]),
+    (
+        "CHARACTER_SETS",
+        &[
+            ("CHARACTER_SET_NAME", NAME),
+            ("DEFAULT_COLLATE_NAME", NAME),
+            ("DESCRIPTION", vc(2048)),
+            ("MAXLEN", UInt),
+        ],
+    ),
+    (
+        "CHECK_CONSTRAINTS",
+        &[
+            ("CONSTRAINT_CATALOG", NAME),
+            ("CONSTRAINT_SCHEMA", NAME),
+            ("CONSTRAINT_NAME", NAME),
+            ("CHECK_CLAUSE", Long),
+        ],
+    ),
     (
         "COLLATIONS",
         &[
@@ -429,7 +445,15 @@ pub(super) const INFORMATION_SCHEMA: Tables = &[
             ("DATABASE_COLLATION", NAME),
         ],
     ),
-    ("USER_PRIVILEGES", &[("GRANTEE", vc(292)), ("TABLE_CATALOG", vc(512)), ("PRIVILEGE_TYPE", NAME), ("IS_GRANTABLE", vc(3))]),
+    (
+        "USER_PRIVILEGES",
+        &[
+            ("GRANTEE", vc(292)),
+            ("TABLE_CATALOG", vc(512)),
+            ("PRIVILEGE_TYPE", NAME),
+            ("IS_GRANTABLE", vc(3)),
+        ],
+    ),
     (
         "VIEWS",
         &[
@@ -466,5 +490,8 @@ pub(super) const PERFORMANCE_SCHEMA: Tables = &[
             ("INFO", Long),
         ],
     ),
-    ("session_account_connect_attrs", &[("PROCESSLIST_ID", UInt), ("ATTR_NAME", NAME), ("ATTR_VALUE", vc(1024)), ("ORDINAL_POSITION", Int)]),
+    (
+        "session_account_connect_attrs",
+        &[("PROCESSLIST_ID", UInt), ("ATTR_NAME", NAME), ("ATTR_VALUE", vc(1024)), ("ORDINAL_POSITION", Int)],
+    ),
 ];

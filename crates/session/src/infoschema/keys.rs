@@ -42,7 +42,8 @@ pub(crate) fn key_parts(table: &TableInfo) -> Vec<KeyPart> {
     indices.sort_by_key(|index| !index.primary);
     for index in indices {
         for (position, part) in index.columns.iter().enumerate() {
-            let nullable = table.columns.get(part.offset).is_some_and(|column| !column.field_type.is_not_null());
+            let nullable =
+                table.columns.get(part.offset).is_some_and(|column| !column.field_type.is_not_null());
             parts.push(KeyPart {
                 key: index.name.to_string(),
                 unique: index.unique,
@@ -97,22 +98,23 @@ pub(super) fn key_column_usage(source: &Source) -> Vec<Row> {
     let mut rows = Vec::new();
     for (database, table) in visible_tables(source) {
         let database = database.name.as_str();
-        let row = |constraint: &str, column: &str, position: i64, reference: Option<(&ForeignKeyInfo, &str)>| {
-            vec![
-                text("def"),
-                text(database),
-                text(constraint),
-                text("def"),
-                text(database),
-                text(table.name.as_str()),
-                text(column),
-                Datum::Int(position),
-                if reference.is_some() { Datum::Int(position) } else { Datum::Null },
-                optional(reference.map(|(key, _)| key.ref_schema.as_str())),
-                optional(reference.map(|(key, _)| key.ref_table.as_str())),
-                optional(reference.map(|(_, column)| column)),
-            ]
-        };
+        let row =
+            |constraint: &str, column: &str, position: i64, reference: Option<(&ForeignKeyInfo, &str)>| {
+                vec![
+                    text("def"),
+                    text(database),
+                    text(constraint),
+                    text("def"),
+                    text(database),
+                    text(table.name.as_str()),
+                    text(column),
+                    Datum::Int(position),
+                    if reference.is_some() { Datum::Int(position) } else { Datum::Null },
+                    optional(reference.map(|(key, _)| key.ref_schema.as_str())),
+                    optional(reference.map(|(key, _)| key.ref_table.as_str())),
+                    optional(reference.map(|(_, column)| column)),
+                ]
+            };
         for part in key_parts(table).iter().filter(|part| part.unique) {
             rows.push(row(&part.key, &part.column, part.position, None));
         }

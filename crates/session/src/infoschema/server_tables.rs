@@ -75,7 +75,10 @@ pub(super) fn collations() -> Vec<Row> {
 }
 
 pub(super) fn applicability() -> Vec<Row> {
-    COLLATIONS.iter().map(|collation| vec![text(collation.name()), text(collation.charset().name())]).collect()
+    COLLATIONS
+        .iter()
+        .map(|collation| vec![text(collation.name()), text(collation.charset().name())])
+        .collect()
 }
 
 pub(crate) fn processlist(source: &Source) -> Vec<Row> {

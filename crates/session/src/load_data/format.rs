@@ -3,24 +3,6 @@
 use tidewater_parser::ast::{FieldsFormat, LinesFormat};
 use tidewater_types::Datum;
 
-/// A field as it stood in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Field {
-    /// `\N`, or the word NULL where fields may be enclosed.
-    Null,
-    /// Text.
-    Text(Vec<u8>),
-}
-
-impl Field {
-    pub(super) fn datum(&self) -> Datum {
-        match self {
-            Self::Null => Datum::Null,
-            Self::Text(text) => Datum::Bytes(text.clone()),
-        }
-    }
-}
-
 /// FIELDS and LINES.
 #[derive(Debug, Clone)]
 pub(super) struct LineFormat {
@@ -40,7 +22,8 @@ enum End {
 impl LineFormat {
     /// `None` for the fixed-size format (no terminator and no enclosing character).
     pub(super) fn new(fields: &FieldsFormat, lines: &LinesFormat) -> Option<Self> {
-        let bytes = |text: &Option<String>, default: &str| text.as_deref().unwrap_or(default).as_bytes().to_vec();
+        let bytes =
+            |text: &Option<String>, default: &str| text.as_deref().unwrap_or(default).as_bytes().to_vec();
         let format = Self {
             field_end: bytes(&fields.terminated, "\t"),
             enclosed: fields.enclosed.as_ref().and_then(|text| text.bytes().next()),
@@ -53,7 +36,7 @@ impl LineFormat {
 
     /// The next line's fields and its length; `None` when it is not complete. At the end of the file what is left is a
     /// line too.
-    pub(super) fn next_line(&self, data: &[u8], at_end: bool) -> Option<(Vec<Field>, usize)> {
+    pub(super) fn next_line(&self, data: &[u8], at_end: bool) -> Option<(Vec<Datum>, usize)> {
         let mut position = 0;
         if !self.line_start.is_empty() {
             // Whatever stands before the prefix is left out; so are lines without it.
@@ -73,7 +56,7 @@ impl LineFormat {
         }
     }
 
-    fn next_field(&self, data: &[u8], at_end: bool) -> Option<(Field, usize, End)> {
+    fn next_field(&self, data: &[u8], at_end: bool) -> Option<(Datum, usize, End)> {
         let mut text = Vec::new();
         let mut position = 0;
         let is_enclosed = self.enclosed.is_some() && data.first().copied() == self.enclosed;
@@ -99,7 +82,9 @@ impl LineFormat {
                         continue;
                     }
                     match self.terminator(&rest[1..], at_end) {
-                        Some((used, end)) => return Some((self.finish(text, was_null, true), position + 1 + used, end)),
+                        Some((used, end)) => {
+                            return Some((self.finish(text, was_null, true), position + 1 + used, end));
+                        }
                         None if rest.len() <= needed && !at_end => return None,
                         None => {}
                     }
@@ -119,7 +104,8 @@ impl LineFormat {
                 continue;
             }
             // The run of ordinary bytes up to the next that may mean something.
-            let run = rest[1..].iter().position(|byte| self.is_special(*byte)).map_or(rest.len(), |at| at + 1);
+            let run =
+                rest[1..].iter().position(|byte| self.is_special(*byte)).map_or(rest.len(), |at| at + 1);
             text.extend_from_slice(&rest[..run]);
             position += run;
         }
@@ -145,9 +131,10 @@ impl LineFormat {
         None
     }
 
-    fn finish(&self, text: Vec<u8>, was_null: bool, is_enclosed: bool) -> Field {
+    /// `\N`, and the word NULL where fields may be enclosed, are NULL; all else is text.
+    fn finish(&self, text: Vec<u8>, was_null: bool, is_enclosed: bool) -> Datum {
         let is_word = self.enclosed.is_some() && !is_enclosed && text == b"NULL";
-        if (was_null && text.len() == 1) || is_word { Field::Null } else { Field::Text(text) }
+        if (was_null && text.len() == 1) || is_word { Datum::Null } else { Datum::Bytes(text) }
     }
 }
 
@@ -187,8 +174,8 @@ mod tests {
         while let Some((fields, used)) = format.next_line(rest, true) {
             rest = &rest[used..];
             let shown = fields.into_iter().map(|field| match field {
-                Field::Null => "<null>".to_owned(),
-                Field::Text(text) => String::from_utf8(text).expect("text"),
+                Datum::Bytes(text) => String::from_utf8(text).expect("text"),
+                _ => "<null>".to_owned(),
             });
             lines.push(shown.collect());
         }

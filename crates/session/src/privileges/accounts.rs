@@ -44,7 +44,11 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    pub(crate) fn new(mut users: Vec<Account>, databases: Vec<DatabaseGrant>, tables: Vec<TableGrant>) -> Self {
+    pub(crate) fn new(
+        mut users: Vec<Account>,
+        databases: Vec<DatabaseGrant>,
+        tables: Vec<TableGrant>,
+    ) -> Self {
         // MySQL sorts by host specificity; a named user goes before the anonymous one.
         users.sort_by_key(|account| (specificity(&account.host), account.user.is_empty()));
         Self { users, databases, tables }
@@ -57,9 +61,9 @@ impl Accounts {
 
     /// The account a client from `client_host` logs in to.
     pub(crate) fn matching(&self, user: &str, client_host: &str) -> Option<&Account> {
-        self.users
-            .iter()
-            .find(|account| (account.user == user || account.user.is_empty()) && host_matches(&account.host, client_host))
+        self.users.iter().find(|account| {
+            (account.user == user || account.user.is_empty()) && host_matches(&account.host, client_host)
+        })
     }
 }
 
@@ -102,7 +106,8 @@ mod tests {
 
     #[test]
     fn the_most_specific_host_is_tried_first() {
-        let users = vec![account("a", "%"), account("a", "10.0.%"), account("a", "10.0.0.7"), account("", "%")];
+        let users =
+            vec![account("a", "%"), account("a", "10.0.%"), account("a", "10.0.0.7"), account("", "%")];
         let accounts = Accounts::new(users, Vec::new(), Vec::new());
         let host = |client: &str| accounts.matching("a", client).map(|account| account.host.as_str());
         assert_eq!(host("10.0.0.7"), Some("10.0.0.7"));

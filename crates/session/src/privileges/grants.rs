@@ -41,11 +41,9 @@ impl Database {
         let on_databases: Vec<_> =
             RIGHTS.iter().filter(|(right, ..)| (Rights::DATABASE | Rights::GRANT).contains(*right)).collect();
         let columns: Vec<&str> = on_databases.iter().map(|(.., column)| *column).collect();
-        let databases = read(
-            &mut session,
-            &format!("SELECT User, Host, DB, {} FROM mysql.db", columns.join(", ")),
-        )
-        .await?;
+        let databases =
+            read(&mut session, &format!("SELECT User, Host, DB, {} FROM mysql.db", columns.join(", ")))
+                .await?;
         let databases = databases
             .into_iter()
             .map(|row| DatabaseGrant {
@@ -55,7 +53,9 @@ impl Database {
                 rights: rights_of(on_databases.iter().map(|(right, ..)| *right), &row[3..]),
             })
             .collect();
-        let tables = read(&mut session, "SELECT User, Host, DB, Table_name, Table_priv FROM mysql.tables_priv").await?;
+        let tables =
+            read(&mut session, "SELECT User, Host, DB, Table_name, Table_priv FROM mysql.tables_priv")
+                .await?;
         let tables = tables
             .into_iter()
             .map(|row| TableGrant {
@@ -63,7 +63,10 @@ impl Database {
                 host: row[1].clone(),
                 database: row[2].clone(),
                 table: row[3].clone(),
-                rights: row[4].split(',').filter_map(Rights::named).fold(Rights::empty(), |all, right| all | right),
+                rights: row[4]
+                    .split(',')
+                    .filter_map(Rights::named)
+                    .fold(Rights::empty(), |all, right| all | right),
             })
             .collect();
         session.close().await;
@@ -78,9 +81,11 @@ async fn read(session: &mut Session, sql: &str) -> Result<Vec<Vec<String>>, SqlE
     let mut rows = Vec::new();
     for chunk in chunks {
         for row in 0..chunk.num_rows() {
-            let values = types.iter().enumerate().map(|(column, field_type)| match chunk.datum(row, column, field_type) {
-                Datum::Null => String::new(),
-                value => tidewater_table::datum_text(&value, field_type),
+            let values = types.iter().enumerate().map(|(column, field_type)| {
+                match chunk.datum(row, column, field_type) {
+                    Datum::Null => String::new(),
+                    value => tidewater_table::datum_text(&value, field_type),
+                }
             });
             rows.push(values.collect());
         }
@@ -123,7 +128,9 @@ impl Session {
     pub(crate) fn show_create_user(&self, user: &UserRef) -> Result<Table, SqlError> {
         let (user, host) = match user {
             UserRef::Named(name) => (name.user.clone(), name.host.clone()),
-            UserRef::Current => self.options.account.clone().unwrap_or_else(|| ("root".to_owned(), "%".to_owned())),
+            UserRef::Current => {
+                self.options.account.clone().unwrap_or_else(|| ("root".to_owned(), "%".to_owned()))
+            }
         };
         let accounts = self.db.accounts();
         let Some(account) = accounts.find(&user, &host) else {

@@ -48,10 +48,17 @@ pub(super) fn tables(
     Ok(Table::of_text(columns, rows))
 }
 
-pub(super) fn table_status(session: &Session, source: &Source, schema: Option<&str>) -> Result<Table, SqlError> {
+pub(super) fn table_status(
+    session: &Session,
+    source: &Source,
+    schema: Option<&str>,
+) -> Result<Table, SqlError> {
     let database = session.known_database(&source.schema, schema)?;
     let wanted = database.name.lower().to_owned();
-    let tables = source.schema.database("information_schema").and_then(|_| source.schema.table("information_schema", "tables"));
+    let tables = source
+        .schema
+        .database("information_schema")
+        .and_then(|_| source.schema.table("information_schema", "tables"));
     let all = tables.map(|table| crate::infoschema::rows(source, table)).unwrap_or_default();
     let rows = all
         .into_iter()

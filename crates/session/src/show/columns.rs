@@ -8,7 +8,12 @@ use crate::session::Session;
 
 use super::{Table, text_type};
 
-pub(super) fn columns(session: &Session, source: &Source, name: &ObjectName, full: bool) -> Result<Table, SqlError> {
+pub(super) fn columns(
+    session: &Session,
+    source: &Source,
+    name: &ObjectName,
+    full: bool,
+) -> Result<Table, SqlError> {
     let (_, table) = session.known_table(&source.schema, name)?;
     let rows = table
         .public_columns()

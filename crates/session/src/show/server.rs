@@ -29,11 +29,16 @@ pub(super) fn variables(session: &Session, source: &Source, scope: Option<Variab
 }
 
 pub(super) fn status(source: &Source) -> Table {
-    let rows = source.status.iter().map(|(name, value)| vec![text(name.as_str()), text(value.as_str())]).collect();
+    let rows =
+        source.status.iter().map(|(name, value)| vec![text(name.as_str()), text(value.as_str())]).collect();
     Table::of_text(&["Variable_name", "Value"], rows)
 }
 
-pub(super) fn warnings(session: &Session, limit: Option<&Limit>, errors_only: bool) -> Result<Table, SqlError> {
+pub(super) fn warnings(
+    session: &Session,
+    limit: Option<&Limit>,
+    errors_only: bool,
+) -> Result<Table, SqlError> {
     let eval = session.eval_context();
     let (offset, count) = match limit {
         None => (0, u64::MAX),
@@ -58,10 +63,7 @@ pub(super) fn warnings(session: &Session, limit: Option<&Limit>, errors_only: bo
             vec![text(level), Datum::UInt(u64::from(warning.code)), text(warning.message)]
         })
         .collect();
-    Ok(Table::new(
-        &[("Level", text_type()), ("Code", FieldType::uint()), ("Message", text_type())],
-        rows,
-    ))
+    Ok(Table::new(&[("Level", text_type()), ("Code", FieldType::uint()), ("Message", text_type())], rows))
 }
 
 pub(super) fn warning_count(session: &Session, name: &str, errors_only: bool) -> Table {
@@ -75,7 +77,10 @@ pub(super) fn warning_count(session: &Session, name: &str, errors_only: bool) ->
 }
 
 pub(super) fn engines() -> Table {
-    Table::of_text(&["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"], server_rows::engines())
+    Table::of_text(
+        &["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"],
+        server_rows::engines(),
+    )
 }
 
 pub(super) fn charsets() -> Table {
@@ -102,7 +107,8 @@ pub(super) fn charsets() -> Table {
 }
 
 pub(super) fn collations() -> Table {
-    let rows = server_rows::COLLATIONS.iter().map(|collation| server_rows::collation_row(*collation)).collect();
+    let rows =
+        server_rows::COLLATIONS.iter().map(|collation| server_rows::collation_row(*collation)).collect();
     let (t, i) = (text_type, FieldType::uint);
     Table::new(
         &[
@@ -123,7 +129,8 @@ pub(super) fn processlist(source: &Source, full: bool) -> Table {
     if !full {
         for row in &mut rows {
             if let Some(Datum::Bytes(info)) = row.last_mut() {
-                let shown: String = String::from_utf8_lossy(&*info).chars().take(PROCESS_INFO_CHARS).collect();
+                let shown: String =
+                    String::from_utf8_lossy(&*info).chars().take(PROCESS_INFO_CHARS).collect();
                 *info = shown.into_bytes();
             }
         }

@@ -36,7 +36,10 @@ impl Session {
         Ok(self.ok())
     }
 
-    pub(crate) async fn run_maintain(&mut self, maintain: &MaintainTable) -> Result<StatementResult, SqlError> {
+    pub(crate) async fn run_maintain(
+        &mut self,
+        maintain: &MaintainTable,
+    ) -> Result<StatementResult, SqlError> {
         let schema = self.db.schema();
         let mut rows = Vec::new();
         for name in &maintain.tables {
@@ -67,7 +70,9 @@ impl Session {
                     push("Error", &error.message);
                     push("status", "Operation failed");
                 }
-                Ok((_, table)) if maintain.verb == MaintainVerb::Check && !table.is_view() && !table.is_virtual() => {
+                Ok((_, table))
+                    if maintain.verb == MaintainVerb::Check && !table.is_view() && !table.is_virtual() =>
+                {
                     match self.check_indexes(&table).await {
                         Ok(()) => push("status", "OK"),
                         Err(error) => push("error", &error.message),
@@ -113,7 +118,8 @@ impl Session {
             let at_end = next.is_none();
             if let Some((key, value)) = next {
                 rows += 1;
-                let (_, handle) = table_key::decode_row_key(key.as_bytes()).map_err(|error| inconsistent(table, &error.to_string()))?;
+                let (_, handle) = table_key::decode_row_key(key.as_bytes())
+                    .map_err(|error| inconsistent(table, &error.to_string()))?;
                 let row = layout.decode_row(&handle, &value).map_err(from_table)?;
                 let row = layout.complete(&row).map_err(from_table)?;
                 for index in table.public_indices().filter(|index| layout.has_entries(index)) {
@@ -122,7 +128,10 @@ impl Session {
                 }
             }
             if batch.len() >= CHECK_ROWS || at_end {
-                let found = snapshot.batch_get(batch.iter().map(|(key, ..)| key)).await.map_err(|error| from_txn(&error))?;
+                let found = snapshot
+                    .batch_get(batch.iter().map(|(key, ..)| key))
+                    .await
+                    .map_err(|error| from_txn(&error))?;
                 for (key, value, what) in batch.drain(..) {
                     if found.get(&key).is_none_or(|stored| stored[..] != value[..]) {
                         return Err(inconsistent(table, &what));
@@ -264,7 +273,8 @@ impl Session {
                 }
             }
         }
-        let keys: Vec<Key> = handles.iter().map(|handle| table_key::row_key(table.id, &Handle::Int(*handle))).collect();
+        let keys: Vec<Key> =
+            handles.iter().map(|handle| table_key::row_key(table.id, &Handle::Int(*handle))).collect();
         let count = keys.len();
         self.db.client().split_regions(keys).await.map_err(|error| from_txn(&error))?;
         let shown = Table::new(

@@ -37,7 +37,10 @@ impl Session {
                 text(status),
             ]);
         }
-        Ok(StatementResult::Rows(rows_of(self, Table::of_text(&["Table", "Op", "Msg_type", "Msg_text"], rows))))
+        Ok(StatementResult::Rows(rows_of(
+            self,
+            Table::of_text(&["Table", "Op", "Msg_type", "Msg_text"], rows),
+        )))
     }
 
     async fn analyze_one(
@@ -71,9 +74,10 @@ impl Session {
         let indices = table
             .public_indices()
             .map(|index| {
-                let positions = index.columns.iter().filter_map(|part| {
-                    columns.iter().position(|column| column.offset == part.offset)
-                });
+                let positions = index
+                    .columns
+                    .iter()
+                    .filter_map(|part| columns.iter().position(|column| column.offset == part.offset));
                 (index.id, positions.collect())
             })
             .collect();

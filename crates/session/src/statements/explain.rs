@@ -90,7 +90,10 @@ impl Session {
                     (Some(own), _) => (Datum::UInt(own.rows()), own.to_string()),
                     (None, Some(step)) => (
                         Datum::UInt(step.rows),
-                        format!("tikv_task:{{time:{:?}, loops:{}}}, tasks:{}", step.time, step.loops, step.tasks),
+                        format!(
+                            "tikv_task:{{time:{:?}, loops:{}}}, tasks:{}",
+                            step.time, step.loops, step.tasks
+                        ),
                     ),
                     (None, None) => (Datum::UInt(0), String::new()),
                 };
@@ -107,8 +110,17 @@ impl Session {
                 ]
             })
             .collect();
-        let names =
-            ["id", "estRows", "actRows", "task", "access object", "execution info", "operator info", "memory", "disk"];
+        let names = [
+            "id",
+            "estRows",
+            "actRows",
+            "task",
+            "access object",
+            "execution info",
+            "operator info",
+            "memory",
+            "disk",
+        ];
         Ok(StatementResult::Rows(rows_of(self, Table::of_text(&names, rows))))
     }
 }

@@ -32,7 +32,10 @@ impl Session {
                 "Prepared statement contains too many placeholders",
             ));
         }
-        if matches!(parsed.statement, Statement::Prepare(_) | Statement::Execute(_) | Statement::Deallocate(_)) {
+        if matches!(
+            parsed.statement,
+            Statement::Prepare(_) | Statement::Execute(_) | Statement::Deallocate(_)
+        ) {
             return Err(sql_error(
                 ErrorCode::UnsupportedPs,
                 "This command is not supported in the prepared statement protocol yet",
@@ -48,8 +51,14 @@ impl Session {
     }
 
     /// The result's columns before any parameter has a value.
-    fn columns_of(&mut self, statement: &Statement, parameters: usize) -> Result<Arc<[ResultField]>, SqlError> {
-        let unbound = (0..parameters).map(|_| Parameter { value: Datum::Null, field_type: FieldType::null() }).collect();
+    fn columns_of(
+        &mut self,
+        statement: &Statement,
+        parameters: usize,
+    ) -> Result<Arc<[ResultField]>, SqlError> {
+        let unbound = (0..parameters)
+            .map(|_| Parameter { value: Datum::Null, field_type: FieldType::null() })
+            .collect();
         let mut context = self.statement(unbound);
         let schema = self.db.schema();
         if let Statement::Query(_) = statement {
@@ -102,9 +111,11 @@ impl Session {
             }
         }
         result.map(|result| match result {
-            StatementResult::Ok(ok) => {
-                StatementResult::Ok(OkResult { status: self.status_flags(), warnings: self.warnings.count(), ..ok })
-            }
+            StatementResult::Ok(ok) => StatementResult::Ok(OkResult {
+                status: self.status_flags(),
+                warnings: self.warnings.count(),
+                ..ok
+            }),
             other => other,
         })
     }
@@ -165,8 +176,11 @@ impl Session {
         context: &Context,
     ) -> Result<Option<Planned>, SqlError> {
         let schema = self.db.schema();
-        let types: Vec<(TypeCode, bool)> =
-            context.param_types.iter().map(|field_type| (field_type.code, field_type.is_unsigned())).collect();
+        let types: Vec<(TypeCode, bool)> = context
+            .param_types
+            .iter()
+            .map(|field_type| (field_type.code, field_type.is_unsigned()))
+            .collect();
         let in_transaction = self.locks_reads();
         if let Some(cached) = self.prepared.by_id(id).and_then(|prepared| prepared.plan.as_ref())
             && cached.schema_version == schema.version()
@@ -252,7 +266,9 @@ impl Session {
                 .using
                 .iter()
                 .map(|name| match vars.get(&name.to_lowercase()) {
-                    Some((value, field_type)) => Parameter { value: value.clone(), field_type: field_type.clone() },
+                    Some((value, field_type)) => {
+                        Parameter { value: value.clone(), field_type: field_type.clone() }
+                    }
                     None => Parameter { value: Datum::Null, field_type: FieldType::null() },
                 })
                 .collect()

@@ -11,7 +11,9 @@ use tidewater_ddl::{AlterContext, AlterStep, plan_alter};
 use tidewater_parser::ast::{self, DatabaseOption, ObjectName};
 use tidewater_types::{Collation, ErrorCode, SqlError};
 
-use crate::error::{from_ddl, from_txn, no_such_table, sql_error, unknown_database, unsupported, wrong_object};
+use crate::error::{
+    from_ddl, from_txn, no_such_table, sql_error, unknown_database, unsupported, wrong_object,
+};
 use crate::infoschema::is_virtual_database;
 use crate::privileges::Rights;
 use crate::result::OkResult;
@@ -27,7 +29,13 @@ impl Session {
         }
     }
 
-    async fn run_job(&mut self, kind: JobKind, database: &DbInfo, table: Option<&TableInfo>, sql: &str) -> Result<(), SqlError> {
+    async fn run_job(
+        &mut self,
+        kind: JobKind,
+        database: &DbInfo,
+        table: Option<&TableInfo>,
+        sql: &str,
+    ) -> Result<(), SqlError> {
         let job = Job::new(kind, database, table, sql);
         self.db.ddl().run(job).await.map_err(from_ddl)?;
         Ok(())
@@ -50,13 +58,23 @@ impl Session {
         self.privileges().check_table(database.name.lower(), &table.to_lowercase(), right, verb)
     }
 
-    pub(crate) async fn create_database(&mut self, create: &ast::CreateDatabase, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn create_database(
+        &mut self,
+        create: &ast::CreateDatabase,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         self.privileges().check_database(&create.name.lower(), Rights::CREATE)?;
         if create.name.chars().count() > 64 {
-            return Err(sql_error(ErrorCode::TooLongIdent, format!("Identifier name '{}' is too long", create.name.as_str())));
+            return Err(sql_error(
+                ErrorCode::TooLongIdent,
+                format!("Identifier name '{}' is too long", create.name.as_str()),
+            ));
         }
         if create.name.is_empty() || create.name.ends_with(' ') {
-            return Err(sql_error(ErrorCode::WrongDbName, format!("Incorrect database name '{}'", create.name.as_str())));
+            return Err(sql_error(
+                ErrorCode::WrongDbName,
+                format!("Incorrect database name '{}'", create.name.as_str()),
+            ));
         }
         let schema = self.db.schema();
         if schema.database(&create.name).is_some() {
@@ -80,7 +98,11 @@ impl Session {
         Ok(ok)
     }
 
-    pub(crate) async fn alter_database(&mut self, alter: &ast::AlterDatabase, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn alter_database(
+        &mut self,
+        alter: &ast::AlterDatabase,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         let schema = self.db.schema();
         let database = self.writable_database(&schema, alter.name.as_deref())?;
         self.privileges().check_database(database.name.lower(), Rights::ALTER)?;
@@ -95,7 +117,11 @@ impl Session {
         Ok(ok)
     }
 
-    pub(crate) async fn drop_database(&mut self, drop: &ast::DropDatabase, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn drop_database(
+        &mut self,
+        drop: &ast::DropDatabase,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         self.privileges().check_database(&drop.name.lower(), Rights::DROP)?;
         let schema = self.db.schema();
         if is_virtual_database(&drop.name) {
@@ -120,7 +146,11 @@ impl Session {
         Ok(ok)
     }
 
-    pub(crate) async fn create_table(&mut self, create: &ast::CreateTable, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn create_table(
+        &mut self,
+        create: &ast::CreateTable,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         if create.temporary {
             return Err(unsupported("temporary tables"));
         }
@@ -236,7 +266,11 @@ impl Session {
         self.db.client().split_regions(keys).await.map_err(|error| from_txn(&error))
     }
 
-    pub(crate) async fn alter_table(&mut self, alter: &ast::AlterTable, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn alter_table(
+        &mut self,
+        alter: &ast::AlterTable,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         let schema = self.db.schema();
         let database = self.writable_database(&schema, alter.table.schema.as_deref())?;
         let table = self.base_table(&schema, &database, &alter.table)?;
@@ -280,7 +314,11 @@ impl Session {
         Ok(Arc::clone(table))
     }
 
-    pub(crate) async fn drop_table(&mut self, drop: &ast::DropTable, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn drop_table(
+        &mut self,
+        drop: &ast::DropTable,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         self.drop_objects(&drop.tables, drop.if_exists, false, sql).await
     }
 
@@ -331,7 +369,11 @@ impl Session {
         Ok(self.ok())
     }
 
-    pub(crate) async fn truncate_table(&mut self, name: &ObjectName, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn truncate_table(
+        &mut self,
+        name: &ObjectName,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         let schema = self.db.schema();
         let database = self.writable_database(&schema, name.schema.as_deref())?;
         let table = self.base_table(&schema, &database, name)?;
@@ -344,7 +386,11 @@ impl Session {
         Ok(self.ok())
     }
 
-    pub(crate) async fn rename_table(&mut self, rename: &ast::RenameTable, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn rename_table(
+        &mut self,
+        rename: &ast::RenameTable,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         let schema = self.db.schema();
         let mut renames: Vec<TableRename> = Vec::new();
         let mut first = None;
@@ -382,18 +428,30 @@ impl Session {
         Ok(self.ok())
     }
 
-    pub(crate) async fn create_index(&mut self, create: &ast::CreateIndex, sql: &str) -> Result<OkResult, SqlError> {
-        let action =
-            ast::AlterAction::AddConstraint(ast::TableConstraint::Index(create.index.clone()));
+    pub(crate) async fn create_index(
+        &mut self,
+        create: &ast::CreateIndex,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
+        let action = ast::AlterAction::AddConstraint(ast::TableConstraint::Index(create.index.clone()));
         self.alter_index(&create.table, action, sql).await
     }
 
-    pub(crate) async fn drop_index(&mut self, drop: &ast::DropIndex, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn drop_index(
+        &mut self,
+        drop: &ast::DropIndex,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         let action = ast::AlterAction::DropIndex { if_exists: drop.if_exists, name: drop.name.clone() };
         self.alter_index(&drop.table, action, sql).await
     }
 
-    async fn alter_index(&mut self, table: &ObjectName, action: ast::AlterAction, sql: &str) -> Result<OkResult, SqlError> {
+    async fn alter_index(
+        &mut self,
+        table: &ObjectName,
+        action: ast::AlterAction,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         let schema = self.db.schema();
         let database = self.writable_database(&schema, table.schema.as_deref())?;
         let table = self.base_table(&schema, &database, table)?;
@@ -406,7 +464,11 @@ impl Session {
         self.run_steps(steps, &database, &table, sql).await
     }
 
-    pub(crate) async fn create_view(&mut self, create: &ast::CreateView, sql: &str) -> Result<OkResult, SqlError> {
+    pub(crate) async fn create_view(
+        &mut self,
+        create: &ast::CreateView,
+        sql: &str,
+    ) -> Result<OkResult, SqlError> {
         let schema = self.db.schema();
         let database = self.writable_database(&schema, create.name.schema.as_deref())?;
         self.check_right(&database, &create.name.name, Rights::CREATE_VIEW, "CREATE VIEW")?;
@@ -417,7 +479,10 @@ impl Session {
             }
             Some(old) if create.or_replace || create.alter => Some(old.id),
             Some(old) => {
-                return Err(sql_error(ErrorCode::TableExistsError, format!("Table '{}' already exists", old.name)));
+                return Err(sql_error(
+                    ErrorCode::TableExistsError,
+                    format!("Table '{}' already exists", old.name),
+                ));
             }
             None if create.alter => return Err(no_such_table(database.name.as_str(), &create.name.name)),
             None => None,
@@ -472,7 +537,9 @@ fn options_collation(options: &[DatabaseOption], default: Collation) -> Result<C
         match option {
             DatabaseOption::Charset(name) => charset = Some(name.as_str()),
             DatabaseOption::Collate(name) => collation = Some(name.as_str()),
-            DatabaseOption::Encryption(_) | DatabaseOption::PlacementPolicy(_) | DatabaseOption::ReadOnly(_) => {}
+            DatabaseOption::Encryption(_)
+            | DatabaseOption::PlacementPolicy(_)
+            | DatabaseOption::ReadOnly(_) => {}
         }
     }
     resolve_charset(charset, collation, default).map_err(from_ddl)
@@ -514,7 +581,10 @@ fn qualify_table(table: &mut ast::TableRef, home: &str, common: &[String]) {
     match table {
         ast::TableRef::Table(factor) => {
             // A column may be qualified by the bare name: it goes on to work through an alias.
-            if factor.name.schema.is_none() && factor.alias.is_none() && !common.contains(&factor.name.name.lower()) {
+            if factor.name.schema.is_none()
+                && factor.alias.is_none()
+                && !common.contains(&factor.name.name.lower())
+            {
                 factor.alias = Some(factor.name.name.clone());
             }
             qualify_name(&mut factor.name, home, common);

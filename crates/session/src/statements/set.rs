@@ -1,6 +1,8 @@
 //! SET of variables, NAMES, CHARACTER SET and TRANSACTION.
 
-use tidewater_parser::ast::{Expr, IsolationLevel, Literal, SetItem, SetTransaction, SetValue, VariableScope};
+use tidewater_parser::ast::{
+    Expr, IsolationLevel, Literal, SetItem, SetTransaction, SetValue, VariableScope,
+};
 use tidewater_types::{Charset, Collation, Datum, ErrorCode, SqlError, Warning, WarningLevel};
 
 use crate::error::sql_error;
@@ -26,7 +28,9 @@ impl Session {
                     let (value, field_type) = self.evaluate(value).await?;
                     self.user_vars.lock().insert(name.to_lowercase(), (value, field_type));
                 }
-                SetItem::Names { charset, collation } => self.set_names(charset.as_deref(), collation.as_deref())?,
+                SetItem::Names { charset, collation } => {
+                    self.set_names(charset.as_deref(), collation.as_deref())?
+                }
                 SetItem::Charset(charset) => self.set_charset(charset.as_deref())?,
             }
         }
@@ -42,9 +46,12 @@ impl Session {
         let id = variables::find(name).ok_or_else(|| variables::unknown(name))?;
         let definition = id.definition();
         let target = match scope {
-            Some(VariableScope::Global | VariableScope::Persist | VariableScope::PersistOnly | VariableScope::Instance) => {
-                OnlyGlobal
-            }
+            Some(
+                VariableScope::Global
+                | VariableScope::Persist
+                | VariableScope::PersistOnly
+                | VariableScope::Instance,
+            ) => OnlyGlobal,
             Some(VariableScope::Session) | None => OnlySession,
         };
         match (definition.scope, target) {
@@ -95,7 +102,9 @@ impl Session {
             Expr::Literal(Literal::Int(value)) => Ok(Datum::Int(*value)),
             Expr::Literal(Literal::Bool(value)) => Ok(Datum::Int(i64::from(*value))),
             Expr::Literal(Literal::Null) => Ok(Datum::Null),
-            Expr::Column(column) if column.table.is_none() => Ok(Datum::Bytes(column.name.as_str().as_bytes().to_vec())),
+            Expr::Column(column) if column.table.is_none() => {
+                Ok(Datum::Bytes(column.name.as_str().as_bytes().to_vec()))
+            }
             Expr::Default(None) => Ok(Datum::Bytes(b"DEFAULT".to_vec())),
             expr => Ok(self.evaluate(expr).await?.0),
         }

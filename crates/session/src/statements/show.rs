@@ -27,7 +27,10 @@ pub(crate) async fn run_show(session: &mut Session, statement: &Show) -> Result<
 }
 
 impl Session {
-    pub(crate) async fn run_describe(&mut self, describe: &DescribeTable) -> Result<StatementResult, SqlError> {
+    pub(crate) async fn run_describe(
+        &mut self,
+        describe: &DescribeTable,
+    ) -> Result<StatementResult, SqlError> {
         let kind = ShowKind::Columns { full: false, extended: false, table: describe.table.clone() };
         let filter = describe.column.clone().map(ShowFilter::Like);
         run_show(self, &Show { kind, filter }).await

@@ -132,7 +132,11 @@ impl Session {
             let mut changes = Vec::new();
             if spec.auth.is_some() {
                 let (plugin, stored) = self.secret(spec, &account.plugin)?;
-                changes.push(format!("plugin = {}, authentication_string = {}", quoted(&plugin), hex_literal(&stored)));
+                changes.push(format!(
+                    "plugin = {}, authentication_string = {}",
+                    quoted(&plugin),
+                    hex_literal(&stored)
+                ));
             }
             if let Some(locked) = alter.options.locked {
                 changes.push(format!("account_locked = '{}'", if locked { 'Y' } else { 'N' }));
@@ -183,7 +187,8 @@ impl Session {
         let accounts = self.db.accounts();
         let mut statements = Vec::new();
         for (from, to) in &rename.renames {
-            if accounts.find(&from.user, &from.host).is_none() || accounts.find(&to.user, &to.host).is_some() {
+            if accounts.find(&from.user, &from.host).is_none() || accounts.find(&to.user, &to.host).is_some()
+            {
                 return Err(operation_failed("RENAME USER", &[shown(from)]));
             }
             for table in ["user", "db", "tables_priv"] {
@@ -246,7 +251,10 @@ impl Session {
                                 ErrorCode::IllegalGrantForTable,
                                 "Illegal GRANT/REVOKE command; please consult the manual to see which privileges can be used",
                             ),
-                            _ => sql_error(ErrorCode::WrongUsage, "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES"),
+                            _ => sql_error(
+                                ErrorCode::WrongUsage,
+                                "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES",
+                            ),
                         });
                     }
                     // Dynamic privileges are accepted; SUPER stands for them.
@@ -301,13 +309,20 @@ impl Session {
         Ok(self.ok())
     }
 
-    fn grant_statements(&self, name: &UserName, rights: Rights, level: &GrantLevel) -> Result<Vec<String>, SqlError> {
+    fn grant_statements(
+        &self,
+        name: &UserName,
+        rights: Rights,
+        level: &GrantLevel,
+    ) -> Result<Vec<String>, SqlError> {
         let columns: Vec<&str> =
             RIGHTS.iter().filter(|(right, ..)| rights.contains(*right)).map(|(.., column)| *column).collect();
         let set: Vec<String> = columns.iter().map(|column| format!("{column} = 'Y'")).collect();
         Ok(match level {
             GrantLevel::Global if set.is_empty() => Vec::new(),
-            GrantLevel::Global => vec![format!("UPDATE mysql.user SET {} WHERE {}", set.join(", "), who(name))],
+            GrantLevel::Global => {
+                vec![format!("UPDATE mysql.user SET {} WHERE {}", set.join(", "), who(name))]
+            }
             GrantLevel::Database(database) => {
                 let database = self.database_name(database.as_deref())?;
                 let mut statements = vec![format!(
@@ -383,7 +398,10 @@ impl Session {
                 }
                 return Err(sql_error(
                     ErrorCode::NonexistingGrant,
-                    format!("There is no such grant defined for user '{}' on host '{}'", name.user, name.host),
+                    format!(
+                        "There is no such grant defined for user '{}' on host '{}'",
+                        name.user, name.host
+                    ),
                 ));
             }
             let columns: Vec<String> = RIGHTS
@@ -399,17 +417,26 @@ impl Session {
             match &revoke.level {
                 _ if columns.is_empty() => {}
                 GrantLevel::Global => {
-                    statements.push(format!("UPDATE mysql.user SET {} WHERE {}", columns.join(", "), who(&name)));
+                    statements.push(format!(
+                        "UPDATE mysql.user SET {} WHERE {}",
+                        columns.join(", "),
+                        who(&name)
+                    ));
                 }
                 GrantLevel::Database(database) => {
                     let database = self.database_name(database.as_deref())?;
                     let known = accounts.databases.iter().any(|grant| {
-                        grant.user == name.user && grant.host == name.host && grant.database.eq_ignore_ascii_case(&database)
+                        grant.user == name.user
+                            && grant.host == name.host
+                            && grant.database.eq_ignore_ascii_case(&database)
                     });
                     if !known {
                         return Err(sql_error(
                             ErrorCode::NonexistingGrant,
-                            format!("There is no such grant defined for user '{}' on host '{}'", name.user, name.host),
+                            format!(
+                                "There is no such grant defined for user '{}' on host '{}'",
+                                name.user, name.host
+                            ),
                         ));
                     }
                     statements.push(format!(

@@ -110,7 +110,8 @@ impl Hot {
             "tidb_init_chunk_size" => self.init_chunk_rows = text.parse().unwrap_or(32),
             "tidb_distsql_scan_concurrency" => self.scan_concurrency = text.parse().unwrap_or(15),
             "timestamp" => {
-                self.timestamp_micros = text.parse::<f64>().ok().filter(|secs| *secs > 0.0).map(|secs| (secs * 1e6) as i64);
+                self.timestamp_micros =
+                    text.parse::<f64>().ok().filter(|secs| *secs > 0.0).map(|secs| (secs * 1e6) as i64);
             }
             "foreign_key_checks" => self.foreign_key_checks = on,
             "tidb_retry_limit" => self.retry_limit = text.parse().unwrap_or(10),

@@ -36,8 +36,10 @@ impl StoreConnector for Direct {
 pub async fn open(regions: Regions) -> Arc<Database> {
     let clock: Arc<dyn WallClock> = Arc::new(ManualClock::new(NOW_MICROS));
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
-    let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone()).expect("pd");
-    let node = Node::open(NodeConfig::default(), engine, pd.clone() as Arc<dyn PdService>).await.expect("node");
+    let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone())
+        .expect("pd");
+    let node =
+        Node::open(NodeConfig::default(), engine, pd.clone() as Arc<dyn PdService>).await.expect("node");
     let txn = TxnClient::new(pd, Arc::new(Direct(node)), TxnConfig::default());
     Database::open(DatabaseOptions {
         txn: Arc::new(txn),
@@ -90,7 +92,9 @@ pub async fn run(session: &mut Session, sql: &str) -> Result<Answer, SqlError> {
                         types
                             .iter()
                             .enumerate()
-                            .map(|(column, field_type)| text(&chunk.datum(row, column, field_type), field_type))
+                            .map(|(column, field_type)| {
+                                text(&chunk.datum(row, column, field_type), field_type)
+                            })
                             .collect(),
                     );
                 }

@@ -11,7 +11,7 @@ use tidewater_kv::{Engine, MemoryEngine, Node, NodeConfig};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
 use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
 use tidewater_session::{Database, DatabaseOptions};
-use tidewater_txn::fault::{FaultyConnector, Faults};
+use tidewater_txn::fault::{Faults, FaultyConnector};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::WallClock;
 use tokio::runtime::{Builder, RngSeed};
@@ -62,8 +62,10 @@ fn simulate(seed: u64) -> History {
     runtime.block_on(async {
         let clock: Arc<dyn WallClock> = Arc::new(SimulatedClock { begun: Instant::now() });
         let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
-        let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone()).expect("pd");
-        let node = Node::open(NodeConfig::default(), engine, pd.clone() as Arc<dyn PdService>).await.expect("node");
+        let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone())
+            .expect("pd");
+        let node =
+            Node::open(NodeConfig::default(), engine, pd.clone() as Arc<dyn PdService>).await.expect("node");
         let faults = Faults {
             delay_ms: 0..=3,
             lose_request: 0.01,
@@ -92,7 +94,8 @@ fn simulate(seed: u64) -> History {
         for id in 0..ACCOUNTS {
             must(&mut session, &format!("REPLACE INTO account VALUES ({id}, {BALANCE})")).await;
         }
-        let clients: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(transfers(Arc::clone(&database), client, seed))).collect();
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|client| tokio::spawn(transfers(Arc::clone(&database), client, seed))).collect();
         let (mut committed, mut refused) = (0, 0);
         for client in clients {
             let (done, failed) = client.await.expect("a client does not panic");

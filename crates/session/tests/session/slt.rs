@@ -71,7 +71,12 @@ fn check_all(regions: Regions) {
             failed.push(format!("{}\n{error}", file.display()));
         }
     }
-    assert!(failed.is_empty(), "{} files failed with {regions:?} region(s):\n{}", failed.len(), failed.join("\n\n"));
+    assert!(
+        failed.is_empty(),
+        "{} files failed with {regions:?} region(s):\n{}",
+        failed.len(),
+        failed.join("\n\n")
+    );
 }
 
 #[test]

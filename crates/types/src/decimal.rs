@@ -228,11 +228,7 @@ impl Decimal {
         {
             return Ok(Self::from_i128(product, scale));
         }
-        let product = self.to_big() * other.to_big();
-        if scale <= MAX_SCALE {
-            return Self::finish(product, scale);
-        }
-        Self::finish(div_round_big(product, &power_big(u32::from(scale - MAX_SCALE))), MAX_SCALE)
+        Self::finish(self.to_big() * other.to_big(), scale)
     }
 
     /// Quotient with scale `min(self.scale + increment, 30)`, rounded half away from zero.
@@ -255,7 +251,13 @@ impl Decimal {
         {
             return Ok(Self::small(div_round_i128(a, b), scale));
         }
-        Self::finish(div_round_big(self.to_big() * power_big(up), &(other.to_big() * power_big(down))), scale)
+        let quotient = div_round_big(self.to_big() * power_big(up), &(other.to_big() * power_big(down)));
+        Self::exact(quotient.clone(), scale).or_else(|overflow| {
+            // Divide again for fewer digits: rounding the rounded quotient would round twice.
+            let fewer =
+                u8::try_from(excess_digits(&quotient)).ok().and_then(|excess| scale.checked_sub(excess));
+            self.checked_div_to(other, fewer.ok_or(overflow)?)
+        })
     }
 
     /// The quotient's integer part (`DIV`).
@@ -404,13 +406,14 @@ impl Decimal {
         Self::from_i256(i256::from_le_bytes(padded), scale).ok_or(DecimalError::Overflow)
     }
 
-    /// As [`Self::exact`], but gives up digits after the point, as MySQL does, to save those before it.
+    /// As [`Self::exact`], but gives up digits after the point, as MySQL does, beyond 30 of them and to save those before it.
     fn finish(value: BigInt, scale: u8) -> Result<Self, DecimalError> {
-        if let Ok(exact) = Self::exact(value.clone(), scale) {
+        if scale <= MAX_SCALE
+            && let Ok(exact) = Self::exact(value.clone(), scale)
+        {
             return Ok(exact);
         }
-        let digits = value.magnitude().to_string().len();
-        let drop = digits.saturating_sub(usize::from(MAX_PRECISION));
+        let drop = excess_digits(&value).max(usize::from(scale.saturating_sub(MAX_SCALE)));
         if drop > usize::from(scale) {
             return Err(DecimalError::Overflow);
         }
@@ -518,6 +521,11 @@ fn div_round_big(a: BigInt, b: &BigInt) -> BigInt {
     } else {
         quotient
     }
+}
+
+/// Digits beyond the 65th.
+fn excess_digits(value: &BigInt) -> usize {
+    value.magnitude().to_string().len().saturating_sub(usize::from(MAX_PRECISION))
 }
 
 fn power_big(exponent: u32) -> BigInt {

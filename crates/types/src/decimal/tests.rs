@@ -90,6 +90,22 @@ fn results_have_mysql_scales() {
 }
 
 #[test]
+fn results_are_rounded_once() {
+    // Scale 31 with 66 digits: the 31st digit must not be rounded before the 30th is.
+    let product = decimal("0.000023000000000000000000037")
+        .checked_mul(decimal("4350000000000077777777777777777777777777.7777"));
+    let exact: BigInt = "23000000000000000000037".parse::<BigInt>().unwrap()
+        * "43500000000000777777777777777777777777777777".parse::<BigInt>().unwrap();
+    let product = product.unwrap();
+    assert_eq!(product.to_big(), div_round_big(exact, &power_big(31 - u32::from(product.scale()))));
+    // A quotient that has no room for its scale loses digits, and is rounded once too.
+    let quotient = Decimal::max_value(65, 0).checked_div(decimal("3"), 4).unwrap();
+    assert_eq!(quotient.to_string(), "3".repeat(65));
+    let quotient = decimal(&"9".repeat(60)).checked_div(decimal("0.7"), 10).unwrap();
+    assert_eq!(quotient.precision(), 65);
+}
+
+#[test]
 fn converts_to_numbers() {
     assert_eq!(decimal("2.5").to_i64(), Some(3));
     assert_eq!(decimal("-2.5").to_i64(), Some(-3));

@@ -8,9 +8,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let types = [FieldType::int(), FieldType::varchar(20)];
     let (id, name) = (Datum::Int(7), Datum::Bytes(b"seven".to_vec()));
     let mut stored = Vec::new();
-    RowEncoder::new().encode(&[(ColumnId(1), &id, &types[0]), (ColumnId(2), &name, &types[1])], &mut stored)?;
+    RowEncoder::new()
+        .encode(&[(ColumnId(1), &id, &types[0]), (ColumnId(2), &name, &types[1])], &mut stored)?;
 
-    let wanted = vec![ColumnToDecode::new(ColumnId(1), types[0].clone()), ColumnToDecode::new(ColumnId(2), types[1].clone())];
+    let wanted = vec![
+        ColumnToDecode::new(ColumnId(1), types[0].clone()),
+        ColumnToDecode::new(ColumnId(2), types[1].clone()),
+    ];
     let mut decoder = RowDecoder::new(wanted, TimeZone::utc());
     let mut builders = decoder.builders(1);
     decoder.decode_row(&Handle::Int(1), &stored, &mut builders)?;

@@ -132,7 +132,10 @@ impl Chunk {
 
     /// Bytes held, counting shared buffers of slices once per chunk.
     pub fn memory_size(&self) -> usize {
-        self.columns.iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size())).sum()
+        self.columns
+            .iter()
+            .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()))
+            .sum()
     }
 
     /// These columns, in this order; a column may be named twice.

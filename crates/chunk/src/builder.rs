@@ -30,7 +30,10 @@ enum Values {
     Float(Vec<f32>),
     Double(Vec<f64>),
     Decimal(DecimalVec),
-    Bytes { offsets: Vec<i32>, data: Vec<u8> },
+    Bytes {
+        offsets: Vec<i32>,
+        data: Vec<u8>,
+    },
 }
 
 impl ColumnBuilder {
@@ -38,7 +41,9 @@ impl ColumnBuilder {
     pub fn new(field_type: &FieldType, capacity: usize) -> Self {
         let values = match field_type.code {
             TypeCode::Duration => Values::Duration(Vec::with_capacity(capacity)),
-            TypeCode::Date | TypeCode::DateTime | TypeCode::Timestamp => Values::Time(Vec::with_capacity(capacity)),
+            TypeCode::Date | TypeCode::DateTime | TypeCode::Timestamp => {
+                Values::Time(Vec::with_capacity(capacity))
+            }
             TypeCode::NewDecimal => Values::Decimal(DecimalVec::new(decimal_scale(field_type), capacity)),
             _ => match arrow_type(field_type) {
                 arrow::datatypes::DataType::Int64 => Values::Int(Vec::with_capacity(capacity)),
@@ -89,7 +94,9 @@ impl ColumnBuilder {
             Values::Float(v) => v.push(value as f32),
             Values::Double(v) => v.push(value as f64),
             Values::Decimal(v) => v.push(Decimal::from_i64(value)),
-            Values::Bytes { .. } => push_text(&mut self.values, |out| tidewater_types::number::write_i64(value, out)),
+            Values::Bytes { .. } => {
+                push_text(&mut self.values, |out| tidewater_types::number::write_i64(value, out))
+            }
         }
     }
 
@@ -103,7 +110,9 @@ impl ColumnBuilder {
             Values::Float(v) => v.push(value as f32),
             Values::Double(v) => v.push(value as f64),
             Values::Decimal(v) => v.push(Decimal::from_u64(value)),
-            Values::Bytes { .. } => push_text(&mut self.values, |out| tidewater_types::number::write_u64(value, out)),
+            Values::Bytes { .. } => {
+                push_text(&mut self.values, |out| tidewater_types::number::write_u64(value, out))
+            }
         }
     }
 
@@ -370,8 +379,8 @@ fn append_decimal_bytes(values: &mut DecimalVec, bytes: &[u8]) -> Result<(), Row
             return Ok(());
         }
     }
-    let (value, _) =
-        Decimal::from_mysql_bin(digits, *precision, *scale).map_err(|_| RowDecodeError::Malformed("decimal"))?;
+    let (value, _) = Decimal::from_mysql_bin(digits, *precision, *scale)
+        .map_err(|_| RowDecodeError::Malformed("decimal"))?;
     values.push(value);
     Ok(())
 }

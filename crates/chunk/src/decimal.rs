@@ -121,7 +121,8 @@ impl DecimalVec {
 #[inline]
 pub(crate) fn scaled_from_mysql_bin(bytes: &[u8], precision: u8, scale: u8) -> Option<i128> {
     const GROUP_BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
-    const POW10: [u64; 10] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+    const POW10: [u64; 10] =
+        [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
     if precision > DECIMAL128_DIGITS || scale > precision {
         return None;
     }
@@ -162,7 +163,8 @@ pub(crate) fn scaled_from_mysql_bin(bytes: &[u8], precision: u8, scale: u8) -> O
         value = value.checked_mul(1_000_000_000)?.checked_add(i128::from(group(4)))?;
     }
     if tail > 0 {
-        value = value.checked_mul(i128::from(POW10[tail]))?.checked_add(i128::from(group(GROUP_BYTES[tail])))?;
+        value =
+            value.checked_mul(i128::from(POW10[tail]))?.checked_add(i128::from(group(GROUP_BYTES[tail])))?;
     }
     Some(if negative { -value } else { value })
 }

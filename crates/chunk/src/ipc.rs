@@ -31,12 +31,16 @@ pub enum IpcError {
 /// The chunks as one stream. A `DECIMAL` column that is wide in one of the chunks is wide in all of the stream.
 pub fn to_ipc(chunks: &[Chunk], types: &[FieldType]) -> Vec<u8> {
     let data_type = |index: usize| {
-        let wide = chunks.iter().map(|c| c.column(index).data_type()).find(|t| matches!(t, DataType::Decimal256(..)));
+        let wide = chunks
+            .iter()
+            .map(|c| c.column(index).data_type())
+            .find(|t| matches!(t, DataType::Decimal256(..)));
         wide.cloned().unwrap_or_else(|| {
             chunks.first().map_or_else(|| arrow_type(&types[index]), |c| c.column(index).data_type().clone())
         })
     };
-    let fields: Vec<Field> = (0..types.len()).map(|i| Field::new(format!("c{i}"), data_type(i), true)).collect();
+    let fields: Vec<Field> =
+        (0..types.len()).map(|i| Field::new(format!("c{i}"), data_type(i), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let mut out = Vec::new();
     let mut writer = StreamWriter::try_new(&mut out, &schema).expect("writing to memory does not fail");
@@ -48,7 +52,8 @@ pub fn to_ipc(chunks: &[Chunk], types: &[FieldType]) -> Vec<u8> {
             .map(|(column, field)| match field.data_type() {
                 DataType::Decimal256(precision, scale) if column.data_type() != field.data_type() => {
                     let none = arrow::array::Decimal256Array::new_null(0);
-                    let none = none.with_precision_and_scale(*precision, *scale).expect("a column's own scale");
+                    let none =
+                        none.with_precision_and_scale(*precision, *scale).expect("a column's own scale");
                     concat_arrays(&[column.as_ref(), &none])
                 }
                 _ => column.clone(),

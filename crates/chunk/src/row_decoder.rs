@@ -148,7 +148,12 @@ impl RowDecoder {
                     Handle::Common(_) => return Err(RowDecodeError::WrongHandle),
                 },
                 Slot::HandlePart(position) => {
-                    builder.append(&handle_part(handle, position as usize, &column.field_type, &self.time_zone)?);
+                    builder.append(&handle_part(
+                        handle,
+                        position as usize,
+                        &column.field_type,
+                        &self.time_zone,
+                    )?);
                 }
                 Slot::Default => builder.append(&column.default),
             }
@@ -184,7 +189,13 @@ impl Layout {
         let head = value.get(..head_len).ok_or(RowDecodeError::Truncated)?;
         let ids: Vec<i64> = head[6..]
             .chunks_exact(id_width)
-            .map(|id| if let [a, b, c, d] = *id { i64::from(u32::from_le_bytes([a, b, c, d])) } else { i64::from(id[0]) })
+            .map(|id| {
+                if let [a, b, c, d] = *id {
+                    i64::from(u32::from_le_bytes([a, b, c, d]))
+                } else {
+                    i64::from(id[0])
+                }
+            })
             .collect();
         let (present_ids, null_ids) = ids.split_at(present);
         let slot = |column: &ColumnToDecode| {

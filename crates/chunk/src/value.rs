@@ -1,7 +1,8 @@
 //! Which array holds which SQL type, and single values out of arrays.
 
 use arrow::array::{
-    Array, AsArray, BinaryArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array, UInt64Array,
+    Array, AsArray, BinaryArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array,
+    UInt64Array,
 };
 use arrow::datatypes::DataType;
 use tidewater_types::{Datum, Decimal, Duration, FieldType, Json, JsonRef, Time, TypeCode};

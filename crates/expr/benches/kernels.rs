@@ -16,7 +16,11 @@ fn line_items() -> Chunk {
     let mut builder = ChunkBuilder::new(&types(), MAX_CHUNK_ROWS);
     for row in 0..MAX_CHUNK_ROWS as i64 {
         let date = Time::from_date(1992 + (row % 7) as u32, 1 + (row % 12) as u32, 1 + (row % 28) as u32);
-        let comment = format!("carefully {} packages {} requests", row % 13, if row % 5 == 0 { "special" } else { "final" });
+        let comment = format!(
+            "carefully {} packages {} requests",
+            row % 13,
+            if row % 5 == 0 { "special" } else { "final" }
+        );
         builder.push_row(&[
             Datum::Decimal(Decimal::from_i128(i128::from(90_000 + row * 37), 2)),
             Datum::Decimal(Decimal::from_i128(i128::from(row % 11), 2)),
@@ -50,16 +54,22 @@ fn kernels(c: &mut Criterion) {
         ("like_two_pieces", call("like", vec![column(3), Expr::string("%special%requests%")])),
         ("like_prefix", call("like", vec![column(3), Expr::string("carefully 1%")])),
         ("extract_year", call("extract", vec![Expr::string("YEAR"), column(2)])),
-        ("text_in_list", call("in", vec![column(3), Expr::string("a"), Expr::string("b"), Expr::string("c")])),
+        (
+            "text_in_list",
+            call("in", vec![column(3), Expr::string("a"), Expr::string("b"), Expr::string("c")]),
+        ),
     ];
     for (name, expr) in &expressions {
         group.bench_function(*name, |b| b.iter(|| black_box(expr.eval_value(&ctx, &chunk))));
     }
     let conditions = [expressions[0].1.clone(), expressions[1].1.clone()];
-    group.bench_function("filter_of_two_conditions", |b| b.iter(|| black_box(filter_mask(&conditions, &ctx, &chunk))));
+    group.bench_function("filter_of_two_conditions", |b| {
+        b.iter(|| black_box(filter_mask(&conditions, &ctx, &chunk)))
+    });
     let groups: Vec<u32> = (0..MAX_CHUNK_ROWS as u32).map(|row| row % 4).collect();
     for function in [AggregateFunction::Sum, AggregateFunction::Avg, AggregateFunction::Count] {
-        let aggregate = AggregateCall::new(function, vec![revenue.clone()], false, &ctx).expect("an aggregate");
+        let aggregate =
+            AggregateCall::new(function, vec![revenue.clone()], false, &ctx).expect("an aggregate");
         let args = vec![revenue.eval(&ctx, &chunk).expect("a column")];
         group.bench_function(format!("{}_in_four_groups", function.name()), |b| {
             let mut states = aggregate.aggregator(&ctx).expect("an aggregator");

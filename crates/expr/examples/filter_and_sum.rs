@@ -1,7 +1,9 @@
 //! `SELECT sum(price * quantity) FROM t WHERE name LIKE 'a%'` over one chunk, without SQL around it.
 
 use tidewater_chunk::ChunkBuilder;
-use tidewater_expr::{AggregateCall, AggregateFunction, EvalContext, Expr, ExprError, build_function, filter_mask};
+use tidewater_expr::{
+    AggregateCall, AggregateFunction, EvalContext, Expr, ExprError, build_function, filter_mask,
+};
 use tidewater_types::{Datum, Decimal, FieldType};
 
 fn main() -> Result<(), ExprError> {
@@ -28,6 +30,10 @@ fn main() -> Result<(), ExprError> {
     states.update_all(&args, kept.num_rows())?;
     let result = states.finish()?;
     let value = tidewater_chunk::datum_at(result.as_ref(), 0, &sum.field_type);
-    println!("{condition} keeps {} rows; {sum} = {}", kept.num_rows(), tidewater_expr::datum_text(&value, &sum.field_type));
+    println!(
+        "{condition} keeps {} rows; {sum} = {}",
+        kept.num_rows(),
+        tidewater_expr::datum_text(&value, &sum.field_type)
+    );
     Ok(())
 }

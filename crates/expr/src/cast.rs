@@ -3,7 +3,8 @@
 //! errors.
 
 use tidewater_types::{
-    Collation, Datum, Decimal, Duration, EvalType, FieldType, Json, JsonType, MAX_PRECISION, Time, TypeCode, number,
+    Collation, Datum, Decimal, Duration, EvalType, FieldType, Json, JsonType, MAX_PRECISION, Time, TypeCode,
+    number,
 };
 
 use crate::context::EvalContext;
@@ -11,7 +12,12 @@ use crate::display::{bit_bytes, enum_name, write_datum};
 use crate::error::ExprError;
 
 /// One value of type `from` as a value of type `to`.
-pub fn cast_datum(value: &Datum, from: &FieldType, to: &FieldType, ctx: &EvalContext) -> Result<Datum, ExprError> {
+pub fn cast_datum(
+    value: &Datum,
+    from: &FieldType,
+    to: &FieldType,
+    ctx: &EvalContext,
+) -> Result<Datum, ExprError> {
     if value.is_null() {
         return Ok(Datum::Null);
     }
@@ -211,7 +217,12 @@ fn f64_to_decimal(value: f64, ctx: &EvalContext) -> Result<Decimal, ExprError> {
     }
 }
 
-fn to_decimal_type(value: &Datum, from: &FieldType, to: &FieldType, ctx: &EvalContext) -> Result<Decimal, ExprError> {
+fn to_decimal_type(
+    value: &Datum,
+    from: &FieldType,
+    to: &FieldType,
+    ctx: &EvalContext,
+) -> Result<Decimal, ExprError> {
     let decimal = to_decimal(value, from, ctx)?;
     fit_decimal(decimal, to, ctx)
 }
@@ -358,7 +369,9 @@ pub fn to_duration(
         Datum::Duration(v) => Some(v.round(fsp)),
         Datum::Time(v) => Some(v.time_of_day().round(fsp)),
         Datum::Int(v) => Duration::from_number(*v).ok(),
-        Datum::UInt(v) if from.is_integer() => i64::try_from(*v).ok().and_then(|v| Duration::from_number(v).ok()),
+        Datum::UInt(v) if from.is_integer() => {
+            i64::try_from(*v).ok().and_then(|v| Duration::from_number(v).ok())
+        }
         Datum::Json(v) => return to_duration(&unquoted(v), &FieldType::string(), to, ctx),
         other => {
             let text = text_of(other, from);

@@ -113,7 +113,8 @@ impl RandomSource {
 
     /// The next number.
     pub fn next_u64(&self) -> u64 {
-        let state = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let state =
+            self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -154,7 +155,11 @@ impl EvalContext {
 
     /// What a text that is no number does.
     pub fn truncate_severity(&self) -> Severity {
-        if self.in_dml && self.sql_mode.is_strict() && !self.ignore_errors { Severity::Error } else { Severity::Warn }
+        if self.in_dml && self.sql_mode.is_strict() && !self.ignore_errors {
+            Severity::Error
+        } else {
+            Severity::Warn
+        }
     }
 
     /// What a division by zero does.

@@ -50,7 +50,9 @@ pub fn write_datum(value: &Datum, field_type: &FieldType, out: &mut Vec<u8>) {
     use tidewater_types::number;
     match value {
         Datum::Null => out.extend_from_slice(b"NULL"),
-        Datum::Int(v) if field_type.code == TypeCode::Year => out.extend_from_slice(format!("{v:04}").as_bytes()),
+        Datum::Int(v) if field_type.code == TypeCode::Year => {
+            out.extend_from_slice(format!("{v:04}").as_bytes())
+        }
         Datum::Int(v) => number::write_i64(*v, out),
         Datum::UInt(v) => match field_type.code {
             TypeCode::Enum => out.extend_from_slice(enum_name(*v, field_type).as_bytes()),

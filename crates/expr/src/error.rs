@@ -84,7 +84,9 @@ pub enum ExprError {
     #[error(transparent)]
     Json(#[from] JsonError),
     /// A JSON function got an argument that is no JSON document.
-    #[error("Invalid data type for JSON data in argument {position} to function {function}; a JSON string or JSON type is required.")]
+    #[error(
+        "Invalid data type for JSON data in argument {position} to function {function}; a JSON string or JSON type is required."
+    )]
     JsonType {
         /// From 1.
         position: usize,

@@ -131,7 +131,10 @@ impl Expr {
     /// A string constant with the default collation.
     pub fn string(text: &str) -> Self {
         let length = i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
-        Self::Literal { value: Datum::Bytes(text.as_bytes().to_vec()), field_type: FieldType::varchar(length).not_null() }
+        Self::Literal {
+            value: Datum::Bytes(text.as_bytes().to_vec()),
+            field_type: FieldType::varchar(length).not_null(),
+        }
     }
 
     /// The column at this position of the input.
@@ -170,7 +173,9 @@ impl Expr {
             }
             Self::Column(column) => Err(ExprError::Unbound { what: "column", index: column.index }),
             Self::Parameter { index, .. } => bound(&ctx.params, *index, "parameter").map(Value::Constant),
-            Self::Correlated { slot, .. } => bound(&ctx.correlated, *slot, "correlated value").map(Value::Constant),
+            Self::Correlated { slot, .. } => {
+                bound(&ctx.correlated, *slot, "correlated value").map(Value::Constant)
+            }
             Self::Function(call) => call.eval_value(ctx, chunk),
         }
     }
@@ -189,11 +194,17 @@ impl Expr {
     }
 
     /// The value for one row given as values of these types. For single rows (DML on points), not for loops.
-    pub fn eval_row(&self, ctx: &EvalContext, row: &[Datum], types: &[FieldType]) -> Result<Datum, ExprError> {
+    pub fn eval_row(
+        &self,
+        ctx: &EvalContext,
+        row: &[Datum],
+        types: &[FieldType],
+    ) -> Result<Datum, ExprError> {
         match self {
-            Self::Column(column) => {
-                row.get(column.index).cloned().ok_or(ExprError::Unbound { what: "column", index: column.index })
-            }
+            Self::Column(column) => row
+                .get(column.index)
+                .cloned()
+                .ok_or(ExprError::Unbound { what: "column", index: column.index }),
             Self::Function(call) => {
                 let columns = row
                     .iter()
@@ -364,7 +375,11 @@ impl FunctionCall {
             for ((slot, value), field_type) in row_args.iter_mut().zip(&args).zip(&types) {
                 *slot = value.datum(row, field_type);
             }
-            if strict && row_args.iter().any(Datum::is_null) { Ok(Datum::Null) } else { kernel(call, &row_args) }
+            if strict && row_args.iter().any(Datum::is_null) {
+                Ok(Datum::Null)
+            } else {
+                kernel(call, &row_args)
+            }
         };
         if self.folds(&args) {
             return one(0).map(Value::Constant);
@@ -413,6 +428,7 @@ fn eval_mask(expr: &Expr, ctx: &EvalContext, chunk: &Chunk) -> Result<BooleanBuf
 
 /// `inner` has one bit for every set bit of `outer`: those bits of `outer` that are set in `inner` too.
 fn spread(outer: &BooleanBuffer, inner: &BooleanBuffer) -> BooleanBuffer {
-    let mut positions = outer.set_indices().enumerate().filter(|(rank, _)| inner.value(*rank)).map(|(_, i)| i).peekable();
+    let mut positions =
+        outer.set_indices().enumerate().filter(|(rank, _)| inner.value(*rank)).map(|(_, i)| i).peekable();
     BooleanBuffer::collect_bool(outer.len(), |row| positions.next_if_eq(&row).is_some())
 }

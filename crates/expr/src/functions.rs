@@ -1,22 +1,21 @@
 //! The families of functions, one file and one table each.
 
-// DIVISION OF WORK (remove this note when done): the lead wrote `string`, `string_search`, `math`, `digest` (done) and writes
-// `json` next (regexp is in like.rs). expr's author keeps time/date, info, misc (sleep, uuid, inet), aggregates, pushdown.
 mod arithmetic;
 mod bit;
 mod compare;
 mod control;
 mod convert;
+mod digest;
 mod in_list;
 mod info;
+mod json;
 mod like;
 mod logic;
+mod math;
 mod misc;
 mod rewrite;
-mod digest;
-mod math;
-mod string_search;
 mod string;
+mod string_search;
 mod time;
 mod time_arithmetic;
 mod time_format;
@@ -44,6 +43,7 @@ pub(crate) const FAMILIES: &[&[FunctionDef]] = &[
     time_arithmetic::FUNCTIONS,
     time_format::FUNCTIONS,
     info::FUNCTIONS,
+    json::FUNCTIONS,
     misc::FUNCTIONS,
 ];
 

@@ -70,13 +70,19 @@ pub fn build_cast(expr: Expr, to: FieldType) -> Expr {
 fn is_same_for_evaluation(from: &FieldType, to: &FieldType) -> bool {
     let unspecified_or = |want: i32, have: i32| want < 0 || want == have;
     match (from.eval_type(), to.eval_type()) {
-        _ if matches!(from.code, TypeCode::Enum | TypeCode::Set | TypeCode::Bit | TypeCode::Year | TypeCode::Null)
-            || matches!(to.code, TypeCode::Enum | TypeCode::Set | TypeCode::Bit | TypeCode::Year) =>
+        _ if matches!(
+            from.code,
+            TypeCode::Enum | TypeCode::Set | TypeCode::Bit | TypeCode::Year | TypeCode::Null
+        ) || matches!(to.code, TypeCode::Enum | TypeCode::Set | TypeCode::Bit | TypeCode::Year) =>
         {
             from.code == to.code && from.elements == to.elements
         }
-        (EvalType::Int, EvalType::Int) => from.is_unsigned() == to.is_unsigned() && to.code == TypeCode::LongLong,
-        (EvalType::Real, EvalType::Real) => from.code == to.code && unspecified_or(to.decimals, from.decimals),
+        (EvalType::Int, EvalType::Int) => {
+            from.is_unsigned() == to.is_unsigned() && to.code == TypeCode::LongLong
+        }
+        (EvalType::Real, EvalType::Real) => {
+            from.code == to.code && unspecified_or(to.decimals, from.decimals)
+        }
         (EvalType::Decimal, EvalType::Decimal) => from.length == to.length && from.decimals == to.decimals,
         (EvalType::String, EvalType::String) => {
             from.collation == to.collation
@@ -143,7 +149,8 @@ pub fn fraction_digits(expr: &Expr) -> u8 {
             let fraction = text.iter().rposition(|b| *b == b'.').map_or(&[][..], |dot| &text[dot + 1..]);
             let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
             // '1.1.2020' has no fraction: a fraction comes after a colon or a long row of digits.
-            let timed = text.contains(&b':') || text.iter().filter(|b| b.is_ascii_digit()).count() > 8 + digits;
+            let timed =
+                text.contains(&b':') || text.iter().filter(|b| b.is_ascii_digit()).count() > 8 + digits;
             if timed { digits.min(6) as u8 } else { 0 }
         }
         (_, EvalType::DateTime | EvalType::Duration) => ft.fsp(),
@@ -172,7 +179,9 @@ pub fn to_json(expr: Expr) -> Expr {
 /// Digits of an integer expression.
 fn int_digits(expr: &Expr) -> u8 {
     match expr {
-        Expr::Literal { value: Datum::Int(v), .. } => v.unsigned_abs().checked_ilog10().map_or(1, |d| d as u8 + 1),
+        Expr::Literal { value: Datum::Int(v), .. } => {
+            v.unsigned_abs().checked_ilog10().map_or(1, |d| d as u8 + 1)
+        }
         Expr::Literal { value: Datum::UInt(v), .. } => v.checked_ilog10().map_or(1, |d| d as u8 + 1),
         _ => match expr.field_type_ref().code {
             TypeCode::Tiny => 3,
@@ -206,7 +215,8 @@ pub fn decimal_type_of(expr: &Expr) -> FieldType {
 
 /// The string type that holds the text of values of this type.
 pub fn text_type_of(from: &FieldType, ctx: &EvalContext) -> FieldType {
-    let own_collation = from.is_string() || matches!(from.code, TypeCode::Enum | TypeCode::Set | TypeCode::Json);
+    let own_collation =
+        from.is_string() || matches!(from.code, TypeCode::Enum | TypeCode::Set | TypeCode::Json);
     let collation = match from.code {
         TypeCode::Bit => Collation::Binary,
         _ if own_collation => from.collation,
@@ -234,10 +244,17 @@ pub fn common_type(types: &[&FieldType]) -> FieldType {
     let known: Vec<&FieldType> = types.iter().copied().filter(|ft| ft.code != TypeCode::Null).collect();
     let Some(first) = known.first() else { return FieldType::null() };
     let mut merged = match () {
-        () if known.iter().all(|ft| ft.code == first.code && ft.elements == first.elements) => same_code(&known),
+        () if known.iter().all(|ft| ft.code == first.code && ft.elements == first.elements) => {
+            same_code(&known)
+        }
         () if known.iter().all(|ft| is_int_like(ft)) => common_int(&known),
-        () if known.iter().all(|ft| is_int_like(ft) || ft.eval_type() == EvalType::Decimal) => common_decimal(&known),
-        () if known.iter().all(|ft| is_int_like(ft) || matches!(ft.eval_type(), EvalType::Decimal | EvalType::Real)) => {
+        () if known.iter().all(|ft| is_int_like(ft) || ft.eval_type() == EvalType::Decimal) => {
+            common_decimal(&known)
+        }
+        () if known
+            .iter()
+            .all(|ft| is_int_like(ft) || matches!(ft.eval_type(), EvalType::Decimal | EvalType::Real)) =>
+        {
             FieldType::double()
         }
         () if known.iter().all(|ft| ft.is_time() || ft.code == TypeCode::Duration) => {
@@ -267,7 +284,9 @@ fn same_code(types: &[&FieldType]) -> FieldType {
     let mut merged = types[0].clone();
     match merged.eval_type() {
         EvalType::Decimal => return common_decimal(types),
-        EvalType::Int if types.iter().any(|ft| is_int_like(ft) && ft.is_unsigned() != merged.is_unsigned()) => {
+        EvalType::Int
+            if types.iter().any(|ft| is_int_like(ft) && ft.is_unsigned() != merged.is_unsigned()) =>
+        {
             return common_int(types);
         }
         EvalType::String => return common_string(types),
@@ -275,14 +294,16 @@ fn same_code(types: &[&FieldType]) -> FieldType {
     }
     for ft in &types[1..] {
         merged.length = if merged.length < 0 || ft.length < 0 { -1 } else { merged.length.max(ft.length) };
-        merged.decimals = if merged.decimals < 0 || ft.decimals < 0 { -1 } else { merged.decimals.max(ft.decimals) };
+        merged.decimals =
+            if merged.decimals < 0 || ft.decimals < 0 { -1 } else { merged.decimals.max(ft.decimals) };
     }
     merged
 }
 
 fn common_int(types: &[&FieldType]) -> FieldType {
     let unsigned = |ft: &&FieldType| ft.is_unsigned() || ft.code == TypeCode::Bit;
-    let wide_unsigned = types.iter().any(|ft| unsigned(ft) && matches!(ft.code, TypeCode::LongLong | TypeCode::Bit));
+    let wide_unsigned =
+        types.iter().any(|ft| unsigned(ft) && matches!(ft.code, TypeCode::LongLong | TypeCode::Bit));
     if types.iter().all(unsigned) {
         FieldType::uint()
     } else if wide_unsigned {
@@ -320,11 +341,14 @@ fn common_string(types: &[&FieldType]) -> FieldType {
         Some(_) if claims.contains(&Collation::Binary) => Collation::Binary,
         Some(first) => claims.iter().copied().find(|c| !c.is_case_insensitive()).unwrap_or(*first),
     };
-    let length = types.iter().map(|ft| text_length(ft)).try_fold(0, |a, b| if b < 0 { None } else { Some(a.max(b)) });
+    let length =
+        types.iter().map(|ft| text_length(ft)).try_fold(0, |a, b| if b < 0 { None } else { Some(a.max(b)) });
     let blob = types.iter().filter(|ft| ft.is_blob()).max_by_key(|ft| ft.length);
     let fixed = types.iter().all(|ft| ft.code == TypeCode::String);
     let merged = match blob {
-        Some(blob) => FieldType { length: blob.length.max(length.unwrap_or(-1)), ..FieldType::new(blob.code) },
+        Some(blob) => {
+            FieldType { length: blob.length.max(length.unwrap_or(-1)), ..FieldType::new(blob.code) }
+        }
         None if fixed => FieldType { length: length.unwrap_or(-1), ..FieldType::new(TypeCode::String) },
         None => FieldType::varchar(length.unwrap_or(-1)),
     };

@@ -19,7 +19,10 @@ pub fn compare<A: Copy, B: Copy>(
     match (a, b) {
         (Operand::Column(av, an), Operand::Column(bv, bn)) => {
             let (av, bv) = (&av[..rows], &bv[..rows]);
-            BooleanArray::new(BooleanBuffer::collect_bool(rows, |i| test(av[i], bv[i])), NullBuffer::union(an, bn))
+            BooleanArray::new(
+                BooleanBuffer::collect_bool(rows, |i| test(av[i], bv[i])),
+                NullBuffer::union(an, bn),
+            )
         }
         (Operand::Column(av, an), Operand::Constant(Some(b))) => {
             let av = &av[..rows];
@@ -43,7 +46,8 @@ pub fn map2<A: Copy, B: Copy, R: ArrowPrimitiveType>(
 ) -> PrimitiveArray<R> {
     match (a, b) {
         (Operand::Column(av, an), Operand::Column(bv, bn)) => {
-            let values: Vec<R::Native> = av[..rows].iter().zip(&bv[..rows]).map(|(a, b)| op(*a, *b)).collect();
+            let values: Vec<R::Native> =
+                av[..rows].iter().zip(&bv[..rows]).map(|(a, b)| op(*a, *b)).collect();
             PrimitiveArray::new(values.into(), NullBuffer::union(an, bn))
         }
         (Operand::Column(av, an), Operand::Constant(Some(b))) => {
@@ -96,7 +100,6 @@ pub fn map1<A: Copy, R: ArrowPrimitiveType>(
         Operand::Constant(None) => PrimitiveArray::new_null(rows),
     }
 }
-
 
 /// Integers as a value.
 pub fn ints(array: Int64Array) -> Value {

@@ -50,7 +50,9 @@ pub use context::{EvalContext, RandomSource, SessionInfo, Severity, Sleeper};
 pub use display::{bit_bytes, datum_text, enum_name, sql_text, write_datum};
 pub use error::ExprError;
 pub use expr::{ColumnRef, Expr, FunctionCall, filter_mask};
-pub use infer::{boolean_type, build_cast, build_function, cast_to, common_type, decimal_type_of, text_length, to_json};
+pub use infer::{
+    boolean_type, build_cast, build_function, cast_to, common_type, decimal_type_of, text_length, to_json,
+};
 pub use registry::{
     CallContext, FunctionDef, FunctionTraits, Inference, Kernel, VARIADIC, all_functions, function,
 };

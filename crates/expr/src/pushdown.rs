@@ -40,9 +40,7 @@ fn is_pushable_at(expr: &Expr, depth: usize) -> bool {
 
 /// Whether a store may evaluate the aggregate's partial part.
 pub fn can_push_down_aggregate(call: &AggregateCall) -> bool {
-    call.can_split()
-        && call.function != AggregateFunction::GroupConcat
-        && call.inputs().all(can_push_down)
+    call.can_split() && call.function != AggregateFunction::GroupConcat && call.inputs().all(can_push_down)
 }
 
 /// The expression as a message; `None` if a store may not evaluate it. Parameters and correlated columns must have been
@@ -204,7 +202,9 @@ fn literal_from_tipb(tp: tipb::ExprType, message: &tipb::Expr) -> Result<Expr, E
             let duration = Duration::from_micros(nanos / 1000).ok_or_else(|| malformed("duration"))?;
             (Datum::Duration(duration), FieldType::duration(6))
         }
-        T::MysqlJson => (Datum::Json(Json::from_binary(val).map_err(|_| malformed("JSON"))?), FieldType::json()),
+        T::MysqlJson => {
+            (Datum::Json(Json::from_binary(val).map_err(|_| malformed("JSON"))?), FieldType::json())
+        }
         _ => return Err(malformed("node kind")),
     };
     let field_type = match &message.field_type {
@@ -279,7 +279,9 @@ pub fn aggregate_from_tipb(message: &tipb::Expr) -> Result<AggregateCall, ExprEr
         distinct: message.has_distinct,
         order_by: message.order_by.iter().map(sort_item).collect::<Result<_, ExprError>>()?,
         separator: String::from_utf8_lossy(&message.separator).into_owned(),
-        field_type: field_type_from_tipb(message.field_type.as_ref().ok_or_else(|| malformed("aggregate type"))?)?,
+        field_type: field_type_from_tipb(
+            message.field_type.as_ref().ok_or_else(|| malformed("aggregate type"))?,
+        )?,
         mode,
     })
 }
@@ -300,7 +302,8 @@ pub fn field_type_to_tipb(field_type: &FieldType) -> tipb::FieldType {
 /// The type of a message. Negative collation numbers (TiDB's mark of its new collations) count by their value.
 pub fn field_type_from_tipb(message: &tipb::FieldType) -> Result<FieldType, ExprError> {
     let malformed = || ExprError::Malformed { what: "type" };
-    let code = u8::try_from(message.tp).ok().and_then(|tp| TypeCode::try_from(tp).ok()).ok_or_else(malformed)?;
+    let code =
+        u8::try_from(message.tp).ok().and_then(|tp| TypeCode::try_from(tp).ok()).ok_or_else(malformed)?;
     let collation = u16::try_from(message.collate.unsigned_abs()).ok().and_then(Collation::from_id);
     Ok(FieldType {
         code,

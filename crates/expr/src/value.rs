@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array, Float64Array, Int64Array,
-    UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array, Float64Array,
+    Int64Array, UInt64Array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int64Type, UInt64Type};
@@ -271,7 +271,9 @@ pub fn truth(value: &Value, field_type: &FieldType, rows: usize) -> BooleanArray
             DataType::Float64 => nonzero::<Float64Type>(array, |v| v != 0.0),
             DataType::Decimal128(..) => nonzero::<arrow::datatypes::Decimal128Type>(array, |v| v != 0),
             DataType::Boolean => array.as_boolean().clone(),
-            _ => (0..array.len()).map(|row| datum_truth(&datum_at(array.as_ref(), row, field_type))).collect(),
+            _ => {
+                (0..array.len()).map(|row| datum_truth(&datum_at(array.as_ref(), row, field_type))).collect()
+            }
         },
     }
 }
@@ -302,7 +304,8 @@ fn json_truth(json: &tidewater_types::Json) -> bool {
     // A JSON document is true unless it is a number equal to zero.
     let mut text = Vec::new();
     json.as_ref().write_to(&mut text);
-    !matches!(text.first(), Some(b'0'..=b'9' | b'-')) || tidewater_types::number::parse_f64(&text).value != 0.0
+    !matches!(text.first(), Some(b'0'..=b'9' | b'-'))
+        || tidewater_types::number::parse_f64(&text).value != 0.0
 }
 
 fn datum_i64(datum: &Datum) -> Option<i64> {

@@ -1,7 +1,9 @@
 //! Stored rows to columns, against values encoded one by one.
 
 use proptest::prelude::*;
-use tidewater_chunk::{Chunk, ChunkBuilder, ColumnBuilder, ColumnToDecode, RowDecodeError, RowDecoder, from_ipc, to_ipc};
+use tidewater_chunk::{
+    Chunk, ChunkBuilder, ColumnBuilder, ColumnToDecode, RowDecodeError, RowDecoder, from_ipc, to_ipc,
+};
 use tidewater_codec::{ColumnId, Handle, row::RowEncoder};
 use tidewater_types::{Datum, Decimal, Duration, FieldType, Json, Time, TimeZone};
 
@@ -29,12 +31,16 @@ fn value(index: usize) -> BoxedStrategy<Datum> {
         4 => (-999_999_999_999_999i64..999_999_999_999_999)
             .prop_map(|v| Datum::Decimal(Decimal::from_i128(i128::from(v), 2)))
             .boxed(),
-        5 => "-?[1-9][0-9]{0,54}\\.[0-9]{10}".prop_map(|t| Datum::Decimal(t.parse().expect("a decimal"))).boxed(),
+        5 => "-?[1-9][0-9]{0,54}\\.[0-9]{10}"
+            .prop_map(|t| Datum::Decimal(t.parse().expect("a decimal")))
+            .boxed(),
         6 => "[a-zäö ]{0,12}".prop_map(|t| Datum::Bytes(t.into_bytes())).boxed(),
         7 => (1u32..9999, 1u32..13, 1u32..29, 0u32..24, 0u32..1_000_000)
             .prop_map(|(y, m, d, h, us)| Datum::Time(Time::from_parts(y, m, d, h, 1, 2, us).expect("a time")))
             .boxed(),
-        8 => (-3_000_000_000_000i64..3_000_000_000_000).prop_map(|v| Datum::Duration(Duration::from_micros_clamped(v))).boxed(),
+        8 => (-3_000_000_000_000i64..3_000_000_000_000)
+            .prop_map(|v| Datum::Duration(Duration::from_micros_clamped(v)))
+            .boxed(),
         _ => "[a-z]{0,5}".prop_map(|t| Datum::Json(Json::from_string(&t))).boxed(),
     };
     prop_oneof![1 => Just(Datum::Null), 4 => value].boxed()
@@ -46,7 +52,8 @@ fn rows() -> impl Strategy<Value = Vec<Vec<Datum>>> {
 }
 
 fn encode(values: &[Datum], types: &[FieldType]) -> Vec<u8> {
-    let columns: Vec<_> = values.iter().zip(types).enumerate().map(|(i, (v, t))| (ColumnId(i as i64 + 1), v, t)).collect();
+    let columns: Vec<_> =
+        values.iter().zip(types).enumerate().map(|(i, (v, t))| (ColumnId(i as i64 + 1), v, t)).collect();
     let mut out = Vec::new();
     RowEncoder::new().encode(&columns, &mut out).expect("an encodable row");
     out
@@ -122,13 +129,19 @@ fn handles_defaults_and_missing_columns() {
 #[test]
 fn timestamps_come_in_the_session_zone() {
     let ft = FieldType::timestamp(0);
-    let stored = encode(&[Datum::Time(Time::from_parts(2020, 1, 1, 12, 0, 0, 0).expect("a time"))], std::slice::from_ref(&ft));
+    let stored = encode(
+        &[Datum::Time(Time::from_parts(2020, 1, 1, 12, 0, 0, 0).expect("a time"))],
+        std::slice::from_ref(&ft),
+    );
     let zone = TimeZone::parse("+08:00").expect("an offset");
     let mut decoder = RowDecoder::new(vec![ColumnToDecode::new(ColumnId(1), ft.clone())], zone);
     let mut builders = decoder.builders(1);
     decoder.decode_row(&Handle::Int(1), &stored, &mut builders).expect("a good row");
     let chunk = Chunk::new(builders.into_iter().map(ColumnBuilder::finish).collect(), 1);
-    assert_eq!(chunk.datum(0, 0, &ft), Datum::Time(Time::from_parts(2020, 1, 1, 20, 0, 0, 0).expect("a time")));
+    assert_eq!(
+        chunk.datum(0, 0, &ft),
+        Datum::Time(Time::from_parts(2020, 1, 1, 20, 0, 0, 0).expect("a time"))
+    );
 }
 
 #[test]

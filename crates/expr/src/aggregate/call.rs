@@ -194,7 +194,9 @@ impl AggregateCall {
     /// squared deviations; the others as their result.
     pub fn partial_types(&self) -> Vec<FieldType> {
         match self.function {
-            AggregateFunction::Avg => vec![FieldType::int().not_null(), sum::sum_type(&self.sum_argument_type())],
+            AggregateFunction::Avg => {
+                vec![FieldType::int().not_null(), sum::sum_type(&self.sum_argument_type())]
+            }
             AggregateFunction::StddevPop
             | AggregateFunction::StddevSamp
             | AggregateFunction::VarPop
@@ -220,7 +222,9 @@ impl AggregateCall {
             .partial_types()
             .into_iter()
             .enumerate()
-            .map(|(i, field_type)| Expr::column(first_column + i, field_type, &format!("Column#{}", first_column + i)))
+            .map(|(i, field_type)| {
+                Expr::column(first_column + i, field_type, &format!("Column#{}", first_column + i))
+            })
             .collect();
         let complete = AggregateCall { mode: AggregateMode::Final, args, ..self.clone() };
         (partial, complete)
@@ -235,7 +239,9 @@ impl AggregateCall {
             AggregateFunction::Min | AggregateFunction::Max => min_max::aggregator(self),
             AggregateFunction::FirstRow | AggregateFunction::AnyValue => min_max::first_row(self),
             AggregateFunction::GroupConcat => concat::aggregator(self, ctx),
-            AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor => bits::aggregator(self),
+            AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor => {
+                bits::aggregator(self)
+            }
             AggregateFunction::StddevPop
             | AggregateFunction::StddevSamp
             | AggregateFunction::VarPop
@@ -257,11 +263,16 @@ fn prepare_args(function: AggregateFunction, args: Vec<Expr>, ctx: &EvalContext)
         AggregateFunction::StddevPop
         | AggregateFunction::StddevSamp
         | AggregateFunction::VarPop
-        | AggregateFunction::VarSamp => args.into_iter().map(|arg| cast_to(arg, EvalType::Real, ctx)).collect(),
-        AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor => {
-            args.into_iter().map(|arg| build_cast(cast_to(arg, EvalType::Int, ctx), FieldType::uint())).collect()
+        | AggregateFunction::VarSamp => {
+            args.into_iter().map(|arg| cast_to(arg, EvalType::Real, ctx)).collect()
         }
-        AggregateFunction::GroupConcat => args.into_iter().map(|arg| cast_to(arg, EvalType::String, ctx)).collect(),
+        AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor => args
+            .into_iter()
+            .map(|arg| build_cast(cast_to(arg, EvalType::Int, ctx), FieldType::uint()))
+            .collect(),
+        AggregateFunction::GroupConcat => {
+            args.into_iter().map(|arg| cast_to(arg, EvalType::String, ctx)).collect()
+        }
         AggregateFunction::JsonArrayAgg => args.into_iter().map(to_json).collect(),
         AggregateFunction::JsonObjectAgg => {
             let mut args = args.into_iter();
@@ -292,17 +303,28 @@ fn result_type(function: AggregateFunction, args: &[Expr], ctx: &EvalContext) ->
         AggregateFunction::Count | AggregateFunction::ApproxCountDistinct => FieldType::int().not_null(),
         AggregateFunction::Sum => sum::sum_type(first),
         AggregateFunction::Avg => sum::avg_type(first, ctx),
-        AggregateFunction::Min | AggregateFunction::Max | AggregateFunction::FirstRow | AggregateFunction::AnyValue => {
+        AggregateFunction::Min
+        | AggregateFunction::Max
+        | AggregateFunction::FirstRow
+        | AggregateFunction::AnyValue => {
             let mut field_type = first.clone();
-            field_type.flags.remove(tidewater_types::TypeFlags::NOT_NULL | tidewater_types::TypeFlags::AUTO_INCREMENT);
+            field_type
+                .flags
+                .remove(tidewater_types::TypeFlags::NOT_NULL | tidewater_types::TypeFlags::AUTO_INCREMENT);
             field_type
         }
         AggregateFunction::GroupConcat => {
-            let collation = args.iter().map(|arg| arg.field_type_ref().collation).max_by_key(|c| *c == Collation::Binary);
-            FieldType { length: i32::try_from(ctx.group_concat_max_len).unwrap_or(i32::MAX), ..FieldType::string() }
-                .with_collation(collation.unwrap_or(ctx.collation))
+            let collation =
+                args.iter().map(|arg| arg.field_type_ref().collation).max_by_key(|c| *c == Collation::Binary);
+            FieldType {
+                length: i32::try_from(ctx.group_concat_max_len).unwrap_or(i32::MAX),
+                ..FieldType::string()
+            }
+            .with_collation(collation.unwrap_or(ctx.collation))
         }
-        AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor => FieldType::uint().not_null(),
+        AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor => {
+            FieldType::uint().not_null()
+        }
         AggregateFunction::StddevPop
         | AggregateFunction::StddevSamp
         | AggregateFunction::VarPop

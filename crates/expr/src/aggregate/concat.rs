@@ -52,7 +52,8 @@ impl Aggregator for Concat {
                     text.extend_from_slice(strings.value(row));
                 }
             }
-            let key = keys.iter().zip(&self.order).map(|(a, (ft, _))| datum_at(a.as_ref(), row, ft)).collect();
+            let key =
+                keys.iter().zip(&self.order).map(|(a, (ft, _))| datum_at(a.as_ref(), row, ft)).collect();
             self.bytes += text.len() + 48;
             self.groups[*group as usize].push((key, text));
         }

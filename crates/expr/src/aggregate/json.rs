@@ -8,7 +8,11 @@ use super::{AggregateCall, AggregateFunction, Aggregator};
 use crate::error::ExprError;
 
 pub(super) fn aggregator(call: &AggregateCall) -> Box<dyn Aggregator> {
-    Box::new(JsonAgg { object: call.function == AggregateFunction::JsonObjectAgg, groups: Vec::new(), bytes: 0 })
+    Box::new(JsonAgg {
+        object: call.function == AggregateFunction::JsonObjectAgg,
+        groups: Vec::new(),
+        bytes: 0,
+    })
 }
 
 /// Members in the order they came; an object's later duplicates win when it is built.
@@ -53,7 +57,8 @@ impl Aggregator for JsonAgg {
             if members.is_empty() {
                 builder.append_null();
             } else if self.object {
-                let members: Vec<(&str, JsonRef<'_>)> = members.iter().map(|(k, v)| (k.as_str(), v.as_ref())).collect();
+                let members: Vec<(&str, JsonRef<'_>)> =
+                    members.iter().map(|(k, v)| (k.as_str(), v.as_ref())).collect();
                 builder.append(&Datum::Json(Json::object(&members)));
             } else {
                 let elements: Vec<JsonRef<'_>> = members.iter().map(|(_, v)| v.as_ref()).collect();

@@ -16,7 +16,9 @@ use crate::error::ExprError;
 /// SUM's type: integers and decimals give DECIMAL with 22 more digits, everything else DOUBLE.
 pub(super) fn sum_type(arg: &FieldType) -> FieldType {
     match arg.eval_type() {
-        EvalType::Int => FieldType::decimal(if arg.length > 0 { (arg.length + 22).min(65) as u8 } else { 42 }, 0),
+        EvalType::Int => {
+            FieldType::decimal(if arg.length > 0 { (arg.length + 22).min(65) as u8 } else { 42 }, 0)
+        }
         EvalType::Decimal => {
             let precision = if arg.length > 0 { (arg.length + 22).min(65) as u8 } else { 65 };
             FieldType::decimal(precision, arg.decimals.clamp(0, 30) as u8)
@@ -97,7 +99,13 @@ impl DecimalSum {
     }
 
     /// Adds a column, one group per row.
-    fn add_column(&mut self, array: &ArrayRef, group: impl Fn(usize) -> u32, rows: usize, count: bool) -> Result<(), ExprError> {
+    fn add_column(
+        &mut self,
+        array: &ArrayRef,
+        group: impl Fn(usize) -> u32,
+        rows: usize,
+        count: bool,
+    ) -> Result<(), ExprError> {
         let nulls = array.nulls();
         let valid = |row: usize| nulls.is_none_or(|n| n.is_valid(row));
         match array.data_type() {
@@ -190,7 +198,11 @@ fn too_large() -> ExprError {
 
 /// Groups without a value are NULL.
 fn seen(counts: &[i64]) -> Option<NullBuffer> {
-    if counts.iter().all(|count| *count > 0) { None } else { Some(counts.iter().map(|count| *count > 0).collect()) }
+    if counts.iter().all(|count| *count > 0) {
+        None
+    } else {
+        Some(counts.iter().map(|count| *count > 0).collect())
+    }
 }
 
 impl Aggregator for DecimalSum {
@@ -223,7 +235,9 @@ impl Aggregator for DecimalSum {
         if !self.average {
             let result = self.sums_column()?;
             let same = match result.data_type() {
-                DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => *scale as u8 == self.result_scale,
+                DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => {
+                    *scale as u8 == self.result_scale
+                }
                 _ => true,
             };
             if same {
@@ -303,8 +317,11 @@ impl Aggregator for DoubleSum {
         let sums = std::mem::take(&mut self.sums);
         let counts = std::mem::take(&mut self.counts);
         let average = self.average;
-        let values: Vec<f64> =
-            sums.into_iter().zip(counts).map(|(sum, count)| if average { sum / count.max(1) as f64 } else { sum }).collect();
+        let values: Vec<f64> = sums
+            .into_iter()
+            .zip(counts)
+            .map(|(sum, count)| if average { sum / count.max(1) as f64 } else { sum })
+            .collect();
         Ok(Arc::new(Float64Array::new(values.into(), nulls)))
     }
 
@@ -321,4 +338,3 @@ impl Aggregator for DoubleSum {
         (self.sums.capacity() + self.counts.capacity()) * 8
     }
 }
-

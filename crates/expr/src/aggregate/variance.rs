@@ -9,7 +9,11 @@ use super::{AggregateCall, AggregateFunction, AggregateMode, Aggregator};
 use crate::error::ExprError;
 
 pub(super) fn aggregator(call: &AggregateCall) -> Box<dyn Aggregator> {
-    Box::new(Variance { function: call.function, merges: call.mode == AggregateMode::Final, states: Vec::new() })
+    Box::new(Variance {
+        function: call.function,
+        merges: call.mode == AggregateMode::Final,
+        states: Vec::new(),
+    })
 }
 
 #[derive(Clone, Copy, Default)]
@@ -93,7 +97,15 @@ impl Aggregator for Variance {
     fn finish_partial(&mut self) -> Result<Vec<ArrayRef>, ExprError> {
         let states = std::mem::take(&mut self.states);
         Ok(vec![
-            Arc::new(states.iter().map(|s| s.count).collect::<Vec<_>>().into_iter().map(Some).collect::<Int64Array>()),
+            Arc::new(
+                states
+                    .iter()
+                    .map(|s| s.count)
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .map(Some)
+                    .collect::<Int64Array>(),
+            ),
             Arc::new(states.iter().map(|s| Some(s.mean * s.count as f64)).collect::<Float64Array>()),
             Arc::new(states.iter().map(|s| Some(s.squares)).collect::<Float64Array>()),
         ])

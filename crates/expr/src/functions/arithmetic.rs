@@ -54,7 +54,11 @@ fn decimal(precision: i32, scale: i32) -> FieldType {
 }
 
 fn keep_not_null(i: &Inference<'_>, field_type: FieldType) -> FieldType {
-    if i.args.iter().all(|arg| arg.field_type_ref().is_not_null()) { field_type.not_null() } else { field_type }
+    if i.args.iter().all(|arg| arg.field_type_ref().is_not_null()) {
+        field_type.not_null()
+    } else {
+        field_type
+    }
 }
 
 fn int_result(i: &Inference<'_>, unsigned: bool) -> FieldType {
@@ -291,8 +295,12 @@ fn signedness(call: &CallContext<'_>) -> Option<bool> {
 fn plus(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
     match call.field_type().eval_type() {
         EvalType::Int => match signedness(call) {
-            Some(false) => checked::<i64, Int64Type>(call, args[0].ints(), args[1].ints(), i64::overflowing_add),
-            Some(true) => checked::<u64, UInt64Type>(call, args[0].uints(), args[1].uints(), u64::overflowing_add),
+            Some(false) => {
+                checked::<i64, Int64Type>(call, args[0].ints(), args[1].ints(), i64::overflowing_add)
+            }
+            Some(true) => {
+                checked::<u64, UInt64Type>(call, args[0].uints(), args[1].uints(), u64::overflowing_add)
+            }
             None => mixed(call, args, |a, b| Some(a + b)),
         },
         EvalType::Decimal => additive(call, args, |a, b| a.checked_add(b), Decimal::checked_add),
@@ -303,8 +311,12 @@ fn plus(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
 fn minus(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
     match call.field_type().eval_type() {
         EvalType::Int => match signedness(call) {
-            Some(false) => checked::<i64, Int64Type>(call, args[0].ints(), args[1].ints(), i64::overflowing_sub),
-            Some(true) => checked::<u64, UInt64Type>(call, args[0].uints(), args[1].uints(), u64::overflowing_sub),
+            Some(false) => {
+                checked::<i64, Int64Type>(call, args[0].ints(), args[1].ints(), i64::overflowing_sub)
+            }
+            Some(true) => {
+                checked::<u64, UInt64Type>(call, args[0].uints(), args[1].uints(), u64::overflowing_sub)
+            }
             None => mixed(call, args, |a, b| Some(a - b)),
         },
         EvalType::Decimal => additive(call, args, |a, b| a.checked_sub(b), Decimal::checked_sub),
@@ -315,8 +327,12 @@ fn minus(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
 fn mul(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
     match call.field_type().eval_type() {
         EvalType::Int => match signedness(call) {
-            Some(false) => checked::<i64, Int64Type>(call, args[0].ints(), args[1].ints(), i64::overflowing_mul),
-            Some(true) => checked::<u64, UInt64Type>(call, args[0].uints(), args[1].uints(), u64::overflowing_mul),
+            Some(false) => {
+                checked::<i64, Int64Type>(call, args[0].ints(), args[1].ints(), i64::overflowing_mul)
+            }
+            Some(true) => {
+                checked::<u64, UInt64Type>(call, args[0].uints(), args[1].uints(), u64::overflowing_mul)
+            }
             None => mixed(call, args, |a, b| Some(a * b)),
         },
         EvalType::Decimal => {
@@ -336,7 +352,10 @@ fn additive(
 ) -> Result<Value, ExprError> {
     let scale = call.field_type().decimals as u8;
     let factors = |a: u8, b: u8| {
-        Some((10i128.checked_pow(u32::from(scale.checked_sub(a)?))?, 10i128.checked_pow(u32::from(scale.checked_sub(b)?))?))
+        Some((
+            10i128.checked_pow(u32::from(scale.checked_sub(a)?))?,
+            10i128.checked_pow(u32::from(scale.checked_sub(b)?))?,
+        ))
     };
     decimal2(call, args, factors, narrow, general)
 }
@@ -357,8 +376,12 @@ enum Scaled<'a> {
 impl Scaled<'_> {
     fn of<'a>(value: &Decimals<'a>) -> Option<(Scaled<'a>, u8)> {
         match *value {
-            Decimals::Narrow(array) => Some((Scaled::Column(array.values(), array.nulls()), array.scale() as u8)),
-            Decimals::Constant(Some(d)) => Some((Scaled::Constant(d.to_i128().filter(|v| fits_decimal128(*v))?), d.scale())),
+            Decimals::Narrow(array) => {
+                Some((Scaled::Column(array.values(), array.nulls()), array.scale() as u8))
+            }
+            Decimals::Constant(Some(d)) => {
+                Some((Scaled::Constant(d.to_i128().filter(|v| fits_decimal128(*v))?), d.scale()))
+            }
             Decimals::Wide(_) | Decimals::Constant(None) => None,
         }
     }
@@ -505,7 +528,12 @@ fn divide_rounded(a: i128, b: i128) -> i128 {
 }
 
 /// `column / 12`: one multiplication and one division per row.
-fn divide_by_constant(call: &CallContext<'_>, a: &Decimals<'_>, divisor: Decimal, scale: u8) -> Option<Value> {
+fn divide_by_constant(
+    call: &CallContext<'_>,
+    a: &Decimals<'_>,
+    divisor: Decimal,
+    scale: u8,
+) -> Option<Value> {
     let Decimals::Narrow(column) = a else { return None };
     let shift = i32::from(scale) - i32::from(column.scale()) + i32::from(divisor.scale());
     let factor = 10i128.checked_pow(u32::try_from(shift).ok()?)?;

@@ -4,8 +4,8 @@ use arrow::datatypes::{Int64Type, UInt64Type};
 use tidewater_types::{EvalType, FieldType};
 
 use crate::error::ExprError;
-use crate::infer::build_cast;
 use crate::expr::Expr;
+use crate::infer::build_cast;
 use crate::kernels;
 use crate::registry::{CallContext, FunctionDef, Inference, Kernel};
 use crate::value::Value;
@@ -14,8 +14,20 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("bitand", 2, 2, infer, Kernel::Vector(|c, a| binary(c, a, |x, y| x & y))),
     FunctionDef::new("bitor", 2, 2, infer, Kernel::Vector(|c, a| binary(c, a, |x, y| x | y))),
     FunctionDef::new("bitxor", 2, 2, infer, Kernel::Vector(|c, a| binary(c, a, |x, y| x ^ y))),
-    FunctionDef::new("leftshift", 2, 2, infer, Kernel::Vector(|c, a| binary(c, a, |x, y| shift(x, y, u64::checked_shl)))),
-    FunctionDef::new("rightshift", 2, 2, infer, Kernel::Vector(|c, a| binary(c, a, |x, y| shift(x, y, u64::checked_shr)))),
+    FunctionDef::new(
+        "leftshift",
+        2,
+        2,
+        infer,
+        Kernel::Vector(|c, a| binary(c, a, |x, y| shift(x, y, u64::checked_shl))),
+    ),
+    FunctionDef::new(
+        "rightshift",
+        2,
+        2,
+        infer,
+        Kernel::Vector(|c, a| binary(c, a, |x, y| shift(x, y, u64::checked_shr))),
+    ),
     FunctionDef::new("bitneg", 1, 1, infer, Kernel::Vector(negate)),
     FunctionDef::new("bit_count", 1, 1, infer_count, Kernel::Vector(count)),
 ];
@@ -47,5 +59,7 @@ fn negate(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
 }
 
 fn count(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
-    Ok(kernels::ints(kernels::map1::<u64, Int64Type>(args[0].uints(), call.rows, |v| i64::from(v.count_ones()))))
+    Ok(kernels::ints(kernels::map1::<u64, Int64Type>(args[0].uints(), call.rows, |v| {
+        i64::from(v.count_ones())
+    })))
 }

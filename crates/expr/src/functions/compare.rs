@@ -72,7 +72,8 @@ pub(crate) fn compare_type(a: &Expr, b: &Expr) -> EvalType {
     };
     let (ka, kb) = (kind(fa), kind(fb));
     let int_member = |ft: &FieldType, other: EvalType| {
-        matches!(ft.code, TypeCode::Enum | TypeCode::Set) && matches!(other, EvalType::Int | EvalType::Decimal | EvalType::Real)
+        matches!(ft.code, TypeCode::Enum | TypeCode::Set)
+            && matches!(other, EvalType::Int | EvalType::Decimal | EvalType::Real)
     };
     match (ka, kb) {
         _ if fa.code == TypeCode::Null => kb,
@@ -85,8 +86,12 @@ pub(crate) fn compare_type(a: &Expr, b: &Expr) -> EvalType {
         (EvalType::DateTime, EvalType::String | EvalType::Duration) => EvalType::DateTime,
         (EvalType::String | EvalType::Duration, EvalType::DateTime) => EvalType::DateTime,
         (EvalType::Duration, EvalType::String) | (EvalType::String, EvalType::Duration) => EvalType::Duration,
-        (EvalType::DateTime, EvalType::Int | EvalType::Decimal) if b.is_constant() && !a.is_constant() => EvalType::DateTime,
-        (EvalType::Int | EvalType::Decimal, EvalType::DateTime) if a.is_constant() && !b.is_constant() => EvalType::DateTime,
+        (EvalType::DateTime, EvalType::Int | EvalType::Decimal) if b.is_constant() && !a.is_constant() => {
+            EvalType::DateTime
+        }
+        (EvalType::Int | EvalType::Decimal, EvalType::DateTime) if a.is_constant() && !b.is_constant() => {
+            EvalType::DateTime
+        }
         (EvalType::Duration, EvalType::Int) if b.is_constant() && !a.is_constant() => EvalType::Duration,
         (EvalType::Int, EvalType::Duration) if a.is_constant() && !b.is_constant() => EvalType::Duration,
         _ => EvalType::Real,
@@ -123,7 +128,9 @@ pub(crate) fn prepare(i: &mut Inference<'_>, eval_type: EvalType) -> Result<(), 
 pub(crate) fn cast_for_comparison(arg: Expr, eval_type: EvalType, ctx: &EvalContext) -> Expr {
     let cast = cast_to(arg, eval_type, ctx);
     let Expr::Function(call) = &cast else { return cast };
-    if let (true, Some(Expr::Literal { value, field_type })) = (call.function.name == "cast", call.args.first()) {
+    if let (true, Some(Expr::Literal { value, field_type })) =
+        (call.function.name == "cast", call.args.first())
+    {
         let quiet = EvalContext { warnings: Default::default(), ..ctx.clone() };
         if let Ok(converted) = cast_datum(value, field_type, &call.field_type, &quiet)
             && quiet.warnings.count() == 0
@@ -153,8 +160,14 @@ fn refine_int_constant(i: &mut Inference<'_>, column: usize, constant: usize, op
     let Some(exact) = exact else { return };
     let whole = match op {
         _ if exact == exact.truncate(0) => exact,
-        Op::Lt | Op::Ge => match exact.ceil() { Ok(v) => v, Err(_) => return },
-        Op::Gt | Op::Le => match exact.floor() { Ok(v) => v, Err(_) => return },
+        Op::Lt | Op::Ge => match exact.ceil() {
+            Ok(v) => v,
+            Err(_) => return,
+        },
+        Op::Gt | Op::Le => match exact.floor() {
+            Ok(v) => v,
+            Err(_) => return,
+        },
         Op::Eq | Op::Ne | Op::NullEq => return,
     };
     let literal = if i.arg(column).is_unsigned() && !whole.is_negative() {
@@ -169,7 +182,15 @@ fn refine_int_constant(i: &mut Inference<'_>, column: usize, constant: usize, op
 
 fn compare(call: &CallContext<'_>, args: &[Value], op: Op) -> Result<Value, ExprError> {
     let types = (call.call.args[0].field_type_ref(), call.call.args[1].field_type_ref());
-    Ok(Value::Boolean(compare_values(&args[0], types.0, &args[1], types.1, call.call.collation, op, call.rows)))
+    Ok(Value::Boolean(compare_values(
+        &args[0],
+        types.0,
+        &args[1],
+        types.1,
+        call.call.collation,
+        op,
+        call.rows,
+    )))
 }
 
 fn null_eq(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
@@ -205,19 +226,23 @@ pub(crate) fn compare_values(
     op: Op,
     rows: usize,
 ) -> BooleanArray {
-    if a.is_null_constant() || b.is_null_constant() || a_type.code == TypeCode::Null || b_type.code == TypeCode::Null {
+    if a.is_null_constant()
+        || b.is_null_constant()
+        || a_type.code == TypeCode::Null
+        || b_type.code == TypeCode::Null
+    {
         return BooleanArray::new_null(rows);
     }
     match a_type.eval_type() {
         EvalType::Int => match (is_unsigned(a_type), is_unsigned(b_type)) {
             (false, false) => ordered(a.ints(), b.ints(), op, rows),
             (true, true) => ordered(a.uints(), b.uints(), op, rows),
-            (false, true) => {
-                kernels::compare(a.ints(), b.uints(), rows, |x, y| op.holds(i128::from(x).cmp(&i128::from(y))))
-            }
-            (true, false) => {
-                kernels::compare(a.uints(), b.ints(), rows, |x, y| op.holds(i128::from(x).cmp(&i128::from(y))))
-            }
+            (false, true) => kernels::compare(a.ints(), b.uints(), rows, |x, y| {
+                op.holds(i128::from(x).cmp(&i128::from(y)))
+            }),
+            (true, false) => kernels::compare(a.uints(), b.ints(), rows, |x, y| {
+                op.holds(i128::from(x).cmp(&i128::from(y)))
+            }),
         },
         EvalType::Real => ordered(a.doubles(), b.doubles(), op, rows),
         EvalType::Decimal => compare_decimals(a.decimals(), b.decimals(), op, rows),
@@ -251,16 +276,31 @@ fn ordered<T: Copy + PartialOrd>(a: Operand<'_, T>, b: Operand<'_, T>, op: Op, r
 fn compare_decimals(a: Decimals<'_>, b: Decimals<'_>, op: Op, rows: usize) -> BooleanArray {
     match (a, b) {
         (Decimals::Narrow(a), Decimals::Narrow(b)) if a.scale() == b.scale() => {
-            return ordered(Operand::Column(a.values(), a.nulls()), Operand::Column(b.values(), b.nulls()), op, rows);
+            return ordered(
+                Operand::Column(a.values(), a.nulls()),
+                Operand::Column(b.values(), b.nulls()),
+                op,
+                rows,
+            );
         }
         (Decimals::Narrow(a), Decimals::Constant(Some(b))) => {
             if let Some((scaled, op)) = scale_bound(b, a.scale() as u8, op) {
-                return ordered(Operand::Column(a.values(), a.nulls()), Operand::Constant(Some(scaled)), op, rows);
+                return ordered(
+                    Operand::Column(a.values(), a.nulls()),
+                    Operand::Constant(Some(scaled)),
+                    op,
+                    rows,
+                );
             }
         }
         (Decimals::Constant(Some(a)), Decimals::Narrow(b)) => {
             if let Some((scaled, op)) = scale_bound(a, b.scale() as u8, op.flip()) {
-                return ordered(Operand::Column(b.values(), b.nulls()), Operand::Constant(Some(scaled)), op, rows);
+                return ordered(
+                    Operand::Column(b.values(), b.nulls()),
+                    Operand::Constant(Some(scaled)),
+                    op,
+                    rows,
+                );
             }
         }
         (Decimals::Constant(Some(a)), Decimals::Constant(Some(b))) => {
@@ -297,7 +337,13 @@ pub(crate) fn significant(collation: Collation, text: &[u8]) -> &[u8] {
     if text.last() == Some(&b' ') { collation.significant(text) } else { text }
 }
 
-fn compare_strings(a: Strings<'_>, b: Strings<'_>, collation: Collation, op: Op, rows: usize) -> BooleanArray {
+fn compare_strings(
+    a: Strings<'_>,
+    b: Strings<'_>,
+    collation: Collation,
+    op: Op,
+    rows: usize,
+) -> BooleanArray {
     let binary = collation.is_bin();
     match (a, b) {
         (Strings::Column(column), Strings::Constant(Some(constant))) if binary => {
@@ -324,7 +370,12 @@ fn compare_strings(a: Strings<'_>, b: Strings<'_>, collation: Collation, op: Op,
     }
 }
 
-fn compare_column(column: &arrow::array::BinaryArray, constant: &[u8], collation: Collation, op: Op) -> BooleanArray {
+fn compare_column(
+    column: &arrow::array::BinaryArray,
+    constant: &[u8],
+    collation: Collation,
+    op: Op,
+) -> BooleanArray {
     let constant = significant(collation, constant);
     let rows = column.len();
     let bits = match op {
@@ -333,7 +384,9 @@ fn compare_column(column: &arrow::array::BinaryArray, constant: &[u8], collation
             value == constant || (value.len() > constant.len() && significant(collation, value) == constant)
         }),
         Op::Ne => BooleanBuffer::collect_bool(rows, |i| significant(collation, column.value(i)) != constant),
-        _ => BooleanBuffer::collect_bool(rows, |i| op.holds(significant(collation, column.value(i)).cmp(constant))),
+        _ => BooleanBuffer::collect_bool(rows, |i| {
+            op.holds(significant(collation, column.value(i)).cmp(constant))
+        }),
     };
     BooleanArray::new(bits, column.nulls().cloned())
 }
@@ -346,7 +399,8 @@ fn infer_strcmp(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 
 fn strcmp(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
     let (a, b) = (args[0].strings(), args[1].strings());
-    let compared = (0..call.rows).map(|row| Some(call.call.collation.compare(a.get(row)?, b.get(row)?) as i64));
+    let compared =
+        (0..call.rows).map(|row| Some(call.call.collation.compare(a.get(row)?, b.get(row)?) as i64));
     Ok(kernels::ints(compared.collect()))
 }
 

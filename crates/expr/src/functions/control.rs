@@ -31,8 +31,13 @@ fn is_result(index: usize, count: usize) -> bool {
 
 /// Gives these arguments one type.
 fn unify(i: &mut Inference<'_>, results: impl Fn(usize) -> bool) -> FieldType {
-    let types: Vec<&FieldType> =
-        i.args.iter().enumerate().filter(|(index, _)| results(*index)).map(|(_, arg)| arg.field_type_ref()).collect();
+    let types: Vec<&FieldType> = i
+        .args
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| results(*index))
+        .map(|(_, arg)| arg.field_type_ref())
+        .collect();
     let mut field_type = common_type(&types);
     let claims: Vec<Expr> =
         i.args.iter().enumerate().filter(|(index, _)| results(*index)).map(|(_, arg)| arg.clone()).collect();
@@ -40,7 +45,8 @@ fn unify(i: &mut Inference<'_>, results: impl Fn(usize) -> bool) -> FieldType {
         && let Ok((collation, coercibility)) = crate::collate::derive(i.name, &claims)
     {
         let text = |ft: &FieldType| ft.is_string() || matches!(ft.code, TypeCode::Enum | TypeCode::Set);
-        let collation = if claims.iter().any(|c| text(c.field_type_ref())) { collation } else { i.ctx.collation };
+        let collation =
+            if claims.iter().any(|c| text(c.field_type_ref())) { collation } else { i.ctx.collation };
         (i.collation, i.coercibility) = (collation, coercibility);
         field_type = field_type.with_collation(collation);
     }
@@ -58,7 +64,8 @@ fn unify(i: &mut Inference<'_>, results: impl Fn(usize) -> bool) -> FieldType {
 
 fn infer_case(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     let count = i.args.len();
-    let is_result: &dyn Fn(usize) -> bool = if i.name == "if" { &|index| index > 0 } else { &|index| is_result(index, count) };
+    let is_result: &dyn Fn(usize) -> bool =
+        if i.name == "if" { &|index| index > 0 } else { &|index| is_result(index, count) };
     let mut field_type = unify(i, is_result);
     (0..count).filter(|index| !is_result(*index)).for_each(|index| cast_condition(i, index));
     if i.name == "case" && count.is_multiple_of(2) {
@@ -100,8 +107,13 @@ impl Merge {
             start += part.len() as u32;
         }
         let arrays: Vec<&dyn Array> = self.parts.iter().map(|p| p.as_ref()).collect();
-        if arrays.iter().any(|a| std::mem::discriminant(a.data_type()) != std::mem::discriminant(arrays[0].data_type()))
-            && !matches!(arrays[0].data_type(), arrow::datatypes::DataType::Decimal128(..) | arrow::datatypes::DataType::Decimal256(..))
+        if arrays
+            .iter()
+            .any(|a| std::mem::discriminant(a.data_type()) != std::mem::discriminant(arrays[0].data_type()))
+            && !matches!(
+                arrays[0].data_type(),
+                arrow::datatypes::DataType::Decimal128(..) | arrow::datatypes::DataType::Decimal256(..)
+            )
         {
             return self.by_value(field_type);
         }
@@ -120,7 +132,10 @@ impl Merge {
         let mut builder = ColumnBuilder::new(field_type, self.rows);
         for (part, row) in &self.sources {
             match self.parts.get(*part as usize) {
-                Some(array) if !array.is_null(*row as usize) && *array.data_type() == tidewater_chunk::arrow_type(field_type) => {
+                Some(array)
+                    if !array.is_null(*row as usize)
+                        && *array.data_type() == tidewater_chunk::arrow_type(field_type) =>
+                {
                     builder.append_from(array.as_ref(), *row as usize, field_type);
                 }
                 _ => builder.append_null(),
@@ -137,7 +152,8 @@ fn narrow(chunk: &Chunk, rows: &[u32]) -> Chunk {
 
 fn case(call: &CallContext<'_>, chunk: &Chunk) -> Result<Value, ExprError> {
     let args = &call.call.args;
-    let (branches, otherwise) = if args.len() % 2 == 1 { args.split_at(args.len() - 1) } else { (&args[..], &[][..]) };
+    let (branches, otherwise) =
+        if args.len() % 2 == 1 { args.split_at(args.len() - 1) } else { (&args[..], &[][..]) };
     let mut open: Vec<u32> = (0..call.rows as u32).collect();
     let mut merge = Merge::new(call.rows);
     for branch in branches.chunks_exact(2) {
@@ -145,9 +161,11 @@ fn case(call: &CallContext<'_>, chunk: &Chunk) -> Result<Value, ExprError> {
             break;
         }
         let input = narrow(chunk, &open);
-        let condition = truth(&branch[0].eval_value(call.eval, &input)?, branch[0].field_type_ref(), input.num_rows());
+        let condition =
+            truth(&branch[0].eval_value(call.eval, &input)?, branch[0].field_type_ref(), input.num_rows());
         let taken = |position: usize| condition.is_valid(position) && condition.value(position);
-        let rows: Vec<u32> = open.iter().enumerate().filter(|(p, _)| taken(*p)).map(|(_, row)| *row).collect();
+        let rows: Vec<u32> =
+            open.iter().enumerate().filter(|(p, _)| taken(*p)).map(|(_, row)| *row).collect();
         if rows.is_empty() {
             continue;
         }
@@ -232,7 +250,8 @@ fn infer_extreme(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     if matches!(eval_type, EvalType::DateTime | EvalType::Duration) && !all_temporal {
         eval_type = EvalType::String;
     }
-    if eval_type == EvalType::Int && i.args.iter().any(|a| crate::value::is_unsigned(a.field_type_ref()))
+    if eval_type == EvalType::Int
+        && i.args.iter().any(|a| crate::value::is_unsigned(a.field_type_ref()))
         && i.args.iter().any(|a| !crate::value::is_unsigned(a.field_type_ref()))
     {
         eval_type = EvalType::Decimal;
@@ -275,11 +294,12 @@ fn extreme(call: &CallContext<'_>, args: &[Value], op: Op) -> Result<Value, Expr
         let indices: UInt32Array = (0..rows)
             .map(|row| {
                 let is_valid = valid.as_ref().is_none_or(|v| v.is_valid(row as usize));
-                is_valid.then(|| if better.is_valid(row as usize) && better.value(row as usize) { rows + row } else { row })
+                is_valid.then(|| {
+                    if better.is_valid(row as usize) && better.value(row as usize) { rows + row } else { row }
+                })
             })
             .collect();
         best = take_array(&all, &indices);
     }
     Ok(Value::Array(best))
 }
-

@@ -102,7 +102,11 @@ fn convert_using(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprEr
 }
 
 fn replace_chars(bytes: &[u8], keep: impl Fn(char) -> bool) -> Vec<u8> {
-    String::from_utf8_lossy(bytes).chars().map(|c| if keep(c) { c } else { '?' }).collect::<String>().into_bytes()
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if keep(c) { c } else { '?' })
+        .collect::<String>()
+        .into_bytes()
 }
 
 fn first(_: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
@@ -176,11 +180,17 @@ fn cast(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
             }
         }
         (DataType::Decimal128(_, from_scale), DataType::Decimal128(_, scale))
-            if *from_scale <= scale && to.length - to.decimals >= from.length - from.decimals && to.length <= 38 =>
+            if *from_scale <= scale
+                && to.length - to.decimals >= from.length - from.decimals
+                && to.length <= 38 =>
         {
             let factor = 10i128.pow((scale - from_scale) as u32);
             let narrow = array.as_primitive::<Decimal128Type>();
-            if narrow.values().iter().all(|v| v.checked_mul(factor).is_some_and(tidewater_chunk::fits_decimal128)) {
+            if narrow
+                .values()
+                .iter()
+                .all(|v| v.checked_mul(factor).is_some_and(tidewater_chunk::fits_decimal128))
+            {
                 return Ok(decimals(narrow, |v| v * factor, scale));
             }
         }

@@ -81,7 +81,10 @@ fn compress(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
     if text.is_empty() {
         return Ok(Datum::Bytes(Vec::new()));
     }
-    let mut encoder = flate2::write::ZlibEncoder::new((text.len() as u32).to_le_bytes().to_vec(), flate2::Compression::default());
+    let mut encoder = flate2::write::ZlibEncoder::new(
+        (text.len() as u32).to_le_bytes().to_vec(),
+        flate2::Compression::default(),
+    );
     let packed = encoder.write_all(text).and_then(|()| encoder.finish());
     Ok(packed.map_or(Datum::Null, |mut packed| {
         if packed.last() == Some(&b' ') {

@@ -15,7 +15,8 @@ use crate::kernels;
 use crate::registry::{CallContext, FunctionDef, Inference, Kernel, VARIADIC};
 use crate::value::{Decimals, Operand, Strings, Value, is_unsigned};
 
-pub(crate) const FUNCTIONS: &[FunctionDef] = &[FunctionDef::new("in", 2, VARIADIC, infer, Kernel::Lazy(in_list))];
+pub(crate) const FUNCTIONS: &[FunctionDef] =
+    &[FunctionDef::new("in", 2, VARIADIC, infer, Kernel::Lazy(in_list))];
 
 /// What all pairs are compared as; `None` if they differ (the rewrite then makes an OR of comparisons).
 pub(crate) fn common_compare_type(args: &[Expr]) -> Option<EvalType> {
@@ -50,7 +51,11 @@ enum CandidateSet {
     Unsigned(Items<u64>),
     Double(Items<u64>),
     /// Scaled to `scale`.
-    Decimal { scale: u8, scaled: Items<i128>, all: Vec<Decimal> },
+    Decimal {
+        scale: u8,
+        scaled: Items<i128>,
+        all: Vec<Decimal>,
+    },
     /// The deciding bytes, or sort keys.
     Text(HashSet<Box<[u8]>>),
     Json(Vec<tidewater_types::Json>),
@@ -188,7 +193,12 @@ fn text_key(text: &[u8], collation: Collation) -> Vec<u8> {
     key
 }
 
-fn probe_text(strings: Strings<'_>, keys: &HashSet<Box<[u8]>>, collation: Collation, rows: usize) -> BooleanArray {
+fn probe_text(
+    strings: Strings<'_>,
+    keys: &HashSet<Box<[u8]>>,
+    collation: Collation,
+    rows: usize,
+) -> BooleanArray {
     let mut key = Vec::new();
     let binary = collation.is_bin();
     let bits = BooleanBuffer::collect_bool(rows, |row| match strings.get(row) {
@@ -215,11 +225,15 @@ fn in_list(call: &CallContext<'_>, chunk: &Chunk) -> Result<Value, ExprError> {
     let collation = call.call.collation;
     if items.iter().all(Expr::is_constant) {
         let make = || -> Result<Candidates, ExprError> {
-            let items: Vec<Datum> = items.iter().map(|item| item.eval_datum(call.eval)).collect::<Result<_, _>>()?;
+            let items: Vec<Datum> =
+                items.iter().map(|item| item.eval_datum(call.eval)).collect::<Result<_, _>>()?;
             Ok(Candidates::new(&items, probe.field_type_ref(), collation))
         };
-        let candidates =
-            if items.iter().all(Expr::is_literal_only) { call.call.prepared.get_or_make(make)? } else { Arc::new(make()?) };
+        let candidates = if items.iter().all(Expr::is_literal_only) {
+            call.call.prepared.get_or_make(make)?
+        } else {
+            Arc::new(make()?)
+        };
         return Ok(Value::Boolean(candidates.probe(&value, collation, call.rows)));
     }
     let mut yes = BooleanBuffer::new_unset(call.rows);

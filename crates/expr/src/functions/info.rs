@@ -17,7 +17,8 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("version", 0, 0, infer_name, Kernel::Row(version)).with(SESSION),
     FunctionDef::new("tidb_version", 0, 0, infer_name, Kernel::Row(version)).with(SESSION),
     FunctionDef::new("connection_id", 0, 0, infer_uint, Kernel::Row(connection_id)).with(SESSION),
-    FunctionDef::new("last_insert_id", 0, 1, infer_last_insert_id, Kernel::Row(last_insert_id)).with(FunctionTraits::VOLATILE),
+    FunctionDef::new("last_insert_id", 0, 1, infer_last_insert_id, Kernel::Row(last_insert_id))
+        .with(FunctionTraits::VOLATILE),
     FunctionDef::new("found_rows", 0, 0, infer_uint, Kernel::Row(found_rows)).with(SESSION),
     FunctionDef::new("row_count", 0, 0, infer_row_count, Kernel::Row(row_count)).with(SESSION),
     FunctionDef::new("charset", 1, 1, infer_charset, Kernel::Row(first)),

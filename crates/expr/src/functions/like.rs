@@ -92,7 +92,9 @@ impl Pattern {
             [exact] => Self::Exact(exact.clone()),
             [start, end] if end.is_empty() => Self::Prefix(start.clone()),
             [start, end] if start.is_empty() => Self::Suffix(end.clone()),
-            [start, middle, end] if start.is_empty() && end.is_empty() => Self::Contains(Box::new(owned(middle))),
+            [start, middle, end] if start.is_empty() && end.is_empty() => {
+                Self::Contains(Box::new(owned(middle)))
+            }
             [start, .., end] => Self::Pieces {
                 anchored_start: !start.is_empty(),
                 anchored_end: !end.is_empty(),
@@ -201,6 +203,13 @@ fn next_char(text: &[u8], collation: Collation) -> (&[u8], &[u8]) {
     text.split_at(len.min(text.len()))
 }
 
+/// LIKE of two texts, compared by bytes.
+pub(super) fn like_text(text: &[u8], pattern: &[u8], escape: &[u8]) -> bool {
+    let collation = Collation::Utf8mb4Bin;
+    let escape = if escape.is_empty() { None } else { Some(escape) };
+    Pattern::compile(pattern, escape, collation).matches(text, collation)
+}
+
 fn like(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
     let collation = call.call.collation;
     let (text, pattern) = (args[0].strings(), args[1].strings());
@@ -216,8 +225,9 @@ fn like(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
         let compiled = if literal { call.call.prepared.get_or_make(compile)? } else { Arc::new(compile()?) };
         return Ok(match text {
             Strings::Column(column) => {
-                let bits =
-                    BooleanBuffer::collect_bool(call.rows, |row| compiled.matches(column.value(row), collation));
+                let bits = BooleanBuffer::collect_bool(call.rows, |row| {
+                    compiled.matches(column.value(row), collation)
+                });
                 Value::Boolean(BooleanArray::new(bits, column.nulls().cloned()))
             }
             Strings::Constant(text) => {
@@ -261,7 +271,9 @@ fn compile_regex(pattern: &[u8], flags: &[u8], collation: Collation) -> Result<R
         .dot_matches_new_line(dot_all)
         .unicode(collation != Collation::Binary)
         .build()
-        .map_err(|error| ExprError::Regexp { message: error.to_string().lines().last().unwrap_or_default().to_owned() })
+        .map_err(|error| ExprError::Regexp {
+            message: error.to_string().lines().last().unwrap_or_default().to_owned(),
+        })
 }
 
 fn regexp(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
@@ -289,7 +301,9 @@ fn regexp(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
             Some(flags) => flags.strings().get(row),
         };
         out.push(match (text.get(row), pattern.get(row), flags) {
-            (Some(text), Some(pattern), Some(flags)) => Some(compile_regex(pattern, flags, collation)?.is_match(text)),
+            (Some(text), Some(pattern), Some(flags)) => {
+                Some(compile_regex(pattern, flags, collation)?.is_match(text))
+            }
             _ => None,
         });
     }
@@ -351,7 +365,9 @@ fn search(
     let start = int(position, 1);
     let chars = subject.chars().count() as i64;
     if start < 1 || start > chars + 1 {
-        return Err(ExprError::Regexp { message: "Index out of bounds in regular expression search.".to_owned() });
+        return Err(ExprError::Regexp {
+            message: "Index out of bounds in regular expression search.".to_owned(),
+        });
     }
     let start = subject.char_indices().nth(start as usize - 1).map_or(subject.len(), |(offset, _)| offset);
     Ok(Some(Search { text: subject, regex, start, occurrence: int(position + 1, default_occurrence) }))

@@ -19,7 +19,8 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("istrue", 1, 1, infer_truth, Kernel::Vector(is_true)).with(FunctionTraits::MASKS),
     FunctionDef::new("isfalse", 1, 1, infer_truth, Kernel::Vector(is_false)).with(FunctionTraits::MASKS),
     FunctionDef::new("isnull", 1, 1, infer_null_test, Kernel::Vector(is_null)).with(FunctionTraits::MASKS),
-    FunctionDef::new("is_not_null", 1, 1, infer_null_test, Kernel::Vector(is_not_null)).with(FunctionTraits::MASKS),
+    FunctionDef::new("is_not_null", 1, 1, infer_null_test, Kernel::Vector(is_not_null))
+        .with(FunctionTraits::MASKS),
 ];
 
 fn infer_logic(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
@@ -86,7 +87,8 @@ fn lazy(call: &CallContext<'_>, chunk: &Chunk, decided_by: bool) -> Result<Value
     } else {
         let undecided = !decided;
         let narrowed = chunk.filter(&BooleanArray::new(undecided.clone(), None));
-        let part = Truth::of(&truth(&right.eval_value(call.eval, &narrowed)?, right_type, narrowed.num_rows()));
+        let part =
+            Truth::of(&truth(&right.eval_value(call.eval, &narrowed)?, right_type, narrowed.num_rows()));
         Truth { yes: scatter(&undecided, &part.yes), no: scatter(&undecided, &part.no) }
     };
     Ok(if decided_by {
@@ -106,8 +108,30 @@ pub(crate) fn is_harmless(expr: &Expr) -> bool {
 }
 
 const HARMLESS: &[&str] = &[
-    "eq", "ne", "lt", "le", "gt", "ge", "nulleq", "in", "like", "isnull", "is_not_null", "and", "or", "xor", "not",
-    "istrue", "isfalse", "year", "month", "dayofmonth", "quarter", "extract", "bitand", "bitor",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "nulleq",
+    "in",
+    "like",
+    "isnull",
+    "is_not_null",
+    "and",
+    "or",
+    "xor",
+    "not",
+    "istrue",
+    "isfalse",
+    "year",
+    "month",
+    "dayofmonth",
+    "quarter",
+    "extract",
+    "bitand",
+    "bitor",
 ];
 
 /// `part` has a bit for every set bit of `whole`.

@@ -70,7 +70,11 @@ fn infer_whole(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
         return Ok(field_type);
     }
     let digits = field_type.length - field_type.decimals.max(0);
-    Ok(if (0..18).contains(&digits) { FieldType::int() } else { FieldType::decimal(precision(digits + 1), 0) })
+    Ok(if (0..18).contains(&digits) {
+        FieldType::int()
+    } else {
+        FieldType::decimal(precision(digits + 1), 0)
+    })
 }
 
 /// The scale of the result is the second argument where that is constant, else the first one's own.
@@ -125,7 +129,10 @@ fn infer_format(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 
 fn out_of_range(call: &CallContext<'_>, type_name: &'static str) -> ExprError {
     let arguments: Vec<String> = call.call.args.iter().map(ToString::to_string).collect();
-    ExprError::OutOfRange { type_name, expression: format!("{}({})", call.call.function.name, arguments.join(",")) }
+    ExprError::OutOfRange {
+        type_name,
+        expression: format!("{}({})", call.call.function.name, arguments.join(",")),
+    }
 }
 
 fn abs(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
@@ -251,7 +258,9 @@ fn cut_integer(call: &CallContext<'_>, value: &Datum, places: i32, cut: Cut) -> 
         result += power * rest.signum();
     }
     match value {
-        Datum::UInt(_) => u64::try_from(result).map(Datum::UInt).map_err(|_| out_of_range(call, "BIGINT UNSIGNED")),
+        Datum::UInt(_) => {
+            u64::try_from(result).map(Datum::UInt).map_err(|_| out_of_range(call, "BIGINT UNSIGNED"))
+        }
         _ => i64::try_from(result).map(Datum::Int).map_err(|_| out_of_range(call, "BIGINT")),
     }
 }
@@ -385,7 +394,8 @@ fn conv(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
     let mut value: u64 = 0;
     for &byte in digits {
         let Some(digit) = char::from(byte).to_digit(base as u32) else { break };
-        value = value.checked_mul(base).and_then(|value| value.checked_add(u64::from(digit))).unwrap_or(u64::MAX);
+        value =
+            value.checked_mul(base).and_then(|value| value.checked_add(u64::from(digit))).unwrap_or(u64::MAX);
     }
     if negative {
         value = value.wrapping_neg();
@@ -451,7 +461,8 @@ fn format(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
 
 fn with_commas(text: &str) -> String {
     let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
-    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let (whole, fraction) =
+        text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
     let mut out = String::from(sign);
     for (index, digit) in whole.chars().enumerate() {
         if index > 0 && (whole.len() - index) % 3 == 0 {

@@ -20,7 +20,8 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("any_value", 1, 1, |i| Ok(i.arg(0).clone()), Kernel::Vector(|_, a| Ok(a[0].clone()))),
     FunctionDef::new("values", 1, 1, |i| Ok(i.arg(0).clone()), Kernel::Vector(|_, a| Ok(a[0].clone()))),
     FunctionDef::new("uuid", 0, 0, infer_uuid, Kernel::Row(uuid)).with(VOLATILE),
-    FunctionDef::new("uuid_short", 0, 0, |_| Ok(FieldType::uint().not_null()), Kernel::Row(uuid_short)).with(VOLATILE),
+    FunctionDef::new("uuid_short", 0, 0, |_| Ok(FieldType::uint().not_null()), Kernel::Row(uuid_short))
+        .with(VOLATILE),
     FunctionDef::new("is_uuid", 1, 1, infer_text_test, Kernel::Strict(is_uuid)),
     FunctionDef::new("uuid_to_bin", 1, 2, infer_uuid_to_bin, Kernel::Strict(uuid_to_bin)),
     FunctionDef::new("bin_to_uuid", 1, 2, infer_bin_to_uuid, Kernel::Strict(bin_to_uuid)),
@@ -28,23 +29,50 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("inet_ntoa", 1, 1, infer_ntoa, Kernel::Strict(inet_ntoa)),
     FunctionDef::new("inet6_aton", 1, 1, infer_aton6, Kernel::Strict(inet6_aton)),
     FunctionDef::new("inet6_ntoa", 1, 1, infer_ntoa6, Kernel::Strict(inet6_ntoa)),
-    FunctionDef::new("is_ipv4", 1, 1, infer_text_test, Kernel::Row(|_, a| test(a, |t| t.parse::<Ipv4Addr>().is_ok()))),
-    FunctionDef::new("is_ipv6", 1, 1, infer_text_test, Kernel::Row(|_, a| test(a, |t| t.parse::<Ipv6Addr>().is_ok()))),
-    FunctionDef::new("is_ipv4_compat", 1, 1, infer_text_test, Kernel::Row(|_, a| Ok(address_test(a, |s| s[..6].iter().all(|p| *p == 0) && s[6..] != [0, 0])))),
-    FunctionDef::new("is_ipv4_mapped", 1, 1, infer_text_test, Kernel::Row(|_, a| Ok(address_test(a, |s| s[..5].iter().all(|p| *p == 0) && s[5] == 0xffff)))),
+    FunctionDef::new(
+        "is_ipv4",
+        1,
+        1,
+        infer_text_test,
+        Kernel::Row(|_, a| test(a, |t| t.parse::<Ipv4Addr>().is_ok())),
+    ),
+    FunctionDef::new(
+        "is_ipv6",
+        1,
+        1,
+        infer_text_test,
+        Kernel::Row(|_, a| test(a, |t| t.parse::<Ipv6Addr>().is_ok())),
+    ),
+    FunctionDef::new(
+        "is_ipv4_compat",
+        1,
+        1,
+        infer_text_test,
+        Kernel::Row(|_, a| Ok(address_test(a, |s| s[..6].iter().all(|p| *p == 0) && s[6..] != [0, 0]))),
+    ),
+    FunctionDef::new(
+        "is_ipv4_mapped",
+        1,
+        1,
+        infer_text_test,
+        Kernel::Row(|_, a| Ok(address_test(a, |s| s[..5].iter().all(|p| *p == 0) && s[5] == 0xffff))),
+    ),
     FunctionDef::new("name_const", 2, 2, |i| Ok(i.arg(1).clone()), Kernel::Row(|_, a| Ok(a[1].clone()))),
 ];
 
 fn variable_name(args: &[Expr]) -> Option<String> {
     match args.first() {
-        Some(Expr::Literal { value: Datum::Bytes(name), .. }) => Some(String::from_utf8_lossy(name).to_lowercase()),
+        Some(Expr::Literal { value: Datum::Bytes(name), .. }) => {
+            Some(String::from_utf8_lossy(name).to_lowercase())
+        }
         _ => None,
     }
 }
 
 /// A variable has the type of what it holds when the statement is planned; an unset one is a NULL text.
 fn infer_getvar(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
-    let name = variable_name(&i.args).ok_or_else(|| ExprError::WrongArguments { function: i.name.to_owned() })?;
+    let name =
+        variable_name(&i.args).ok_or_else(|| ExprError::WrongArguments { function: i.name.to_owned() })?;
     let field_type = i.ctx.user_vars.lock().get(&name).map(|(_, field_type)| field_type.clone());
     let field_type = field_type.unwrap_or_else(|| FieldType::string().with_collation(i.ctx.collation));
     i.collation = field_type.collation;
@@ -58,7 +86,9 @@ fn getvar(call: &CallContext<'_>, _: &[Datum]) -> Result<Datum, ExprError> {
     match held {
         None => Ok(Datum::Null),
         // An assignment of this statement may have changed the type.
-        Some((value, field_type)) => crate::cast::cast_datum(&value, &field_type, call.field_type(), call.eval),
+        Some((value, field_type)) => {
+            crate::cast::cast_datum(&value, &field_type, call.field_type(), call.eval)
+        }
     }
 }
 
@@ -144,7 +174,9 @@ fn uuid(call: &CallContext<'_>, _: &[Datum]) -> Result<Datum, ExprError> {
 }
 
 fn uuid_short(call: &CallContext<'_>, _: &[Datum]) -> Result<Datum, ExprError> {
-    Ok(Datum::UInt(((call.eval.now_micros.max(0) as u64) / 1_000_000) << 24 | call.eval.random.next_u64() & 0xff_ffff))
+    Ok(Datum::UInt(
+        ((call.eval.now_micros.max(0) as u64) / 1_000_000) << 24 | call.eval.random.next_u64() & 0xff_ffff,
+    ))
 }
 
 fn as_text(datum: &Datum) -> Option<&str> {

@@ -21,7 +21,9 @@ pub(crate) fn rewrite(name: &str, args: &[Expr], ctx: &EvalContext) -> Result<Op
             let inside = build_function("and", vec![above, below], ctx)?;
             Some(if name == "between" { inside } else { build_function("not", vec![inside], ctx)? })
         }
-        "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "nulleq" if rows => Some(compare_rows(name, &args[0], &args[1], ctx)?),
+        "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "nulleq" if rows => {
+            Some(compare_rows(name, &args[0], &args[1], ctx)?)
+        }
         "in" if rows || (args.len() >= 2 && common_compare_type(args).is_none()) => {
             let equal = |item: &Expr| build_function("eq", vec![args[0].clone(), item.clone()], ctx);
             let tests = args[1..].iter().map(equal).collect::<Result<Vec<_>, _>>()?;

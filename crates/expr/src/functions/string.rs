@@ -150,7 +150,8 @@ fn infer_elt(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     }
     i.derive_collation()?;
     let lengths = i.args[1..].iter().map(|arg| known_length(arg.field_type_ref()));
-    let length = if i.name == "elt" { lengths.max().unwrap_or(0) } else { lengths.map(|length| length + 1).sum() };
+    let length =
+        if i.name == "elt" { lengths.max().unwrap_or(0) } else { lengths.map(|length| length + 1).sum() };
     Ok(i.text(clamp_length(length)))
 }
 
@@ -217,7 +218,8 @@ fn limited(call: &CallContext<'_>, len: usize, make: impl FnOnce() -> Vec<u8>) -
     let max = call.eval.max_allowed_packet;
     if len > max {
         let name = call.call.function.name;
-        call.eval.warn(1301, format!("Result of {name}() was larger than max_allowed_packet ({max}) - truncated"));
+        call.eval
+            .warn(1301, format!("Result of {name}() was larger than max_allowed_packet ({max}) - truncated"));
         return Datum::Null;
     }
     Datum::Bytes(make())
@@ -298,7 +300,11 @@ fn upper(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
 }
 
 /// Only mappings of one character to one count, as in MySQL's collations; binary strings have no case.
-fn map_case<I: ExactSizeIterator<Item = char>>(call: &CallContext<'_>, text: &Datum, map: impl Fn(char) -> I) -> Datum {
+fn map_case<I: ExactSizeIterator<Item = char>>(
+    call: &CallContext<'_>,
+    text: &Datum,
+    map: impl Fn(char) -> I,
+) -> Datum {
     let text = bytes(text);
     match std::str::from_utf8(text) {
         Ok(text) if !counts_bytes(call, 0) => {
@@ -379,7 +385,11 @@ fn rpad(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
 }
 
 /// A longer text is cut; an empty filling cannot fill: NULL.
-fn pad(call: &CallContext<'_>, args: &[Datum], join: impl Fn(&[u8], &[u8]) -> Vec<u8>) -> Result<Datum, ExprError> {
+fn pad(
+    call: &CallContext<'_>,
+    args: &[Datum],
+    join: impl Fn(&[u8], &[u8]) -> Vec<u8>,
+) -> Result<Datum, ExprError> {
     let (text, filling) = (bytes(&args[0]), bytes(&args[2]));
     let bytewise = counts_bytes(call, 0) || counts_bytes(call, 2);
     let Ok(wanted) = usize::try_from(int(&args[1])) else { return Ok(Datum::Null) };
@@ -406,7 +416,9 @@ fn insert(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
     let (text, new) = (bytes(&args[0]), bytes(&args[3]));
     let bytewise = counts_bytes(call, 0);
     let have = count_chars(text, bytewise);
-    let Some(start) = usize::try_from(int(&args[1])).ok().filter(|&position| position >= 1 && position <= have) else {
+    let Some(start) =
+        usize::try_from(int(&args[1])).ok().filter(|&position| position >= 1 && position <= have)
+    else {
         return Ok(Datum::Bytes(text.to_vec()));
     };
     let removed = usize::try_from(int(&args[2])).unwrap_or(usize::MAX);
@@ -527,7 +539,8 @@ fn make_set(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
         return Ok(Datum::Null);
     }
     let bits = int(&args[0]) as u64;
-    let chosen = args[1..].iter().take(64).enumerate().filter(|(bit, arg)| bits >> bit & 1 == 1 && !arg.is_null());
+    let chosen =
+        args[1..].iter().take(64).enumerate().filter(|(bit, arg)| bits >> bit & 1 == 1 && !arg.is_null());
     Ok(Datum::Bytes(chosen.map(|(_, arg)| bytes(arg)).collect::<Vec<_>>().join(&b',')))
 }
 

@@ -54,7 +54,9 @@ fn folded<'a>(text: &'a [u8], collation: Collation) -> Cow<'a, [u8]> {
     }
     match std::str::from_utf8(text) {
         Ok(text) => {
-            let weighed = text.chars().map(|c| char::from_u32(collation.weight(c)).unwrap_or(char::REPLACEMENT_CHARACTER));
+            let weighed = text
+                .chars()
+                .map(|c| char::from_u32(collation.weight(c)).unwrap_or(char::REPLACEMENT_CHARACTER));
             Cow::Owned(weighed.collect::<String>().into_bytes())
         }
         Err(_) => Cow::Borrowed(text),
@@ -108,7 +110,10 @@ fn replace(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
         rest = at + from.len();
         if out.len() > call.eval.max_allowed_packet {
             let max = call.eval.max_allowed_packet;
-            call.eval.warn(1301, format!("Result of replace() was larger than max_allowed_packet ({max}) - truncated"));
+            call.eval.warn(
+                1301,
+                format!("Result of replace() was larger than max_allowed_packet ({max}) - truncated"),
+            );
             return Ok(Datum::Null);
         }
     }

@@ -10,8 +10,8 @@ use arrow::datatypes::{Int64Type, UInt64Type};
 use tidewater_types::{Datum, EvalType, FieldType, IntervalUnit, Time, TypeCode, WeekMode};
 
 use crate::error::ExprError;
-use crate::infer::{build_cast, cast_to, fraction_digits};
 use crate::expr::Expr;
+use crate::infer::{build_cast, cast_to, fraction_digits};
 use crate::kernels;
 use crate::registry::{CallContext, FunctionDef, Inference, Kernel};
 use crate::value::Value;
@@ -20,24 +20,78 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("year", 1, 1, infer_date_part, Kernel::Vector(|c, a| part(c, a, year))),
     FunctionDef::new("month", 1, 1, infer_date_part, Kernel::Vector(|c, a| part(c, a, month))),
     FunctionDef::new("dayofmonth", 1, 1, infer_date_part, Kernel::Vector(|c, a| part(c, a, day))),
-    FunctionDef::new("quarter", 1, 1, infer_date_part, Kernel::Vector(|c, a| part(c, a, |v| (month(v) + 2) / 3))),
-    FunctionDef::new("dayofweek", 1, 1, infer_date_part, Kernel::Vector(|c, a| calendar_part(c, a, |t| i64::from((t.weekday() + 1) % 7 + 1)))),
-    FunctionDef::new("weekday", 1, 1, infer_date_part, Kernel::Vector(|c, a| calendar_part(c, a, |t| i64::from(t.weekday())))),
-    FunctionDef::new("dayofyear", 1, 1, infer_date_part, Kernel::Vector(|c, a| calendar_part(c, a, |t| i64::from(t.day_of_year())))),
-    FunctionDef::new("to_days", 1, 1, infer_date_part, Kernel::Vector(|c, a| calendar_part(c, a, Time::day_number))),
-    FunctionDef::new("to_seconds", 1, 1, infer_date_part, Kernel::Vector(|c, a| calendar_part(c, a, to_seconds))),
+    FunctionDef::new(
+        "quarter",
+        1,
+        1,
+        infer_date_part,
+        Kernel::Vector(|c, a| part(c, a, |v| (month(v) + 2) / 3)),
+    ),
+    FunctionDef::new(
+        "dayofweek",
+        1,
+        1,
+        infer_date_part,
+        Kernel::Vector(|c, a| calendar_part(c, a, |t| i64::from((t.weekday() + 1) % 7 + 1))),
+    ),
+    FunctionDef::new(
+        "weekday",
+        1,
+        1,
+        infer_date_part,
+        Kernel::Vector(|c, a| calendar_part(c, a, |t| i64::from(t.weekday()))),
+    ),
+    FunctionDef::new(
+        "dayofyear",
+        1,
+        1,
+        infer_date_part,
+        Kernel::Vector(|c, a| calendar_part(c, a, |t| i64::from(t.day_of_year()))),
+    ),
+    FunctionDef::new(
+        "to_days",
+        1,
+        1,
+        infer_date_part,
+        Kernel::Vector(|c, a| calendar_part(c, a, Time::day_number)),
+    ),
+    FunctionDef::new(
+        "to_seconds",
+        1,
+        1,
+        infer_date_part,
+        Kernel::Vector(|c, a| calendar_part(c, a, to_seconds)),
+    ),
     FunctionDef::new("week", 1, 2, infer_week, Kernel::Strict(week)),
-    FunctionDef::new("weekofyear", 1, 1, infer_date_part, Kernel::Vector(|c, a| calendar_part(c, a, |t| i64::from(t.week(WeekMode::ISO).1)))),
+    FunctionDef::new(
+        "weekofyear",
+        1,
+        1,
+        infer_date_part,
+        Kernel::Vector(|c, a| calendar_part(c, a, |t| i64::from(t.week(WeekMode::ISO).1))),
+    ),
     FunctionDef::new("yearweek", 1, 2, infer_week, Kernel::Strict(yearweek)),
     FunctionDef::new("dayname", 1, 1, infer_name, Kernel::Strict(dayname)),
     FunctionDef::new("monthname", 1, 1, infer_name, Kernel::Strict(monthname)),
     FunctionDef::new("last_day", 1, 1, infer_last_day, Kernel::Strict(last_day)),
     FunctionDef::new("from_days", 1, 1, infer_from_days, Kernel::Strict(from_days)),
     FunctionDef::new("makedate", 2, 2, infer_makedate, Kernel::Strict(makedate)),
-    FunctionDef::new("hour", 1, 1, infer_time_part, Kernel::Vector(|c, a| time_part(c, a, 3_600_000_000, i64::MAX))),
+    FunctionDef::new(
+        "hour",
+        1,
+        1,
+        infer_time_part,
+        Kernel::Vector(|c, a| time_part(c, a, 3_600_000_000, i64::MAX)),
+    ),
     FunctionDef::new("minute", 1, 1, infer_time_part, Kernel::Vector(|c, a| time_part(c, a, 60_000_000, 60))),
     FunctionDef::new("second", 1, 1, infer_time_part, Kernel::Vector(|c, a| time_part(c, a, 1_000_000, 60))),
-    FunctionDef::new("microsecond", 1, 1, infer_time_part, Kernel::Vector(|c, a| time_part(c, a, 1, 1_000_000))),
+    FunctionDef::new(
+        "microsecond",
+        1,
+        1,
+        infer_time_part,
+        Kernel::Vector(|c, a| time_part(c, a, 1, 1_000_000)),
+    ),
     FunctionDef::new("date", 1, 1, infer_date, Kernel::Vector(date)),
     FunctionDef::new("time", 1, 1, infer_time, Kernel::Vector(|_, a| Ok(a[0].clone()))),
     FunctionDef::new("timestamp", 1, 2, infer_timestamp, Kernel::Strict(timestamp)),
@@ -87,7 +141,11 @@ fn part(call: &CallContext<'_>, args: &[Value], of: impl Fn(u64) -> i64) -> Resu
 }
 
 /// A part that only days of the calendar have: NULL and a warning for '2020-00-00'.
-fn calendar_part(call: &CallContext<'_>, args: &[Value], of: impl Fn(Time) -> i64) -> Result<Value, ExprError> {
+fn calendar_part(
+    call: &CallContext<'_>,
+    args: &[Value],
+    of: impl Fn(Time) -> i64,
+) -> Result<Value, ExprError> {
     let packed = args[0].uints();
     let mut builder = Int64Array::builder(call.rows);
     for row in 0..call.rows {
@@ -159,7 +217,17 @@ fn yearweek(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> 
 
 const DAY_NAMES: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTH_NAMES: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -265,8 +333,9 @@ fn infer_date(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 }
 
 fn date(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
-    let dates: UInt64Array =
-        kernels::map1::<u64, UInt64Type>(args[0].uints(), call.rows, |packed| packed >> YMD_SHIFT << YMD_SHIFT);
+    let dates: UInt64Array = kernels::map1::<u64, UInt64Type>(args[0].uints(), call.rows, |packed| {
+        packed >> YMD_SHIFT << YMD_SHIFT
+    });
     Ok(Value::Array(Arc::new(dates)))
 }
 
@@ -309,7 +378,8 @@ fn is_date_unit(unit: IntervalUnit) -> bool {
 }
 
 fn infer_extract(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
-    let unit = unit_at(&i.args, 0).ok_or_else(|| ExprError::WrongArguments { function: "extract".to_owned() })?;
+    let unit =
+        unit_at(&i.args, 0).ok_or_else(|| ExprError::WrongArguments { function: "extract".to_owned() })?;
     if is_date_unit(unit) {
         i.cast(1, EvalType::DateTime);
     } else if i.arg(1).is_string() {
@@ -352,7 +422,9 @@ fn extract(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
         U::Day => day(packed),
         U::Quarter => (month(packed) + 2) / 3,
         U::YearMonth => year(packed) * 100 + month(packed),
-        U::Week => Time::from_packed(packed).filter(|t| t.is_calendar_date()).map_or(0, |t| i64::from(t.week(mode).1)),
+        U::Week => Time::from_packed(packed)
+            .filter(|t| t.is_calendar_date())
+            .map_or(0, |t| i64::from(t.week(mode).1)),
         _ => clock_part(unit, micros_of_day(packed), day(packed)),
     };
     Ok(kernels::ints(kernels::map1::<u64, Int64Type>(args[1].uints(), call.rows, of)))
@@ -390,7 +462,9 @@ fn infer_time_to_sec(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 
 fn time_to_sec(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
     let array = if call.call.args[0].field_type_ref().is_time() {
-        kernels::map1::<u64, Int64Type>(args[0].uints(), call.rows, |packed| micros_of_day(packed) / 1_000_000)
+        kernels::map1::<u64, Int64Type>(args[0].uints(), call.rows, |packed| {
+            micros_of_day(packed) / 1_000_000
+        })
     } else {
         kernels::map1::<i64, Int64Type>(args[0].ints(), call.rows, |micros| micros / 1_000_000)
     };

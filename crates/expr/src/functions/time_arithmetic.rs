@@ -1,6 +1,8 @@
 //! Sums and differences of dates and times, and conversions to and from seconds.
 
-use tidewater_types::{Datum, Decimal, Duration, EvalType, FieldType, Interval, IntervalUnit, Time, TimeZone, TypeCode};
+use tidewater_types::{
+    Datum, Decimal, Duration, EvalType, FieldType, Interval, IntervalUnit, Time, TimeZone, TypeCode,
+};
 
 use super::time::{calendar_arg, int_arg, time_arg, unit_at};
 use crate::cast::{text_of, to_duration, to_time};
@@ -26,7 +28,8 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("from_unixtime", 1, 1, infer_from_unixtime, Kernel::Strict(from_unixtime)),
     FunctionDef::new("convert_tz", 3, 3, infer_convert_tz, Kernel::Strict(convert_tz)),
     FunctionDef::new("now", 0, 1, infer_now, Kernel::Row(now)).with(FunctionTraits::SESSION),
-    FunctionDef::new("utc_timestamp", 0, 1, infer_now, Kernel::Row(utc_timestamp)).with(FunctionTraits::SESSION),
+    FunctionDef::new("utc_timestamp", 0, 1, infer_now, Kernel::Row(utc_timestamp))
+        .with(FunctionTraits::SESSION),
     FunctionDef::new("sysdate", 0, 1, infer_now, Kernel::Row(sysdate)).with(FunctionTraits::VOLATILE),
     FunctionDef::new("curdate", 0, 0, infer_curdate, Kernel::Row(curdate)).with(FunctionTraits::SESSION),
     FunctionDef::new("utc_date", 0, 0, infer_curdate, Kernel::Row(utc_date)).with(FunctionTraits::SESSION),
@@ -61,15 +64,26 @@ fn infer_date_add(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 }
 
 /// The interval of the call's second argument; numbers count, text is read by the unit.
-fn interval(call: &CallContext<'_>, count: &Datum, position: usize, unit: IntervalUnit) -> Result<Option<Interval>, ExprError> {
+fn interval(
+    call: &CallContext<'_>,
+    count: &Datum,
+    position: usize,
+    unit: IntervalUnit,
+) -> Result<Option<Interval>, ExprError> {
     let field_type = call.arg_type(position);
     Ok(match count {
         Datum::Int(v) => Interval::from_int(*v, unit),
-        Datum::UInt(v) if field_type.is_integer() => i64::try_from(*v).ok().and_then(|v| Interval::from_int(v, unit)),
+        Datum::UInt(v) if field_type.is_integer() => {
+            i64::try_from(*v).ok().and_then(|v| Interval::from_int(v, unit))
+        }
         // Only seconds have a fraction: the other simple units round.
         Datum::Decimal(v) if is_rounded(unit) => v.to_i64().and_then(|v| Interval::from_int(v, unit)),
         Datum::Double(v) if is_rounded(unit) => {
-            if v.abs() < 9e18 { Interval::from_int(v.round() as i64, unit) } else { None }
+            if v.abs() < 9e18 {
+                Interval::from_int(v.round() as i64, unit)
+            } else {
+                None
+            }
         }
         other => {
             let text = text_of(other, &field_type);
@@ -108,7 +122,10 @@ fn date_add(call: &CallContext<'_>, args: &[Datum], backwards: bool) -> Result<D
     }
     let from = call.arg_type(0);
     if let (Datum::Duration(duration), TypeCode::Duration) = (&args[0], call.field_type().code) {
-        let total = duration.micros().checked_add(by.micros).and_then(|v| v.checked_add(by.days.checked_mul(86_400_000_000)?));
+        let total = duration
+            .micros()
+            .checked_add(by.micros)
+            .and_then(|v| v.checked_add(by.days.checked_mul(86_400_000_000)?));
         return match total.and_then(Duration::from_micros) {
             Some(sum) => Ok(Datum::Duration(sum)),
             None => overflow(call),
@@ -206,7 +223,8 @@ fn moment(call: &CallContext<'_>, datum: &Datum, position: usize) -> Result<Opti
             let text = text_of(other, &from);
             let dated = text.iter().skip(1).filter(|b| **b == b'-').count() >= 2;
             if dated {
-                to_time(&Datum::Bytes(text), &FieldType::string(), &FieldType::datetime(6), call.eval)?.map(Moment::Time)
+                to_time(&Datum::Bytes(text), &FieldType::string(), &FieldType::datetime(6), call.eval)?
+                    .map(Moment::Time)
             } else {
                 to_duration(other, &from, &FieldType::duration(6), call.eval)?.map(Moment::Duration)
             }
@@ -252,8 +270,14 @@ fn addtime(call: &CallContext<'_>, args: &[Datum], sign: i64) -> Result<Datum, E
     Ok(match moment(call, &args[0], 0)? {
         None => Datum::Null,
         Some(Moment::Time(time)) => {
-            let Some(sum) = time.add_duration(Duration::from_micros_clamped(by)) else { return overflow(call) };
-            if text { Datum::Bytes(sum.format(if sum.micro() == 0 { 0 } else { 6 }).into_bytes()) } else { Datum::Time(sum) }
+            let Some(sum) = time.add_duration(Duration::from_micros_clamped(by)) else {
+                return overflow(call);
+            };
+            if text {
+                Datum::Bytes(sum.format(if sum.micro() == 0 { 0 } else { 6 }).into_bytes())
+            } else {
+                Datum::Time(sum)
+            }
         }
         Some(Moment::Duration(duration)) => {
             let sum = duration.micros() + by;
@@ -283,7 +307,8 @@ fn infer_maketime(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 fn maketime(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
     let (hour, minute) = (int_arg(&args[0]), int_arg(&args[1]));
     let Datum::Decimal(second) = &args[2] else { return Ok(Datum::Null) };
-    let micros = second.checked_mul(Decimal::from_i64(1_000_000)).ok().and_then(Decimal::to_i64).unwrap_or(-1);
+    let micros =
+        second.checked_mul(Decimal::from_i64(1_000_000)).ok().and_then(Decimal::to_i64).unwrap_or(-1);
     if !(0..60).contains(&minute) || !(0..60_000_000).contains(&micros) {
         return Ok(Datum::Null);
     }

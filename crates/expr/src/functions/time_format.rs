@@ -166,7 +166,9 @@ fn time_format(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> 
                 b'M' | b'b' | b'D' | b'j' | b'W' | b'a' | b'w' | b'U' | b'u' | b'V' | b'v' | b'X' | b'x' => {
                     return Ok(Datum::Null);
                 }
-                other => write_clock(time.hours(), time.minute(), time.second(), time.micro(), *other, &mut out),
+                other => {
+                    write_clock(time.hours(), time.minute(), time.second(), time.micro(), *other, &mut out)
+                }
             },
             _ => out.push(byte),
         }
@@ -356,7 +358,13 @@ impl Parts {
             let date = Time::from_day_number(first.day_number() + i64::from(number) - 1)?;
             (year, month, day) = (date.year(), date.month(), date.day());
         } else if let (Some((week, monday_first)), Some(weekday)) = (self.week, self.weekday) {
-            let date = week_date(self.week_year.unwrap_or(year), week, monday_first, self.week_year.is_some(), weekday)?;
+            let date = week_date(
+                self.week_year.unwrap_or(year),
+                week,
+                monday_first,
+                self.week_year.is_some(),
+                weekday,
+            )?;
             (year, month, day) = (date.year(), date.month(), date.day());
         }
         Time::from_parts(year, month, day, hour, self.minute, self.second, self.micro)
@@ -401,7 +409,13 @@ fn str_to_date(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprErro
         _ => "datetime",
     };
     let Some((parts, complete)) = Parts::read(text, format) else {
-        call.eval.warn(1411, format!("Incorrect {type_name} value: '{}' for function str_to_date", String::from_utf8_lossy(text)));
+        call.eval.warn(
+            1411,
+            format!(
+                "Incorrect {type_name} value: '{}' for function str_to_date",
+                String::from_utf8_lossy(text)
+            ),
+        );
         return Ok(Datum::Null);
     };
     if !complete {
@@ -409,7 +423,13 @@ fn str_to_date(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprErro
     }
     let dateless = kind == TypeCode::Duration;
     let Some(time) = parts.into_time() else {
-        call.eval.warn(1411, format!("Incorrect {type_name} value: '{}' for function str_to_date", String::from_utf8_lossy(text)));
+        call.eval.warn(
+            1411,
+            format!(
+                "Incorrect {type_name} value: '{}' for function str_to_date",
+                String::from_utf8_lossy(text)
+            ),
+        );
         return Ok(Datum::Null);
     };
     if dateless {
@@ -417,9 +437,16 @@ fn str_to_date(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprErro
     }
     // Zero parts are refused where the mode refuses them, impossible days always.
     let mode = call.eval.sql_mode;
-    let zero_forbidden = mode.contains(SqlMode::NO_ZERO_IN_DATE) || (time.is_zero() && mode.contains(SqlMode::NO_ZERO_DATE));
+    let zero_forbidden =
+        mode.contains(SqlMode::NO_ZERO_IN_DATE) || (time.is_zero() && mode.contains(SqlMode::NO_ZERO_DATE));
     if (time.has_zero_part() && zero_forbidden) || (!time.has_zero_part() && !time.is_calendar_date()) {
-        call.eval.warn(1411, format!("Incorrect {type_name} value: '{}' for function str_to_date", String::from_utf8_lossy(text)));
+        call.eval.warn(
+            1411,
+            format!(
+                "Incorrect {type_name} value: '{}' for function str_to_date",
+                String::from_utf8_lossy(text)
+            ),
+        );
         return Ok(Datum::Null);
     }
     Ok(Datum::Time(time))
@@ -452,4 +479,3 @@ fn get_format(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
     };
     Ok(Datum::Bytes(format.as_bytes().to_vec()))
 }
-

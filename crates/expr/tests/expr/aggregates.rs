@@ -46,7 +46,13 @@ fn results(call: &AggregateCall, chunk: &Chunk, ctx: &EvalContext) -> Vec<String
     expected
 }
 
-fn check(function: AggregateFunction, distinct: bool, field_type: &FieldType, values: &[Datum], expected: [&str; 3]) {
+fn check(
+    function: AggregateFunction,
+    distinct: bool,
+    field_type: &FieldType,
+    values: &[Datum],
+    expected: [&str; 3],
+) {
     let ctx = EvalContext::default();
     let column = Expr::column(0, field_type.clone(), "test.t.a");
     let call = AggregateCall::new(function, vec![column], distinct, &ctx).expect("an aggregate");
@@ -93,16 +99,39 @@ fn decimals_beyond_38_digits() {
     let ft = FieldType::decimal(38, 0);
     let big = Datum::Decimal(Decimal::from_i128(10i128.pow(38) - 1, 0));
     let v = vec![big; 8];
-    check(F::Sum, false, &ft, &v, ["399999999999999999999999999999999999996", "399999999999999999999999999999999999996", "NULL"]);
-    check(F::Avg, false, &ft, &v, ["99999999999999999999999999999999999999.0000", "99999999999999999999999999999999999999.0000", "NULL"]);
-    check(F::Max, false, &ft, &v, ["99999999999999999999999999999999999999", "99999999999999999999999999999999999999", "NULL"]);
+    check(
+        F::Sum,
+        false,
+        &ft,
+        &v,
+        ["399999999999999999999999999999999999996", "399999999999999999999999999999999999996", "NULL"],
+    );
+    check(
+        F::Avg,
+        false,
+        &ft,
+        &v,
+        [
+            "99999999999999999999999999999999999999.0000",
+            "99999999999999999999999999999999999999.0000",
+            "NULL",
+        ],
+    );
+    check(
+        F::Max,
+        false,
+        &ft,
+        &v,
+        ["99999999999999999999999999999999999999", "99999999999999999999999999999999999999", "NULL"],
+    );
 }
 
 #[test]
 fn money() {
     use AggregateFunction as F;
     let ft = FieldType::decimal(15, 2);
-    let v: Vec<Datum> = [150, 250, 325, 475].iter().map(|v| Datum::Decimal(Decimal::from_i128(*v, 2))).collect();
+    let v: Vec<Datum> =
+        [150, 250, 325, 475].iter().map(|v| Datum::Decimal(Decimal::from_i128(*v, 2))).collect();
     check(F::Sum, false, &ft, &v, ["4.75", "7.25", "NULL"]);
     check(F::Avg, false, &ft, &v, ["2.375000", "3.625000", "NULL"]);
     check(F::Min, false, &ft, &v, ["1.50", "2.50", "NULL"]);
@@ -119,7 +148,8 @@ fn text() {
     check(F::GroupConcat, true, &ft, &v, ["b,a,c", "x,z,y", "NULL"]);
     let ctx = EvalContext::default();
     let column = Expr::column(0, ft.clone(), "test.t.a");
-    let mut call = AggregateCall::new(F::GroupConcat, vec![column.clone()], false, &ctx).expect("an aggregate");
+    let mut call =
+        AggregateCall::new(F::GroupConcat, vec![column.clone()], false, &ctx).expect("an aggregate");
     call.order_by.push(SortItem { expr: column, descending: true });
     call.separator = "-".to_owned();
     assert_eq!(results(&call, &chunk(&ft, &v), &ctx), ["c-b-a-a", "z-y-x-x", "NULL"]);
@@ -131,7 +161,8 @@ fn group_concat_is_cut_at_its_limit() {
     let ctx = EvalContext { group_concat_max_len: 4, ..EvalContext::default() };
     let ft = FieldType::varchar(10);
     let column = Expr::column(0, ft.clone(), "test.t.a");
-    let call = AggregateCall::new(AggregateFunction::GroupConcat, vec![column], false, &ctx).expect("an aggregate");
+    let call =
+        AggregateCall::new(AggregateFunction::GroupConcat, vec![column], false, &ctx).expect("an aggregate");
     let mut states = call.aggregator(&ctx).expect("an aggregator");
     states.update_all(&inputs(&call, &chunk(&ft, &texts(&["äb", "cd"])), &ctx), 2).expect("an update");
     let array = states.finish().expect("a result");
@@ -144,7 +175,9 @@ fn one_group_is_summed_the_short_way() {
     let ctx = EvalContext::default();
     let ft = FieldType::decimal(15, 2);
     let v: Vec<Datum> = (0..100).map(|v| Datum::Decimal(Decimal::from_i128(v, 2))).collect();
-    for function in [AggregateFunction::Sum, AggregateFunction::Avg, AggregateFunction::Count, AggregateFunction::Max] {
+    for function in
+        [AggregateFunction::Sum, AggregateFunction::Avg, AggregateFunction::Count, AggregateFunction::Max]
+    {
         let column = Expr::column(0, ft.clone(), "test.t.a");
         let call = AggregateCall::new(function, vec![column], false, &ctx).expect("an aggregate");
         let arrays = inputs(&call, &chunk(&ft, &v), &ctx);
@@ -152,6 +185,10 @@ fn one_group_is_summed_the_short_way() {
         short.update_all(&arrays, 100).expect("an update");
         let mut long = call.aggregator(&ctx).expect("an aggregator");
         long.update(&arrays, &[0; 100], 1).expect("an update");
-        assert_eq!(short.finish().expect("a result").as_ref(), long.finish().expect("a result").as_ref(), "{call}");
+        assert_eq!(
+            short.finish().expect("a result").as_ref(),
+            long.finish().expect("a result").as_ref(),
+            "{call}"
+        );
     }
 }

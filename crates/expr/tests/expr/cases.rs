@@ -88,8 +88,10 @@ fn check_file(path: &Path) -> usize {
 #[test]
 fn expressions_give_their_recorded_results() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expr/cases");
-    let mut files: Vec<_> =
-        fs::read_dir(&directory).expect("the directory of cases").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<_> = fs::read_dir(&directory)
+        .expect("the directory of cases")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.sort();
     let cases: usize = files.iter().map(|path| check_file(path)).sum();
     assert!(cases > 300, "only {cases} cases were found");

@@ -108,12 +108,19 @@ impl Reader<'_> {
         let end = self
             .rest
             .char_indices()
-            .find(|(i, c)| !(c.is_ascii_digit() || matches!(c, '.' | 'e') || (*c == '-' && (*i == 0 || self.rest[..*i].ends_with('e')))))
+            .find(|(i, c)| {
+                !(c.is_ascii_digit()
+                    || matches!(c, '.' | 'e')
+                    || (*c == '-' && (*i == 0 || self.rest[..*i].ends_with('e'))))
+            })
             .map_or(self.rest.len(), |(i, _)| i);
         let (text, rest) = self.rest.split_at(end);
         self.rest = rest;
         if text.contains('e') {
-            return Expr::literal(Datum::Double(text.parse().expect("a double")), FieldType::double().not_null());
+            return Expr::literal(
+                Datum::Double(text.parse().expect("a double")),
+                FieldType::double().not_null(),
+            );
         }
         if let Ok(value) = text.parse::<i64>() {
             return Expr::int(value);
@@ -133,7 +140,9 @@ fn typed_literal(kind: &str, text: &str) -> Expr {
     let (value, field_type) = match kind {
         "date" => (Datum::Time(time(text)), FieldType::date()),
         "datetime" | "timestamp" => (Datum::Time(time(text)), FieldType::datetime(fsp)),
-        "time" => (Datum::Duration(Duration::parse(text, fsp).expect("a TIME").duration), FieldType::duration(fsp)),
+        "time" => {
+            (Datum::Duration(Duration::parse(text, fsp).expect("a TIME").duration), FieldType::duration(fsp))
+        }
         "json" => (Datum::Json(Json::parse(text).expect("a document")), FieldType::json()),
         "uint" => (Datum::UInt(text.parse().expect("a number")), FieldType::uint()),
         "x" => {
@@ -161,7 +170,8 @@ fn type_of(text: &str) -> FieldType {
         "char" => FieldType { length: number(0, -1), ..FieldType::string() },
         "binary" => FieldType {
             length: number(0, -1),
-            ..FieldType::new(tidewater_types::TypeCode::String).with_collation(tidewater_types::Collation::Binary)
+            ..FieldType::new(tidewater_types::TypeCode::String)
+                .with_collation(tidewater_types::Collation::Binary)
         },
         "date" => FieldType::date(),
         "datetime" => FieldType::datetime(number(0, 0) as u8),

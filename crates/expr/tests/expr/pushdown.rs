@@ -67,7 +67,9 @@ fn what_depends_on_the_session_stays() {
 #[test]
 fn aggregates_survive_the_way_to_the_store() {
     let ctx = EvalContext::default();
-    for function in [AggregateFunction::Count, AggregateFunction::Sum, AggregateFunction::Avg, AggregateFunction::Max] {
+    for function in
+        [AggregateFunction::Count, AggregateFunction::Sum, AggregateFunction::Avg, AggregateFunction::Max]
+    {
         let column = Expr::column(0, FieldType::decimal(15, 2), "test.t.price");
         let call = AggregateCall::new(function, vec![column], false, &ctx).expect("an aggregate");
         assert!(pushdown::can_push_down_aggregate(&call));

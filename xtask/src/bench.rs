@@ -35,7 +35,11 @@ pub struct Options {
     #[arg(long, default_value_t = 100_000)]
     rows: u32,
     /// OLTP workloads (names of sysbench scripts).
-    #[arg(long, value_delimiter = ',', default_value = "oltp_point_select,oltp_read_only,oltp_read_write,oltp_write_only,oltp_insert,oltp_update_index,oltp_update_non_index,oltp_delete")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "oltp_point_select,oltp_read_only,oltp_read_write,oltp_write_only,oltp_insert,oltp_update_index,oltp_update_non_index,oltp_delete"
+    )]
     workloads: Vec<String>,
     /// With `--db-ps-mode=disable`: statements as text.
     #[arg(long)]

@@ -71,7 +71,9 @@ impl Totals {
         let Some(result) = line.trim_start().strip_prefix("test result:") else { return };
         for part in result.split([';', '.']) {
             let mut words = part.split_whitespace();
-            let (Some(count), Some(what)) = (words.next().and_then(|word| word.parse::<u64>().ok()), words.next()) else {
+            let (Some(count), Some(what)) =
+                (words.next().and_then(|word| word.parse::<u64>().ok()), words.next())
+            else {
                 continue;
             };
             match what {
@@ -92,7 +94,9 @@ mod tests {
     fn result_lines_are_summed_and_others_are_not() {
         let mut totals = Totals::default();
         totals.add("running 3 tests");
-        totals.add("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s");
+        totals.add(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s",
+        );
         totals.add("test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s");
         assert_eq!(totals, Totals { passed: 14, failed: 3, ignored: 1 });
     }

@@ -59,7 +59,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn python(scripts: &Path, folder: &Path, port: u16, check: &mut impl FnMut(&str, anyhow::Result<()>)) -> anyhow::Result<()> {
+fn python(
+    scripts: &Path,
+    folder: &Path,
+    port: u16,
+    check: &mut impl FnMut(&str, anyhow::Result<()>),
+) -> anyhow::Result<()> {
     if !command::exists("python3") {
         println!("python drivers: skipped, there is no python3 here");
         return Ok(());
@@ -69,7 +74,9 @@ fn python(scripts: &Path, folder: &Path, port: u16, check: &mut impl FnMut(&str,
         command::output(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
     }
     for (package, driver) in PYTHON {
-        if let Err(error) = command::output(Command::new(home.join("bin/pip")).args(["install", "--quiet", package])) {
+        if let Err(error) =
+            command::output(Command::new(home.join("bin/pip")).args(["install", "--quiet", package]))
+        {
             println!("{driver}: skipped, it cannot be installed: {}", first_line(&error));
             continue;
         }
@@ -87,7 +94,12 @@ fn first_line(error: &anyhow::Error) -> String {
 fn node(scripts: &Path, folder: &Path, port: u16) -> anyhow::Result<()> {
     let home = folder.join("node");
     std::fs::create_dir_all(&home)?;
-    command::output(Command::new("npm").args(["install", "--silent", "--no-audit", "--no-fund", "mysql2"]).arg("--prefix").arg(&home))?;
+    command::output(
+        Command::new("npm")
+            .args(["install", "--silent", "--no-audit", "--no-fund", "mysql2"])
+            .arg("--prefix")
+            .arg(&home),
+    )?;
     std::fs::copy(scripts.join("check.mjs"), home.join("check.mjs"))?;
     command::run(Command::new("node").arg(home.join("check.mjs")).arg(port.to_string()))
 }
@@ -99,6 +111,9 @@ fn jdbc(scripts: &Path, folder: &Path, port: u16) -> anyhow::Result<()> {
     fetch.arg(format!("-Dartifact={JDBC}")).arg(format!("-DoutputDirectory={}", jars.display()));
     command::output(fetch.current_dir(folder)).context("cannot fetch the JDBC driver")?;
     let mut java = Command::new("java");
-    java.arg("-cp").arg(format!("{}/*", jars.display())).arg(scripts.join("Check.java")).arg(port.to_string());
+    java.arg("-cp")
+        .arg(format!("{}/*", jars.display()))
+        .arg(scripts.join("Check.java"))
+        .arg(port.to_string());
     command::run(&mut java)
 }

@@ -53,7 +53,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     println!("lines that ship, not blank   {shipped:>9}");
     println!("  of these documentation     {:>9}  {:>5.1} %", totals.docs, share(totals.docs, shipped));
     println!("  of these other comments    {:>9}  {:>5.1} %", totals.comment, share(totals.comment, shipped));
-    println!("lines of tests, not blank    {:>9}  {:>5.1} % of all", totals.test, share(totals.test, totals.test + shipped));
+    println!(
+        "lines of tests, not blank    {:>9}  {:>5.1} % of all",
+        totals.test,
+        share(totals.test, totals.test + shipped)
+    );
     println!("test functions               {:>9}", totals.tests);
     println!("files over 1,000 lines       {:>9}", sizes.iter().filter(|(lines, _)| *lines > 1000).count());
     println!("functions that ship          {:>9}", functions.len());
@@ -118,14 +122,21 @@ fn functions_of(source: &Source) -> Vec<Function> {
         }
         let indentation = line.len() - trimmed.len();
         let closing = format!("{}}}", " ".repeat(indentation));
-        let Some(end) = (start..lines.len()).find(|&at| lines[at] == closing || (at > start && lines[at].trim_end() == closing)) else {
+        let Some(end) = (start..lines.len())
+            .find(|&at| lines[at] == closing || (at > start && lines[at].trim_end() == closing))
+        else {
             continue;
         };
         // A one-line body, or a declaration without one, ends before another function begins.
-        if (start + 1..end).any(|at| is_function_head(lines[at].trim_start()) && leading(lines[at]) == indentation) {
+        if (start + 1..end)
+            .any(|at| is_function_head(lines[at].trim_start()) && leading(lines[at]) == indentation)
+        {
             continue;
         }
-        functions.push(Function { place: format!("{}:{}", source.path.display(), start + 1), lines: end - start + 1 });
+        functions.push(Function {
+            place: format!("{}:{}", source.path.display(), start + 1),
+            lines: end - start + 1,
+        });
     }
     functions
 }

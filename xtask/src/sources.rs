@@ -55,7 +55,9 @@ impl Source {
         (0..lines.len())
             .find(|&line| {
                 lines[line].trim() == "#[cfg(test)]"
-                    && lines.get(line + 1).is_some_and(|next| next.trim_start().starts_with("mod ") && next.trim_end().ends_with('{'))
+                    && lines.get(line + 1).is_some_and(|next| {
+                        next.trim_start().starts_with("mod ") && next.trim_end().ends_with('{')
+                    })
             })
             .unwrap_or(lines.len())
     }

@@ -21,7 +21,10 @@ const BUILD: &[Package] = &[
 
 /// What the whole-system benchmarks need besides.
 const BENCH: &[Package] = &[
-    Package { name: "mariadb-server", present: || command::exists("mariadbd") || Path::new("/usr/sbin/mariadbd").exists() },
+    Package {
+        name: "mariadb-server",
+        present: || command::exists("mariadbd") || Path::new("/usr/sbin/mariadbd").exists(),
+    },
     Package { name: "mariadb-client", present: || command::exists("mariadb") },
     Package { name: "sysbench", present: || command::exists("sysbench") },
 ];
@@ -37,7 +40,8 @@ pub fn ensure_bench_packages() -> anyhow::Result<()> {
 }
 
 fn ensure(packages: &[Package]) -> anyhow::Result<()> {
-    let missing: Vec<&str> = packages.iter().filter(|package| !(package.present)()).map(|package| package.name).collect();
+    let missing: Vec<&str> =
+        packages.iter().filter(|package| !(package.present)()).map(|package| package.name).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -46,11 +50,18 @@ fn ensure(packages: &[Package]) -> anyhow::Result<()> {
         bail!("missing system packages (Debian names): {}; install them and try again", missing.join(", "));
     }
     let Some(prefix) = privileged_prefix() else {
-        bail!("missing system packages: {}\nThis user may not install them. Run:\n    {by_hand}", missing.join(", "));
+        bail!(
+            "missing system packages: {}\nThis user may not install them. Run:\n    {by_hand}",
+            missing.join(", ")
+        );
     };
     eprintln!("installing missing system packages: {}", missing.join(", "));
     command::run(privileged(prefix).args(["apt-get", "update", "-qq"]))?;
-    command::run(privileged(prefix).args(["apt-get", "install", "-y", "-qq", "--no-install-recommends"]).args(&missing))
+    command::run(
+        privileged(prefix)
+            .args(["apt-get", "install", "-y", "-qq", "--no-install-recommends"])
+            .args(&missing),
+    )
 }
 
 /// `env` when we are root, `sudo` when it works without a password, else nothing.
@@ -82,13 +93,15 @@ fn has_libclang() -> bool {
         .any(|folder| folder_has(folder, "libclang-") || folder_has(folder, "libclang.so"));
     let llvm = std::fs::read_dir("/usr/lib").is_ok_and(|entries| {
         entries.flatten().any(|entry| {
-            entry.file_name().to_string_lossy().starts_with("llvm-") && entry.path().join("lib/clang").is_dir()
+            entry.file_name().to_string_lossy().starts_with("llvm-")
+                && entry.path().join("lib/clang").is_dir()
         })
     });
     library && (llvm || Path::new("/usr/lib/clang").is_dir())
 }
 
 fn folder_has(folder: &str, prefix: &str) -> bool {
-    std::fs::read_dir(folder)
-        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(prefix)))
+    std::fs::read_dir(folder).is_ok_and(|entries| {
+        entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+    })
 }

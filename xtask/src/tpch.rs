@@ -26,7 +26,8 @@ pub struct Options {
 }
 
 /// The tables in an order that suits foreign keys.
-pub const TABLES: &[&str] = &["region", "nation", "part", "supplier", "partsupp", "customer", "orders", "lineitem"];
+pub const TABLES: &[&str] =
+    &["region", "nation", "part", "supplier", "partsupp", "customer", "orders", "lineitem"];
 
 /// The queries that the tests and benchmarks run.
 pub const QUERIES: &[u32] = &[1, 3, 4, 5, 6, 10, 12, 13, 14, 18, 19];

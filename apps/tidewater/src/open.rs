@@ -74,11 +74,14 @@ impl Database {
         let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
         let seed = if options.seed == 0 { clock.now_micros().unsigned_abs() } else { options.seed };
         let (engine, storage): (Arc<dyn Engine>, Arc<dyn Storage>) = match &options.path {
-            Some(path) => (Arc::new(RocksEngine::open(path.join("kv"))?), Arc::new(FileStorage::open(path.join("pd"))?)),
+            Some(path) => {
+                (Arc::new(RocksEngine::open(path.join("kv"))?), Arc::new(FileStorage::open(path.join("pd"))?))
+            }
             None => (Arc::new(MemoryEngine::new()), Arc::new(MemoryStorage::new())),
         };
         let pd = PlacementDriver::open(PdConfig::default(), storage, clock.clone())?;
-        let store = NodeConfig { compute: options.compute.clone().or(options.store.compute), ..options.store };
+        let store =
+            NodeConfig { compute: options.compute.clone().or(options.store.compute), ..options.store };
         let node = Node::open(store, engine, pd.clone() as Arc<dyn PdService>).await?;
         let connector = Arc::new(DirectConnector(node.clone()));
         let txn = TxnClient::new(pd.clone(), connector, TxnConfig { seed, ..TxnConfig::default() });

@@ -48,8 +48,13 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&options.log).with_context(|| format!("--log {}", options.log))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     // Two runtimes: a long scan must never keep a packet waiting.
-    let compute = Builder::new_multi_thread().thread_name("compute").build().context("cannot start threads")?;
-    let network = Builder::new_multi_thread().thread_name("network").enable_all().build().context("cannot start threads")?;
+    let compute =
+        Builder::new_multi_thread().thread_name("compute").build().context("cannot start threads")?;
+    let network = Builder::new_multi_thread()
+        .thread_name("network")
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
     let outcome = network.block_on(serve(options, &compute));
     network.shutdown_timeout(std::time::Duration::from_secs(1));
     compute.shutdown_background();

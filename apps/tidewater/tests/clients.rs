@@ -20,17 +20,22 @@ async fn create_load_query_and_restart() {
     conn.query_drop("CREATE DATABASE shop; USE shop; CREATE TABLE item (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) NOT NULL, price DECIMAL(10,2), made DATETIME, UNIQUE KEY (name))")
         .await
         .expect("three statements in one text");
-    conn.exec_drop("INSERT INTO item (name, price, made) VALUES (?, ?, ?)", ("anchor", "12.50", "2024-02-29 12:00:00"))
-        .await
-        .expect("an insert with bound values");
+    conn.exec_drop(
+        "INSERT INTO item (name, price, made) VALUES (?, ?, ?)",
+        ("anchor", "12.50", "2024-02-29 12:00:00"),
+    )
+    .await
+    .expect("an insert with bound values");
     assert_eq!(conn.last_insert_id(), Some(1));
     let rows: Vec<(i32, String, String)> =
         conn.exec("SELECT id, name, price FROM item WHERE id = ?", (1,)).await.expect("a prepared select");
     assert_eq!(rows, [(1, "anchor".to_owned(), "12.50".to_owned())]);
-    let made: Option<Value> = conn.exec_first("SELECT made FROM item WHERE id = ?", (1,)).await.expect("a date");
+    let made: Option<Value> =
+        conn.exec_first("SELECT made FROM item WHERE id = ?", (1,)).await.expect("a date");
     assert_eq!(made, Some(Value::Date(2024, 2, 29, 12, 0, 0, 0)));
 
-    let duplicate = conn.query_drop("INSERT INTO item (name) VALUES ('anchor')").await.expect_err("a duplicate key");
+    let duplicate =
+        conn.query_drop("INSERT INTO item (name) VALUES ('anchor')").await.expect_err("a duplicate key");
     assert_eq!(code(&duplicate), 1062);
     assert_eq!(code(&conn.query_drop("SELEC 1").await.expect_err("no SQL")), 1064);
     assert_eq!(code(&conn.query_drop("SELECT * FROM nowhere").await.expect_err("no table")), 1146);
@@ -74,9 +79,24 @@ async fn values_of_all_types_come_back_in_both_protocols() {
     assert_eq!(
         text,
         [
-            "-128", "65535", "-8388608", "2147483647", "18446744073709551615", "1.5", "-2.25e100",
-            "-1234567890123456789012345.12345", "0001-01-01", "9999-12-31 23:59:59.999999", "-838:59:59.000", "2155", "äöü",
-            "00FF", "text", "513", "y", "u,w",
+            "-128",
+            "65535",
+            "-8388608",
+            "2147483647",
+            "18446744073709551615",
+            "1.5",
+            "-2.25e100",
+            "-1234567890123456789012345.12345",
+            "0001-01-01",
+            "9999-12-31 23:59:59.999999",
+            "-838:59:59.000",
+            "2155",
+            "äöü",
+            "00FF",
+            "text",
+            "513",
+            "y",
+            "u,w",
         ]
     );
     let binary: mysql_async::Row = conn

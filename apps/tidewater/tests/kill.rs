@@ -73,8 +73,10 @@ async fn insert_until_cut_off(options: mysql_async::Opts, next: &AtomicU64) -> V
 
 async fn check(server: &ServerProcess, acknowledged: &BTreeSet<u64>) {
     let mut conn = server.connect().await;
-    let rows: Vec<(u64, u64)> =
-        conn.query("SELECT txn, COUNT(*) FROM kill_test.pair GROUP BY txn").await.expect("the rows are readable");
+    let rows: Vec<(u64, u64)> = conn
+        .query("SELECT txn, COUNT(*) FROM kill_test.pair GROUP BY txn")
+        .await
+        .expect("the rows are readable");
     let by_index: u64 = conn
         .query_first("SELECT COUNT(*) FROM kill_test.pair USE INDEX (by_part) WHERE part IN (1, 2)")
         .await

@@ -23,9 +23,16 @@ impl ServerProcess {
         let mut lines = BufReader::new(stderr).lines();
         let mut seen = String::new();
         let port = loop {
-            let line = lines.next().and_then(Result::ok).unwrap_or_else(|| panic!("the server did not start:\n{seen}"));
+            let line = lines
+                .next()
+                .and_then(Result::ok)
+                .unwrap_or_else(|| panic!("the server did not start:\n{seen}"));
             if let Some(rest) = line.split(" -P ").nth(1) {
-                break rest.split_whitespace().next().and_then(|port| port.parse().ok()).expect("a port number");
+                break rest
+                    .split_whitespace()
+                    .next()
+                    .and_then(|port| port.parse().ok())
+                    .expect("a port number");
             }
             seen.push_str(&line);
             seen.push('\n');
@@ -55,7 +62,12 @@ impl ServerProcess {
 
     /// Options of a connection as root.
     pub fn options(&self) -> Opts {
-        OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(self.port).user(Some("root")).prefer_socket(false).into()
+        OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.port)
+            .user(Some("root"))
+            .prefer_socket(false)
+            .into()
     }
 }
 

@@ -81,7 +81,10 @@ async fn load(conn: &mut Conn, folder: &Path, scale: f64) {
     write(folder, "lineitem", LineItemGenerator::new(scale, 1, 1).iter());
     for table in ["region", "nation", "part", "supplier", "partsupp", "customer", "orders", "lineitem"] {
         let file = folder.join(format!("{table}.tbl"));
-        let load = format!("LOAD DATA LOCAL INFILE '{}' INTO TABLE {table} FIELDS TERMINATED BY '|'", file.display());
+        let load = format!(
+            "LOAD DATA LOCAL INFILE '{}' INTO TABLE {table} FIELDS TERMINATED BY '|'",
+            file.display()
+        );
         conn.query_drop(load).await.unwrap_or_else(|error| panic!("{table}: {error}"));
     }
 }

@@ -15,7 +15,8 @@ use tidewater_expr::{ColumnRef, Expr};
 use tidewater_kv::{MemoryEngine, Node, NodeConfig, ScanStep, Scanner, ScannerOptions};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
 use tidewater_planner::{
-    PhysicalPlan, PlanBase, PointAccess, PointGet, Ranges, ScanColumn, Schema, TableReader, TableScan, TableSource,
+    PhysicalPlan, PlanBase, PointAccess, PointGet, Ranges, ScanColumn, Schema, TableReader, TableScan,
+    TableSource,
 };
 use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
 use tidewater_table::TableLayout;
@@ -47,9 +48,12 @@ fn table() -> Arc<TableInfo> {
 
 async fn cluster(table: &Arc<TableInfo>) -> (TxnClient, Arc<Node>) {
     let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
-    let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock).expect("opens");
+    let pd =
+        PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock).expect("opens");
     let config = NodeConfig { gc_poll_interval: None, ..NodeConfig::default() };
-    let node = Node::open(config, Arc::new(MemoryEngine::new()), pd.clone() as Arc<dyn PdService>).await.expect("opens");
+    let node = Node::open(config, Arc::new(MemoryEngine::new()), pd.clone() as Arc<dyn PdService>)
+        .await
+        .expect("opens");
     let client = TxnClient::new(pd, Arc::new(Direct(node.clone())), TxnConfig::default());
     let mut txn = client.begin(TxnOptions::default()).await.expect("begins");
     let mut layout = TableLayout::new(table.clone(), TimeZone::utc());

@@ -23,7 +23,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for range in row_ranges(&table, &[between, KeyRange::point(vec![Datum::Int(100)])], &zone)? {
         println!("row    {}..{}", range.start, range.end);
     }
-    let from_m = KeyRange { low: vec![Datum::Bytes(b"m".to_vec())], low_inclusive: true, high: vec![], high_inclusive: true };
+    let from_m = KeyRange {
+        low: vec![Datum::Bytes(b"m".to_vec())],
+        low_inclusive: true,
+        high: vec![],
+        high_inclusive: true,
+    };
     for range in index_ranges(&table, &table.indices[0], &[from_m], &zone)? {
         println!("index  {}..{}", range.start, range.end);
     }

@@ -34,13 +34,19 @@ pub enum Summaries {
 
 impl<'a> DagBuilder<'a> {
     /// Begins with a scan of rows.
-    pub fn table_scan(ctx: &'a ExecContext, table: &'a TableInfo, scan: &TableScan) -> Result<Self, ReadError> {
+    pub fn table_scan(
+        ctx: &'a ExecContext,
+        table: &'a TableInfo,
+        scan: &TableScan,
+    ) -> Result<Self, ReadError> {
         let mut columns = Vec::with_capacity(scan.columns.len());
         for column in scan.columns.iter() {
             columns.push(scan_column(ctx, table, column)?);
         }
         let primary_column_ids = match table.handle() {
-            HandleKind::Common(index) => index.columns.iter().map(|part| table.columns[part.offset].id.0).collect(),
+            HandleKind::Common(index) => {
+                index.columns.iter().map(|part| table.columns[part.offset].id.0).collect()
+            }
             HandleKind::RowId | HandleKind::IntColumn(_) => Vec::new(),
         };
         let scan = tipb::Executor {
@@ -62,7 +68,11 @@ impl<'a> DagBuilder<'a> {
     /// Begins with a scan of an index.
     ///
     /// The wire form lists all columns of the index in key order, then the handle's; a projection picks those wanted.
-    pub fn index_scan(ctx: &'a ExecContext, table: &'a TableInfo, scan: &IndexScan) -> Result<Self, ReadError> {
+    pub fn index_scan(
+        ctx: &'a ExecContext,
+        table: &'a TableInfo,
+        scan: &IndexScan,
+    ) -> Result<Self, ReadError> {
         let handle = handle_columns(table);
         let mut listed: Vec<ScanColumn> =
             scan.index.columns.iter().map(|part| ScanColumn::Column(part.offset)).collect();
@@ -98,15 +108,18 @@ impl<'a> DagBuilder<'a> {
         let mut exprs = Vec::with_capacity(scan.columns.len());
         for (column, reference) in scan.columns.iter().zip(scan.base.schema.iter()) {
             // A column of the key whole in the index serves as well as the handle's; a prefix of it does not.
-            let position = listed
-                .iter()
-                .enumerate()
-                .position(|(position, candidate)| candidate == column && !is_cut(&scan.index, position, key_columns));
-            let index = position.ok_or_else(|| ReadError::NotPushable { expression: reference.name.to_string() })?;
+            let position = listed.iter().enumerate().position(|(position, candidate)| {
+                candidate == column && !is_cut(&scan.index, position, key_columns)
+            });
+            let index =
+                position.ok_or_else(|| ReadError::NotPushable { expression: reference.name.to_string() })?;
             exprs.push(Expr::Column(tidewater_expr::ColumnRef { index, ..reference.clone() }));
         }
         let is_identity = exprs.len() == listed.len()
-            && exprs.iter().enumerate().all(|(at, expr)| matches!(expr, Expr::Column(column) if column.index == at));
+            && exprs
+                .iter()
+                .enumerate()
+                .all(|(at, expr)| matches!(expr, Expr::Column(column) if column.index == at));
         if is_identity {
             return Ok(());
         }
@@ -160,9 +173,12 @@ impl<'a> DagBuilder<'a> {
                     call.args =
                         call.args.into_iter().map(|arg| bind(arg, self.ctx)).collect::<Result<_, _>>()?;
                     let function = pushdown::aggregate_to_tipb(&call);
-                    agg_func.push(function.ok_or_else(|| ReadError::NotPushable { expression: call.to_string() })?);
+                    agg_func.push(
+                        function.ok_or_else(|| ReadError::NotPushable { expression: call.to_string() })?,
+                    );
                 }
-                let tp = if *streamed { tipb::ExecType::TypeStreamAgg } else { tipb::ExecType::TypeAggregation };
+                let tp =
+                    if *streamed { tipb::ExecType::TypeStreamAgg } else { tipb::ExecType::TypeAggregation };
                 tipb::Executor {
                     tp: tp.into(),
                     aggregation: Some(tipb::Aggregation {
@@ -261,12 +277,18 @@ pub(crate) fn handle_columns(table: &TableInfo) -> Vec<ScanColumn> {
     match table.handle() {
         HandleKind::RowId => vec![ScanColumn::RowId],
         HandleKind::IntColumn(column) => vec![ScanColumn::Column(column.offset)],
-        HandleKind::Common(index) => index.columns.iter().map(|part| ScanColumn::Column(part.offset)).collect(),
+        HandleKind::Common(index) => {
+            index.columns.iter().map(|part| ScanColumn::Column(part.offset)).collect()
+        }
     }
 }
 
 /// A column as the store is told.
-fn scan_column(ctx: &ExecContext, table: &TableInfo, column: &ScanColumn) -> Result<tipb::ColumnInfo, ReadError> {
+fn scan_column(
+    ctx: &ExecContext,
+    table: &TableInfo,
+    column: &ScanColumn,
+) -> Result<tipb::ColumnInfo, ReadError> {
     match column {
         ScanColumn::RowId => {
             let mut info = type_info(&FieldType::new(TypeCode::LongLong).not_null());
@@ -278,7 +300,8 @@ fn scan_column(ctx: &ExecContext, table: &TableInfo, column: &ScanColumn) -> Res
             let column = &table.columns[*offset];
             let mut info = type_info(&column.field_type);
             info.column_id = column.id.0;
-            info.pk_handle = matches!(table.handle(), HandleKind::IntColumn(handle) if handle.id == column.id);
+            info.pk_handle =
+                matches!(table.handle(), HandleKind::IntColumn(handle) if handle.id == column.id);
             info.default_val = default_value(ctx, column)?;
             Ok(info)
         }

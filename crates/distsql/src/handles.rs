@@ -31,7 +31,12 @@ impl HandleReader {
     }
 
     /// The handle of one row; `schema` are the chunk's types. `None` if it is NULL (a padded row of an outer join).
-    pub fn handle(&self, chunk: &Chunk, row: usize, schema: &[FieldType]) -> Result<Option<Handle>, ReadError> {
+    pub fn handle(
+        &self,
+        chunk: &Chunk,
+        row: usize,
+        schema: &[FieldType],
+    ) -> Result<Option<Handle>, ReadError> {
         match &self.positions {
             HandlePositions::Int(position) => Ok(match chunk.datum(row, *position, &schema[*position]) {
                 Datum::Int(value) => Some(Handle::Int(value)),

@@ -13,7 +13,11 @@ use crate::error::ReadError;
 pub type KeyRanges = Vec<Range<Key>>;
 
 /// The keys of a table's rows whose handles are in `ranges`.
-pub fn row_ranges(table: &TableInfo, ranges: &[KeyRange], time_zone: &TimeZone) -> Result<KeyRanges, ReadError> {
+pub fn row_ranges(
+    table: &TableInfo,
+    ranges: &[KeyRange],
+    time_zone: &TimeZone,
+) -> Result<KeyRanges, ReadError> {
     match table.handle() {
         HandleKind::RowId => Ok(int_ranges(table.id, ranges, IntOrder::Signed)),
         HandleKind::IntColumn(column) if column.field_type.is_unsigned() => {
@@ -212,18 +216,18 @@ mod tests {
     fn unsigned_handles_continue_where_the_sign_bit_turns() {
         let uint = Datum::UInt;
         let border = i64::MAX as u64;
-        assert_eq!(handles(&[range(uint(1), true, uint(u64::MAX), true)], IntOrder::Unsigned), [
-            (1, i64::MAX),
-            (i64::MIN, -1)
-        ]);
-        assert_eq!(handles(&[range(uint(border), true, uint(border + 1), true)], IntOrder::Unsigned), [
-            (i64::MAX, i64::MAX),
-            (i64::MIN, i64::MIN)
-        ]);
-        assert_eq!(handles(&[range(uint(border), false, uint(border + 3), false)], IntOrder::Unsigned), [(
-            i64::MIN,
-            i64::MIN + 1
-        )]);
+        assert_eq!(
+            handles(&[range(uint(1), true, uint(u64::MAX), true)], IntOrder::Unsigned),
+            [(1, i64::MAX), (i64::MIN, -1)]
+        );
+        assert_eq!(
+            handles(&[range(uint(border), true, uint(border + 1), true)], IntOrder::Unsigned),
+            [(i64::MAX, i64::MAX), (i64::MIN, i64::MIN)]
+        );
+        assert_eq!(
+            handles(&[range(uint(border), false, uint(border + 3), false)], IntOrder::Unsigned),
+            [(i64::MIN, i64::MIN + 1)]
+        );
     }
 
     #[test]

@@ -203,7 +203,12 @@ fn with_handles(ctx: &ReadContext, plan: &IndexLookUp, scan: TableScan) -> (Tabl
                 (info.field_type.clone(), info.name.to_string())
             }
         };
-        schema.push(tidewater_expr::ColumnRef { unique_id: 0, index: columns.len(), field_type, name: name.into() });
+        schema.push(tidewater_expr::ColumnRef {
+            unique_id: 0,
+            index: columns.len(),
+            field_type,
+            name: name.into(),
+        });
         columns.push(column);
     }
     let positions = match (table.handle(), positions.as_slice()) {
@@ -222,7 +227,12 @@ fn with_handles(ctx: &ReadContext, plan: &IndexLookUp, scan: TableScan) -> (Tabl
 }
 
 impl RestoreOrder {
-    fn sort(self, chunks: Vec<Chunk>, order: &HashMap<Handle, u32>, max_rows: usize) -> Result<Batch, ExecError> {
+    fn sort(
+        self,
+        chunks: Vec<Chunk>,
+        order: &HashMap<Handle, u32>,
+        max_rows: usize,
+    ) -> Result<Batch, ExecError> {
         if chunks.is_empty() {
             return Ok(Batch { chunks });
         }
@@ -267,7 +277,10 @@ impl Operator for IndexLookUpReader {
                 return Ok(Some(chunk));
             }
             let finished = self.index_done && self.pending.is_empty();
-            if !finished && self.arrived.is_none() && self.in_flight.len() < self.ctx.lookup_concurrency.max(1) {
+            if !finished
+                && self.arrived.is_none()
+                && self.in_flight.len() < self.ctx.lookup_concurrency.max(1)
+            {
                 self.send_batch().await?;
                 continue;
             }

@@ -101,7 +101,8 @@ impl PointReader {
             }
             PointAccess::Index(index) => self.handles_by_index(index, &keys).await?,
         };
-        let row_keys: Vec<Key> = handles.iter().map(|handle| table_key::row_key(self.table.id, handle)).collect();
+        let row_keys: Vec<Key> =
+            handles.iter().map(|handle| table_key::row_key(self.table.id, handle)).collect();
         self.lock(&row_keys).await?;
         let values = self.values(&row_keys).await?;
         let mut rows = Vec::with_capacity(handles.len());
@@ -109,7 +110,9 @@ impl PointReader {
             match values.get(key) {
                 Some(value) => rows.push((handle, value.clone())),
                 // Two reads of the latest versions need not see one state; any other snapshot does.
-                None if matches!(self.access, PointAccess::Index(_)) && self.ctx.snapshot.ts() != Snapshot::LATEST => {
+                None if matches!(self.access, PointAccess::Index(_))
+                    && self.ctx.snapshot.ts() != Snapshot::LATEST =>
+                {
                     return Err(self.dangling().into());
                 }
                 None => {}
@@ -129,7 +132,11 @@ impl PointReader {
         Ok(chunks)
     }
 
-    async fn handles_by_index(&self, index: &IndexInfo, keys: &[Vec<Datum>]) -> Result<Vec<Handle>, ExecError> {
+    async fn handles_by_index(
+        &self,
+        index: &IndexInfo,
+        keys: &[Vec<Datum>],
+    ) -> Result<Vec<Handle>, ExecError> {
         let mut index_keys = Vec::with_capacity(keys.len());
         for key in keys {
             let mut bytes = table_key::index_prefix(self.table.id, index.id).into_bytes();
@@ -213,7 +220,8 @@ impl PointReader {
     }
 
     fn dangling(&self) -> ReadError {
-        let index = if let PointAccess::Index(index) = &self.access { index.name.to_string() } else { String::new() };
+        let index =
+            if let PointAccess::Index(index) = &self.access { index.name.to_string() } else { String::new() };
         ReadError::DanglingEntry { table: self.table.name.to_string(), index }
     }
 }

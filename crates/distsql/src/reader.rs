@@ -19,7 +19,11 @@ pub struct CopReader {
 
 impl CopReader {
     /// A table reader. `ranges` override those of the plan (an index join gives its own).
-    pub fn table(ctx: &ReadContext, plan: &TableReader, ranges: Option<KeyRanges>) -> Result<CopReader, ExecError> {
+    pub fn table(
+        ctx: &ReadContext,
+        plan: &TableReader,
+        ranges: Option<KeyRanges>,
+    ) -> Result<CopReader, ExecError> {
         let ranges = match ranges {
             Some(ranges) => ranges,
             None => {
@@ -40,7 +44,11 @@ impl CopReader {
     }
 
     /// An index reader.
-    pub fn index(ctx: &ReadContext, plan: &IndexReader, ranges: Option<KeyRanges>) -> Result<CopReader, ExecError> {
+    pub fn index(
+        ctx: &ReadContext,
+        plan: &IndexReader,
+        ranges: Option<KeyRanges>,
+    ) -> Result<CopReader, ExecError> {
         let ranges = match ranges {
             Some(ranges) => ranges,
             None => {
@@ -112,7 +120,9 @@ pub(crate) fn rows_wanted(nodes: &[CopNode]) -> Option<u64> {
         .iter()
         .filter_map(|node| match node.op {
             CopOp::Limit(rows) => Some(rows),
-            CopOp::Selection(_) | CopOp::Projection(_) | CopOp::Aggregation { .. } | CopOp::TopN { .. } => None,
+            CopOp::Selection(_) | CopOp::Projection(_) | CopOp::Aggregation { .. } | CopOp::TopN { .. } => {
+                None
+            }
         })
         .min()
 }

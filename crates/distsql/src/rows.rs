@@ -42,11 +42,15 @@ fn column_to_decode(convert: &ConvertContext, table: &TableInfo, column: &ScanCo
             let decode = ColumnToDecode::new(column.id, column.field_type.clone())
                 .with_default(column.origin_default_datum(convert));
             match table.handle() {
-                HandleKind::IntColumn(handle) if handle.id == column.id => ColumnToDecode { is_handle: true, ..decode },
-                HandleKind::Common(index) => match index.columns.iter().position(|part| part.offset == *offset) {
-                    Some(position) => decode.with_handle_part(position),
-                    None => decode,
-                },
+                HandleKind::IntColumn(handle) if handle.id == column.id => {
+                    ColumnToDecode { is_handle: true, ..decode }
+                }
+                HandleKind::Common(index) => {
+                    match index.columns.iter().position(|part| part.offset == *offset) {
+                        Some(position) => decode.with_handle_part(position),
+                        None => decode,
+                    }
+                }
                 HandleKind::RowId | HandleKind::IntColumn(_) => decode,
             }
         }

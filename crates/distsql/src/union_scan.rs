@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use tidewater_chunk::Chunk;
 use tidewater_codec::{Handle, table_key};
-use tidewater_executor::{BoxedOperator, ExecContext, ExecError, Merge, Operator, Sort, SortKey, SortOrder, Values};
+use tidewater_executor::{
+    BoxedOperator, ExecContext, ExecError, Merge, Operator, Sort, SortKey, SortOrder, Values,
+};
 use tidewater_expr::{Expr, filter_mask};
 use tidewater_planner::UnionScan;
 use tidewater_types::FieldType;
@@ -118,7 +120,10 @@ impl UnionScanReader {
             .order
             .iter()
             .map(|position| {
-                let column = tidewater_expr::ColumnRef { index: *position, ..self.plan.base.schema[*position].clone() };
+                let column = tidewater_expr::ColumnRef {
+                    index: *position,
+                    ..self.plan.base.schema[*position].clone()
+                };
                 SortKey { expr: Expr::Column(column), order }
             })
             .collect();

@@ -92,8 +92,10 @@ fn hash_aggregate(c: &mut Criterion) {
         let rows = chunks(ROWS, groups);
         group.bench_function(name, |b| {
             let make = || {
-                let calls = [(AggregateFunction::Count, 0), (AggregateFunction::Max, 1)]
-                    .map(|(function, arg)| AggregateCall::new(function, vec![column(arg)], false, &ctx.eval).expect("typed"));
+                let calls =
+                    [(AggregateFunction::Count, 0), (AggregateFunction::Max, 1)].map(|(function, arg)| {
+                        AggregateCall::new(function, vec![column(arg)], false, &ctx.eval).expect("typed")
+                    });
                 let keys = keys.iter().map(|key| column(*key)).collect();
                 let aggregate = HashAggregate::new(&ctx, input(&ctx, &rows), keys, calls.to_vec());
                 Box::new(aggregate.expect("a valid plan")) as BoxedOperator

@@ -1,8 +1,8 @@
 //! Joins two small tables and counts by city: `SELECT count(*), city FROM person JOIN town ON .. GROUP BY city`.
 
 use tidewater_executor::{
-    BoxedOperator, BuildSide, ExecContext, HashAggregate, HashJoin, HashJoinSpec, JoinKey, JoinKind, Sort, SortKey,
-    Values, collect,
+    BoxedOperator, BuildSide, ExecContext, HashAggregate, HashJoin, HashJoinSpec, JoinKey, JoinKind, Sort,
+    SortKey, Values, collect,
 };
 use tidewater_expr::{AggregateCall, AggregateFunction, Expr};
 use tidewater_types::{Datum, FieldType};
@@ -40,7 +40,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for chunk in futures::executor::block_on(collect(&mut sorted))? {
         for row in 0..chunk.num_rows() {
-            if let [Datum::Int(count), Datum::Bytes(city)] = chunk.row(row, &[FieldType::int(), FieldType::varchar(20)]).as_slice() {
+            if let [Datum::Int(count), Datum::Bytes(city)] =
+                chunk.row(row, &[FieldType::int(), FieldType::varchar(20)]).as_slice()
+            {
                 println!("{:8} {count}", String::from_utf8_lossy(city));
             }
         }

@@ -25,7 +25,13 @@ impl ExecContext {
     /// A context with the default chunk sizes; its expressions stop when `kill` says so.
     pub fn new(mut eval: EvalContext, memory: MemoryTracker, kill: KillFlag) -> ExecContext {
         eval.kill = kill.expression_flag();
-        ExecContext { eval, memory, kill, initial_chunk_rows: INITIAL_CHUNK_ROWS, max_chunk_rows: MAX_CHUNK_ROWS }
+        ExecContext {
+            eval,
+            memory,
+            kill,
+            initial_chunk_rows: INITIAL_CHUNK_ROWS,
+            max_chunk_rows: MAX_CHUNK_ROWS,
+        }
     }
 
     /// A sizer that starts small.

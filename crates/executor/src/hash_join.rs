@@ -59,9 +59,15 @@ enum NullAware {
 
 enum State {
     NotBuilt,
-    Probing { table: Box<Built>, current: Option<Box<Probe>> },
+    Probing {
+        table: Box<Built>,
+        current: Option<Box<Probe>>,
+    },
     /// Build rows that never matched, for outer joins that preserve the build side.
-    Unmatched { table: Box<Built>, position: usize },
+    Unmatched {
+        table: Box<Built>,
+        position: usize,
+    },
     Done,
 }
 
@@ -308,7 +314,13 @@ impl JoinCore {
     }
 
     /// Left columns, then right columns, of these pairs.
-    fn gather(&self, probe: &Chunk, build: &Chunk, probe_rows: &UInt32Array, build_rows: &UInt32Array) -> Chunk {
+    fn gather(
+        &self,
+        probe: &Chunk,
+        build: &Chunk,
+        probe_rows: &UInt32Array,
+        build_rows: &UInt32Array,
+    ) -> Chunk {
         let (probe, build) = (probe.take(probe_rows), build.take(build_rows));
         self.side_by_side(probe, build)
     }

@@ -18,7 +18,8 @@ use crate::operator::{BoxedOperator, Operator};
 use crate::values::Values;
 
 /// Makes the inner operators that read the rows of these distinct keys (no NULL among them).
-pub type LookupFactory = Box<dyn FnMut(&ExecContext, Vec<Vec<Datum>>) -> Result<BoxedOperator, ExecError> + Send>;
+pub type LookupFactory =
+    Box<dyn FnMut(&ExecContext, Vec<Vec<Datum>>) -> Result<BoxedOperator, ExecError> + Send>;
 
 /// Rows of the first and of a full batch.
 const BATCH_ROWS_INITIAL: usize = 256;
@@ -50,7 +51,12 @@ pub struct IndexJoin {
 
 impl IndexJoin {
     /// Joins `outer` with what `factory` reads.
-    pub fn new(ctx: &ExecContext, outer: BoxedOperator, factory: LookupFactory, spec: IndexJoinSpec) -> IndexJoin {
+    pub fn new(
+        ctx: &ExecContext,
+        outer: BoxedOperator,
+        factory: LookupFactory,
+        spec: IndexJoinSpec,
+    ) -> IndexJoin {
         let outer_schema = outer.schema().to_vec();
         let schema = match spec.join.build {
             BuildSide::Right => spec.join.kind.schema(&outer_schema, &spec.inner_schema),
@@ -138,11 +144,13 @@ impl IndexJoinSpec {
     /// True when the join preserves no inner row: each batch sees only a part of the inner side.
     pub fn is_valid(&self) -> bool {
         match (self.join.kind, self.join.build) {
-            (JoinKind::Inner, _) | (JoinKind::LeftOuter, BuildSide::Right) | (JoinKind::RightOuter, BuildSide::Left) => {
-                true
-            }
+            (JoinKind::Inner, _)
+            | (JoinKind::LeftOuter, BuildSide::Right)
+            | (JoinKind::RightOuter, BuildSide::Left) => true,
             (JoinKind::LeftOuter, BuildSide::Left) | (JoinKind::RightOuter, BuildSide::Right) => false,
-            (kind, build) => kind.is_semi() && build == BuildSide::Right && self.join.null_aware_keys.is_empty(),
+            (kind, build) => {
+                kind.is_semi() && build == BuildSide::Right && self.join.null_aware_keys.is_empty()
+            }
         }
     }
 }

@@ -33,7 +33,9 @@ impl JoinKind {
     /// True when only the left side's columns come out, and each left row at most once.
     pub fn is_semi(self) -> bool {
         match self {
-            JoinKind::Semi | JoinKind::AntiSemi | JoinKind::LeftOuterSemi | JoinKind::AntiLeftOuterSemi => true,
+            JoinKind::Semi | JoinKind::AntiSemi | JoinKind::LeftOuterSemi | JoinKind::AntiLeftOuterSemi => {
+                true
+            }
             JoinKind::Inner | JoinKind::LeftOuter | JoinKind::RightOuter => false,
         }
     }
@@ -111,7 +113,8 @@ pub struct HashJoinSpec {
 
 /// An expression over the right side, over the columns of both.
 pub(crate) fn shift_columns(expr: &Expr, left_width: usize) -> Expr {
-    expr.clone().map_columns(&mut |column| Expr::Column(ColumnRef { index: column.index + left_width, ..column }))
+    expr.clone()
+        .map_columns(&mut |column| Expr::Column(ColumnRef { index: column.index + left_width, ..column }))
 }
 
 /// One side's compiled keys.
@@ -146,14 +149,22 @@ fn align(key: &JoinKey) -> Result<(Expr, Expr, KeyKind), ExecError> {
             let scale = left.field_type_ref().decimals.max(right.field_type_ref().decimals).clamp(0, 30);
             FieldType::decimal(65, scale as u8)
         }
-        (EvalType::DateTime, EvalType::String) | (EvalType::String, EvalType::DateTime) => FieldType::datetime(6),
-        (EvalType::Duration, EvalType::String) | (EvalType::String, EvalType::Duration) => FieldType::duration(6),
+        (EvalType::DateTime, EvalType::String) | (EvalType::String, EvalType::DateTime) => {
+            FieldType::datetime(6)
+        }
+        (EvalType::Duration, EvalType::String) | (EvalType::String, EvalType::Duration) => {
+            FieldType::duration(6)
+        }
         (EvalType::Json, _) | (_, EvalType::Json) => FieldType::json(),
         _ => FieldType::double(),
     };
     let kind = KeyKind::of(&target);
     let cast = |expr: Expr| {
-        if expr.field_type_ref().eval_type() == target.eval_type() { expr } else { build_cast(expr, target.clone()) }
+        if expr.field_type_ref().eval_type() == target.eval_type() {
+            expr
+        } else {
+            build_cast(expr, target.clone())
+        }
     };
     Ok((cast(left), cast(right), kind))
 }

@@ -53,13 +53,21 @@ impl JoinTable {
 
     /// True when the keys of a build row and a probe row are equal.
     #[inline]
-    pub(crate) fn key_equals(&self, build_row: u32, probe: &KeyBatch, probe_hash: u64, probe_row: usize) -> bool {
+    pub(crate) fn key_equals(
+        &self,
+        build_row: u32,
+        probe: &KeyBatch,
+        probe_hash: u64,
+        probe_row: usize,
+    ) -> bool {
         let build_row = build_row as usize;
         match (&self.keys, probe) {
             (KeyBatch::One { words: build, .. }, KeyBatch::One { words: probe, .. }) => {
                 build[build_row] == probe[probe_row]
             }
-            (KeyBatch::Two { words: build }, KeyBatch::Two { words: probe }) => build[build_row] == probe[probe_row],
+            (KeyBatch::Two { words: build }, KeyBatch::Two { words: probe }) => {
+                build[build_row] == probe[probe_row]
+            }
             (KeyBatch::General { rows: build, .. }, KeyBatch::General { rows: probe, .. }) => {
                 self.hashes[build_row] == probe_hash && build.row(build_row) == probe.row(probe_row)
             }
@@ -74,6 +82,8 @@ impl JoinTable {
 
     /// Bytes held beside the rows.
     pub(crate) fn memory_size(&self) -> usize {
-        self.keys.memory_size() + self.hashes.capacity() * 8 + (self.buckets.capacity() + self.next.capacity()) * 4
+        self.keys.memory_size()
+            + self.hashes.capacity() * 8
+            + (self.buckets.capacity() + self.next.capacity()) * 4
     }
 }

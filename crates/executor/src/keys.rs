@@ -10,8 +10,8 @@
 use std::hash::BuildHasher;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array,
-    UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array,
+    Int64Array, UInt64Array,
 };
 use arrow::datatypes::{
     DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, UInt64Type,
@@ -60,7 +60,9 @@ impl KeyKind {
     /// The kind under which two columns can be compared as they are, or `None` when one side needs a cast.
     pub(crate) fn of_pair(left: &FieldType, right: &FieldType, collation: Collation) -> Option<KeyKind> {
         match (left.eval_type(), right.eval_type()) {
-            (EvalType::Int, EvalType::Int) if left.is_unsigned() != right.is_unsigned() => Some(KeyKind::MixedInt),
+            (EvalType::Int, EvalType::Int) if left.is_unsigned() != right.is_unsigned() => {
+                Some(KeyKind::MixedInt)
+            }
             (EvalType::Int, EvalType::Int)
             | (EvalType::DateTime, EvalType::DateTime)
             | (EvalType::Duration, EvalType::Duration) => Some(KeyKind::Word),
@@ -340,7 +342,9 @@ impl<'a> Column<'a> {
         }
         out.push(1);
         match self {
-            Column::Int(array) => out.extend_from_slice(&((array.value(row) as u64) ^ (1 << 63)).to_be_bytes()),
+            Column::Int(array) => {
+                out.extend_from_slice(&((array.value(row) as u64) ^ (1 << 63)).to_be_bytes())
+            }
             Column::UInt(array) => out.extend_from_slice(&array.value(row).to_be_bytes()),
             Column::Float(array) => write_ordered_real(f64::from(array.value(row)), out),
             Column::Double(array) => write_ordered_real(array.value(row), out),

@@ -27,7 +27,8 @@ impl MaxOneRow {
 
 /// One row of NULLs.
 pub(crate) fn null_row(schema: &[FieldType]) -> Chunk {
-    let columns = schema.iter().map(|field_type| Arc::clone(&new_null_array(&arrow_type(field_type), 1))).collect();
+    let columns =
+        schema.iter().map(|field_type| Arc::clone(&new_null_array(&arrow_type(field_type), 1))).collect();
     Chunk::new(columns, 1)
 }
 

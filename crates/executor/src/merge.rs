@@ -34,7 +34,12 @@ impl Merge {
     ///
     /// # Panics
     /// When a key is a JSON document (the order of two batches of these is not known beforehand).
-    pub fn new(ctx: &ExecContext, schema: Vec<FieldType>, children: Vec<BoxedOperator>, keys: Vec<SortKey>) -> Merge {
+    pub fn new(
+        ctx: &ExecContext,
+        schema: Vec<FieldType>,
+        children: Vec<BoxedOperator>,
+        keys: Vec<SortKey>,
+    ) -> Merge {
         let keys = SortKeys::new(keys);
         assert!(keys.comparable_across_batches(), "JSON documents are not merged by");
         let heads = children.iter().map(|_| Head::Unknown).collect();
@@ -87,7 +92,9 @@ impl Merge {
         };
         match other {
             None => chunk.num_rows() - position,
-            Some(other) => (*position..chunk.num_rows()).take_while(|row| (keys.row(*row), child) < other).count(),
+            Some(other) => {
+                (*position..chunk.num_rows()).take_while(|row| (keys.row(*row), child) < other).count()
+            }
         }
     }
 }

@@ -34,7 +34,9 @@ impl RuntimeStats {
 
     /// Time in `open` and `next`.
     pub fn time(&self) -> Duration {
-        Duration::from_nanos(self.open_nanos.load(Ordering::Relaxed) + self.next_nanos.load(Ordering::Relaxed))
+        Duration::from_nanos(
+            self.open_nanos.load(Ordering::Relaxed) + self.next_nanos.load(Ordering::Relaxed),
+        )
     }
 
     /// Adds what a remote part reported.

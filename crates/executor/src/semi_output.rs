@@ -14,11 +14,17 @@ use crate::join_spec::JoinKind;
 ///
 /// # Panics
 /// For a kind that is not a semi kind.
-pub(crate) fn semi_output(kind: JoinKind, chunk: &Chunk, matched: &[bool], unknown: &[bool]) -> Option<Chunk> {
+pub(crate) fn semi_output(
+    kind: JoinKind,
+    chunk: &Chunk,
+    matched: &[bool],
+    unknown: &[bool],
+) -> Option<Chunk> {
     let chunk = match kind {
         JoinKind::Semi => chunk.filter(&BooleanArray::from(matched.to_vec())),
         JoinKind::AntiSemi => {
-            let kept: Vec<bool> = matched.iter().zip(unknown).map(|(matched, unknown)| !matched && !unknown).collect();
+            let kept: Vec<bool> =
+                matched.iter().zip(unknown).map(|(matched, unknown)| !matched && !unknown).collect();
             chunk.filter(&BooleanArray::from(kept))
         }
         JoinKind::LeftOuterSemi | JoinKind::AntiLeftOuterSemi => {
@@ -40,7 +46,11 @@ pub(crate) fn semi_output(kind: JoinKind, chunk: &Chunk, matched: &[bool], unkno
 }
 
 /// True when for some row no condition is false (true or NULL all).
-pub(crate) fn any_row_not_false(conditions: &[Expr], eval: &EvalContext, chunk: &Chunk) -> Result<bool, ExecError> {
+pub(crate) fn any_row_not_false(
+    conditions: &[Expr],
+    eval: &EvalContext,
+    chunk: &Chunk,
+) -> Result<bool, ExecError> {
     let mut possible = vec![true; chunk.num_rows()];
     for condition in conditions {
         let values = condition.eval(eval, chunk)?;

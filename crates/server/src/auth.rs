@@ -83,8 +83,12 @@ pub async fn authenticate(
     }
     let verified = match &account {
         Some(account) if account.auth_string.is_empty() => is_empty_proof(&claim.proof),
-        Some(account) if plugin == NATIVE => password::native_verify(&account.auth_string, nonce, &claim.proof),
-        Some(account) if plugin == CACHING_SHA2 => caching_sha2(stream, shared, account, nonce, &claim).await?,
+        Some(account) if plugin == NATIVE => {
+            password::native_verify(&account.auth_string, nonce, &claim.proof)
+        }
+        Some(account) if plugin == CACHING_SHA2 => {
+            caching_sha2(stream, shared, account, nonce, &claim).await?
+        }
         Some(_) | None => false,
     };
     let account = account.filter(|_| verified).ok_or_else(|| AuthError::Denied(denied(&claim)))?;
@@ -100,7 +104,8 @@ pub async fn authenticate(
 
 fn denied(claim: &Claim) -> SqlError {
     let using = if is_empty_proof(&claim.proof) { "NO" } else { "YES" };
-    let message = format!("Access denied for user '{}'@'{}' (using password: {using})", claim.user, claim.host);
+    let message =
+        format!("Access denied for user '{}'@'{}' (using password: {using})", claim.user, claim.host);
     SqlError::new(ErrorCode::AccessDeniedError, message)
 }
 
@@ -109,7 +114,12 @@ fn is_empty_proof(proof: &[u8]) -> bool {
     matches!(proof, [] | [0])
 }
 
-async fn switch(stream: &mut PacketStream, plugin: &str, nonce: &[u8; NONCE_LEN], claim: &mut Claim) -> Result<(), AuthError> {
+async fn switch(
+    stream: &mut PacketStream,
+    plugin: &str,
+    nonce: &[u8; NONCE_LEN],
+    claim: &mut Claim,
+) -> Result<(), AuthError> {
     let mut nonce_with_end = nonce.to_vec();
     nonce_with_end.push(0);
     send(stream, &AuthSwitchRequest::new(plugin.as_bytes(), nonce_with_end)).await?;
@@ -145,7 +155,8 @@ async fn caching_sha2(
     let Some(clear) = password_in_clear(stream, shared, nonce, claim.secure).await? else { return Ok(false) };
     let stored = account.auth_string.clone();
     // Thousands of hash rounds: not on an I/O thread.
-    let checked = tokio::task::spawn_blocking(move || password::sha2_verify(&stored, &clear).then_some(clear)).await;
+    let checked =
+        tokio::task::spawn_blocking(move || password::sha2_verify(&stored, &clear).then_some(clear)).await;
     let Ok(Some(clear)) = checked else { return Ok(false) };
     shared.passwords.put(account, password::sha2_cache_entry(&clear));
     Ok(true)

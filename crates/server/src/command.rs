@@ -78,7 +78,10 @@ impl<'a> Command<'a> {
             0x04 => {
                 let end = body.iter().position(|&byte| byte == 0).ok_or_else(malformed)?;
                 let pattern = &body[end + 1..];
-                Self::FieldList { table: &body[..end], pattern: pattern.strip_suffix(&[0]).unwrap_or(pattern) }
+                Self::FieldList {
+                    table: &body[..end],
+                    pattern: pattern.strip_suffix(&[0]).unwrap_or(pattern),
+                }
             }
             0x09 => Self::Statistics,
             0x0a => Self::ProcessInfo,
@@ -90,7 +93,11 @@ impl<'a> Command<'a> {
             0x17 => {
                 // id, flags, and an iteration count that is always 1
                 let parameters = body.get(9..).ok_or_else(malformed)?;
-                Self::StmtExecute { id: u32::from_le_bytes(array(body, 0)?), cursor: body[4] & 1 == 1, parameters }
+                Self::StmtExecute {
+                    id: u32::from_le_bytes(array(body, 0)?),
+                    cursor: body[4] & 1 == 1,
+                    parameters,
+                }
             }
             0x18 => Self::StmtSendLongData {
                 id: u32::from_le_bytes(array(body, 0)?),
@@ -100,7 +107,10 @@ impl<'a> Command<'a> {
             0x19 => Self::StmtClose(u32::from_le_bytes(array(body, 0)?)),
             0x1a => Self::StmtReset(u32::from_le_bytes(array(body, 0)?)),
             0x1b => Self::SetOption(u16::from_le_bytes(array(body, 0)?)),
-            0x1c => Self::StmtFetch { id: u32::from_le_bytes(array(body, 0)?), rows: u32::from_le_bytes(array(body, 4)?) },
+            0x1c => Self::StmtFetch {
+                id: u32::from_le_bytes(array(body, 0)?),
+                rows: u32::from_le_bytes(array(body, 4)?),
+            },
             0x1f => Self::ResetConnection,
             _ => return Err(SqlError::new(ErrorCode::UnknownComError, "Unknown command")),
         })
@@ -147,7 +157,10 @@ mod tests {
     #[test]
     fn commands_are_recognised() {
         assert_eq!(Command::parse(b"\x03select 1").expect("a query"), Command::Query(b"select 1"));
-        assert_eq!(Command::parse(b"\x04t\0c%").expect("a list"), Command::FieldList { table: b"t", pattern: b"c%" });
+        assert_eq!(
+            Command::parse(b"\x04t\0c%").expect("a list"),
+            Command::FieldList { table: b"t", pattern: b"c%" }
+        );
         assert_eq!(
             Command::parse(b"\x17\x01\0\0\0\x01\x01\0\0\0xyz").expect("an execution"),
             Command::StmtExecute { id: 1, cursor: true, parameters: b"xyz" }

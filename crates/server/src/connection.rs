@@ -184,7 +184,8 @@ impl Connection {
         let started = tokio::time::Instant::now();
         let name = command.name();
         let next = self.execute(command).await?;
-        metrics::histogram!("tidewater_server_command_seconds", "command" => name).record(started.elapsed().as_secs_f64());
+        metrics::histogram!("tidewater_server_command_seconds", "command" => name)
+            .record(started.elapsed().as_secs_f64());
         Ok(next)
     }
 
@@ -193,7 +194,9 @@ impl Connection {
             Command::Quit => return Ok(Next::Goodbye),
             Command::Query(text) => self.query(text).await?,
             Command::StmtPrepare(text) => self.prepare(text).await?,
-            Command::StmtExecute { id, cursor, parameters } => self.execute_prepared(id, cursor, parameters).await?,
+            Command::StmtExecute { id, cursor, parameters } => {
+                self.execute_prepared(id, cursor, parameters).await?
+            }
             Command::StmtSendLongData { id, parameter, data } => self.long_data(id, parameter, data),
             Command::StmtFetch { id, rows } => self.fetch(id, rows).await?,
             Command::StmtReset(id) => self.reset_statement(id).await?,
@@ -245,7 +248,12 @@ impl Connection {
     }
 
     /// Sends one result; `false` when it ended in an error, which has been sent then.
-    async fn send_result(&mut self, result: StatementResult, format: RowFormat, more: bool) -> Result<bool, ConnectionError> {
+    async fn send_result(
+        &mut self,
+        result: StatementResult,
+        format: RowFormat,
+        more: bool,
+    ) -> Result<bool, ConnectionError> {
         match result {
             StatementResult::Ok(mut ok) => {
                 results::set_more(&mut ok.status, more);
@@ -293,7 +301,11 @@ impl Connection {
 
     /// One line in the words of `mysqladmin status`.
     fn statistics(&mut self) -> Result<(), ConnectionError> {
-        let line = format!("Threads: {}  Version: {}", self.shared.db.processes().count(), self.shared.db.server_version());
+        let line = format!(
+            "Threads: {}  Version: {}",
+            self.shared.db.processes().count(),
+            self.shared.db.server_version()
+        );
         Ok(self.stream.queue(line.as_bytes())?)
     }
 
@@ -309,16 +321,24 @@ impl Connection {
     /// `COM_CHANGE_USER`: the exchange of a login again, with the same nonce. When it fails the connection closes.
     async fn change_user(&mut self, packet: &[u8]) -> Result<Next, ConnectionError> {
         let parsed = handshake::parse_change_user(packet).ok_or_else(|| {
-            ConnectionError::Refused(SqlError::new(ErrorCode::MalformedPacket, "Malformed communication packet."))
+            ConnectionError::Refused(SqlError::new(
+                ErrorCode::MalformedPacket,
+                "Malformed communication packet.",
+            ))
         })?;
-        let claim = Claim { host: self.options.client_host.clone(), secure: self.options.tls.is_some(), ..parsed.claim };
+        let claim = Claim {
+            host: self.options.client_host.clone(),
+            secure: self.options.tls.is_some(),
+            ..parsed.claim
+        };
         let user = claim.user.clone();
-        let account = auth::authenticate(&mut self.stream, &self.shared.db, &self.shared.auth, &self.nonce, claim)
-            .await
-            .map_err(|error| match error {
-                AuthError::Denied(error) => ConnectionError::Refused(error),
-                AuthError::Packet(error) => ConnectionError::Packet(error),
-            })?;
+        let account =
+            auth::authenticate(&mut self.stream, &self.shared.db, &self.shared.auth, &self.nonce, claim)
+                .await
+                .map_err(|error| match error {
+                    AuthError::Denied(error) => ConnectionError::Refused(error),
+                    AuthError::Packet(error) => ConnectionError::Packet(error),
+                })?;
         self.close_statements().await;
         self.options.user = user;
         self.options.account = Some((account.user, account.host));
@@ -340,6 +360,9 @@ fn text_of(bytes: &[u8]) -> Result<&str, SqlError> {
     std::str::from_utf8(bytes).map_err(|error| {
         let rest = &bytes[error.valid_up_to()..];
         let shown: String = rest.iter().take(6).map(|byte| format!("\\x{byte:02X}")).collect();
-        SqlError::new(ErrorCode::InvalidCharacterString, format!("Invalid utf8mb4 character string: '{shown}'"))
+        SqlError::new(
+            ErrorCode::InvalidCharacterString,
+            format!("Invalid utf8mb4 character string: '{shown}'"),
+        )
     })
 }

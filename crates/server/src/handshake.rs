@@ -88,10 +88,12 @@ pub async fn welcome(
     options.client_address = address.to_owned();
     options.tls = tls.map(|facts| (facts.protocol, facts.cipher));
 
-    let account = auth::authenticate(stream, &shared.db, &shared.auth, &nonce, claim).await.map_err(|error| match error {
-        AuthError::Denied(error) => ConnectionError::Refused(error),
-        AuthError::Packet(error) => ConnectionError::Packet(error),
-    })?;
+    let account = auth::authenticate(stream, &shared.db, &shared.auth, &nonce, claim).await.map_err(
+        |error| match error {
+            AuthError::Denied(error) => ConnectionError::Refused(error),
+            AuthError::Packet(error) => ConnectionError::Packet(error),
+        },
+    )?;
     options.account = Some((account.user, account.host));
     let session = open_session(shared, &options).await?;
     Ok(Welcome { session, capabilities, nonce, options })
@@ -108,15 +110,26 @@ async fn open_session(shared: &Arc<Shared>, options: &SessionOptions) -> Result<
     Ok(session)
 }
 
-async fn start_tls(stream: &mut PacketStream, shared: &Shared, request: &[u8]) -> Result<TlsFacts, ConnectionError> {
+async fn start_tls(
+    stream: &mut PacketStream,
+    shared: &Shared,
+    request: &[u8],
+) -> Result<TlsFacts, ConnectionError> {
     let request = SslRequest::deserialize((), &mut ParseBuf(request)).map_err(|_| bad_handshake())?;
     match &shared.tls {
-        Some(acceptor) if request.capabilities().contains(CapabilityFlags::CLIENT_SSL) => Ok(stream.start_tls(acceptor).await?),
+        Some(acceptor) if request.capabilities().contains(CapabilityFlags::CLIENT_SSL) => {
+            Ok(stream.start_tls(acceptor).await?)
+        }
         _ => Err(bad_handshake()),
     }
 }
 
-fn greeting(version: &str, connection_id: u64, nonce: &[u8; NONCE_LEN], capabilities: CapabilityFlags) -> Vec<u8> {
+fn greeting(
+    version: &str,
+    connection_id: u64,
+    nonce: &[u8; NONCE_LEN],
+    capabilities: CapabilityFlags,
+) -> Vec<u8> {
     let mut first = [0; 8];
     first.copy_from_slice(&nonce[..8]);
     let mut second = nonce[8..].to_vec();
@@ -138,8 +151,12 @@ fn greeting(version: &str, connection_id: u64, nonce: &[u8; NONCE_LEN], capabili
     payload
 }
 
-fn parse_response(response: &[u8], offered: CapabilityFlags) -> Result<(Claim, SessionOptions, CapabilityFlags), ConnectionError> {
-    let response = HandshakeResponse::deserialize((), &mut ParseBuf(response)).map_err(|_| bad_handshake())?;
+fn parse_response(
+    response: &[u8],
+    offered: CapabilityFlags,
+) -> Result<(Claim, SessionOptions, CapabilityFlags), ConnectionError> {
+    let response =
+        HandshakeResponse::deserialize((), &mut ParseBuf(response)).map_err(|_| bad_handshake())?;
     let capabilities = response.capabilities() & offered;
     if !capabilities.contains(CapabilityFlags::CLIENT_PROTOCOL_41) {
         return Err(bad_handshake());
@@ -150,7 +167,8 @@ fn parse_response(response: &[u8], offered: CapabilityFlags) -> Result<(Claim, S
         proof: response.scramble_buf().to_vec(),
         ..Claim::default()
     };
-    let mut attributes: Vec<(String, String)> = response.connect_attributes().unwrap_or_default().into_iter().collect();
+    let mut attributes: Vec<(String, String)> =
+        response.connect_attributes().unwrap_or_default().into_iter().collect();
     attributes.sort();
     let options = SessionOptions {
         user: claim.user.clone(),

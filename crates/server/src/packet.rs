@@ -54,7 +54,11 @@ struct Prefixed {
 }
 
 impl AsyncRead for Prefixed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.prefix.is_empty() {
             return Pin::new(&mut self.transport).poll_read(cx, buf);
         }
@@ -103,7 +107,14 @@ impl PacketStream {
     pub fn new(transport: Box<dyn Transport>) -> Self {
         let mut codec = PacketCodec::default();
         codec.max_allowed_packet = LOGIN_PACKET_BYTES;
-        Self { transport, codec, input: BytesMut::new(), output: BytesMut::new(), packet: Vec::new(), delivered: false }
+        Self {
+            transport,
+            codec,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            packet: Vec::new(),
+            delivered: false,
+        }
     }
 
     /// Sets the largest packet taken from the client, in bytes.
@@ -130,7 +141,10 @@ impl PacketStream {
         let session = encrypted.get_ref().1;
         let facts = TlsFacts {
             protocol: session.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default(),
-            cipher: session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default(),
+            cipher: session
+                .negotiated_cipher_suite()
+                .map(|suite| format!("{:?}", suite.suite()))
+                .unwrap_or_default(),
         };
         self.transport = Box::new(encrypted);
         Ok(facts)
@@ -157,7 +171,11 @@ impl PacketStream {
             self.input.reserve(16 * 1024);
             if self.transport.read_buf(&mut self.input).await? == 0 {
                 let nothing_begun = self.input.is_empty() && self.packet.is_empty();
-                return Err(if nothing_begun { PacketError::Closed } else { PacketError::Io(io::ErrorKind::UnexpectedEof.into()) });
+                return Err(if nothing_begun {
+                    PacketError::Closed
+                } else {
+                    PacketError::Io(io::ErrorKind::UnexpectedEof.into())
+                });
             }
         }
     }
@@ -243,7 +261,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_length_above_the_limit_is_refused_before_its_bytes_are_taken() {
-        assert!(matches!(read_all(b"\xff\xff\xff\0", 100).await, Err(PacketError::TooLarge { limit: 100 }) | Err(PacketError::Io(_))));
+        assert!(matches!(
+            read_all(b"\xff\xff\xff\0", 100).await,
+            Err(PacketError::TooLarge { limit: 100 }) | Err(PacketError::Io(_))
+        ));
         assert!(matches!(read_all(b"\xff\xff\xff\0a", 100).await, Err(PacketError::TooLarge { limit: 100 })));
     }
 

@@ -155,7 +155,9 @@ fn wire_length(field_type: &FieldType) -> u32 {
             let sign = u64::from(!field_type.is_unsigned());
             length + point + sign
         }
-        _ if field_type.is_text() && !field_type.is_blob() => length * field_type.charset().max_bytes() as u64,
+        _ if field_type.is_text() && !field_type.is_blob() => {
+            length * field_type.charset().max_bytes() as u64
+        }
         TypeCode::Enum | TypeCode::Set => length * field_type.charset().max_bytes() as u64,
         _ => length,
     };
@@ -190,7 +192,9 @@ fn wire_decimals(field_type: &FieldType) -> u8 {
         TypeCode::NewDecimal | TypeCode::DateTime | TypeCode::Timestamp | TypeCode::Duration => {
             u8::try_from(field_type.decimals).unwrap_or(0)
         }
-        _ if field_type.is_string() => DECIMALS_NOT_FIXED * u8::from(field_type.decimals == i32::from(DECIMALS_NOT_FIXED)),
+        _ if field_type.is_string() => {
+            DECIMALS_NOT_FIXED * u8::from(field_type.decimals == i32::from(DECIMALS_NOT_FIXED))
+        }
         _ => 0,
     }
 }

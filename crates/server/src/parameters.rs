@@ -74,7 +74,8 @@ impl Bindings {
         (0..count)
             .map(|index| {
                 let declared = self.types[index];
-                if let Some(long) = u16::try_from(index).ok().and_then(|index| self.long_data.remove(&index)) {
+                if let Some(long) = u16::try_from(index).ok().and_then(|index| self.long_data.remove(&index))
+                {
                     return Ok(Parameter { value: Datum::Bytes(long), field_type: field_type(declared) });
                 }
                 let is_null = nulls[index / 8] >> (index % 8) & 1 == 1;
@@ -100,20 +101,33 @@ fn field_type(declared: DeclaredType) -> FieldType {
         TypeCode::Date => FieldType::date(),
         TypeCode::DateTime | TypeCode::Timestamp => FieldType::datetime(6),
         TypeCode::Duration => FieldType::duration(6),
-        TypeCode::Tiny | TypeCode::Short | TypeCode::Int24 | TypeCode::Long | TypeCode::LongLong | TypeCode::Year => {
+        TypeCode::Tiny
+        | TypeCode::Short
+        | TypeCode::Int24
+        | TypeCode::Long
+        | TypeCode::LongLong
+        | TypeCode::Year => {
             let flags = if declared.unsigned { TypeFlags::UNSIGNED } else { TypeFlags::empty() };
             FieldType::new(declared.code).with_flags(flags)
         }
-        TypeCode::TinyBlob | TypeCode::MediumBlob | TypeCode::LongBlob | TypeCode::Blob | TypeCode::Bit => FieldType::binary_string(),
-        TypeCode::NewDecimal | TypeCode::VarChar | TypeCode::VarString | TypeCode::String | TypeCode::Enum | TypeCode::Set | TypeCode::Json => {
-            FieldType::string()
+        TypeCode::TinyBlob | TypeCode::MediumBlob | TypeCode::LongBlob | TypeCode::Blob | TypeCode::Bit => {
+            FieldType::binary_string()
         }
+        TypeCode::NewDecimal
+        | TypeCode::VarChar
+        | TypeCode::VarString
+        | TypeCode::String
+        | TypeCode::Enum
+        | TypeCode::Set
+        | TypeCode::Json => FieldType::string(),
     }
 }
 
 fn value(reader: &mut Reader<'_>, declared: DeclaredType) -> Result<Parameter, SqlError> {
     let mut field_type = field_type(declared);
-    let integer = |signed: i64, unsigned: u64| if declared.unsigned { Datum::UInt(unsigned) } else { Datum::Int(signed) };
+    let integer = |signed: i64, unsigned: u64| {
+        if declared.unsigned { Datum::UInt(unsigned) } else { Datum::Int(signed) }
+    };
     let value = match declared.code {
         TypeCode::Null => Datum::Null,
         TypeCode::Tiny => {
@@ -182,7 +196,8 @@ fn duration(reader: &mut Reader<'_>) -> Result<Duration, SqlError> {
     }
     let negative = reader.u8()? != 0;
     let days = i64::from(u32::from_le_bytes(reader.array()?));
-    let (hours, minutes, seconds) = (i64::from(reader.u8()?), i64::from(reader.u8()?), i64::from(reader.u8()?));
+    let (hours, minutes, seconds) =
+        (i64::from(reader.u8()?), i64::from(reader.u8()?), i64::from(reader.u8()?));
     let micros = if len == 12 { i64::from(u32::from_le_bytes(reader.array()?)) } else { 0 };
     let size = (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1_000_000 + micros;
     Ok(Duration::from_micros_clamped(if negative { -size } else { size }))
@@ -235,7 +250,8 @@ mod tests {
         let mut bindings = Bindings::default();
         let first = bindings.bind(&[0, 1, 8, 0, 7, 0, 0, 0, 0, 0, 0, 0], 1).expect("types and a value");
         assert_eq!(first[0].value, Datum::Int(7));
-        let second = bindings.bind(&[0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 1).expect("a value");
+        let second =
+            bindings.bind(&[0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 1).expect("a value");
         assert_eq!(second[0].value, Datum::Int(-1));
         let null = bindings.bind(&[1, 0], 1).expect("a NULL");
         assert_eq!(null[0].value, Datum::Null);

@@ -41,7 +41,11 @@ struct Status {
 
 impl StatusServer {
     /// Takes the address.
-    pub async fn bind(address: &str, db: Arc<Database>, metrics: Option<PrometheusHandle>) -> Result<Self, ServerError> {
+    pub async fn bind(
+        address: &str,
+        db: Arc<Database>,
+        metrics: Option<PrometheusHandle>,
+    ) -> Result<Self, ServerError> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| ServerError::Bind { address: address.to_owned(), source })?;

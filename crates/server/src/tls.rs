@@ -53,7 +53,8 @@ pub fn acceptor(settings: &TlsSettings) -> Result<Option<TlsAcceptor>, TlsError>
             let chain = CertificateDer::pem_file_iter(certificate)
                 .and_then(Iterator::collect)
                 .map_err(|source| TlsError::Pem { path: certificate.clone(), source })?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Pem { path: key.clone(), source })?;
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|source| TlsError::Pem { path: key.clone(), source })?;
             (chain, key)
         }
     };

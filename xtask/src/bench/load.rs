@@ -32,7 +32,10 @@ pub fn tables(server: &Server, scale: f64, tables: &[&str]) -> anyhow::Result<(u
     let (mut rows, mut time) = (0, Duration::ZERO);
     for table in tables {
         let file = folder.join(format!("{table}.tbl"));
-        let load = format!("LOAD DATA LOCAL INFILE '{}' INTO TABLE {table} FIELDS TERMINATED BY '|'", file.display());
+        let load = format!(
+            "LOAD DATA LOCAL INFILE '{}' INTO TABLE {table} FIELDS TERMINATED BY '|'",
+            file.display()
+        );
         let (_, elapsed) = servers::timed(|| server.sql("tpch", &load))?;
         let count = server.sql("tpch", &format!("SELECT COUNT(*) FROM {table}"))?;
         rows += count.trim().parse::<u64>().with_context(|| format!("COUNT(*) answered {count}"))?;

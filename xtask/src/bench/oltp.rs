@@ -51,7 +51,13 @@ fn measure(options: &Options, server: &Server, workload: &str, clients: u32) -> 
     parse(&report).with_context(|| format!("cannot read sysbench's report:\n{report}"))
 }
 
-fn sysbench(options: &Options, server: &Server, workload: &str, clients: u32, action: &str) -> anyhow::Result<String> {
+fn sysbench(
+    options: &Options,
+    server: &Server,
+    workload: &str,
+    clients: u32,
+    action: &str,
+) -> anyhow::Result<String> {
     let mut sysbench = Command::new("sysbench");
     sysbench.args([workload, "--mysql-host=127.0.0.1", "--mysql-user=root", "--mysql-db=sbtest"]);
     sysbench.arg(format!("--mysql-port={}", server.port));
@@ -81,6 +87,9 @@ mod tests {
     fn a_report_is_read() {
         let report = "    transactions:                        12345  (1234.50 per sec.)\n    ignored errors:                      3      (0.30 per sec.)\n         95th percentile:                        2.50\n";
         let figures = parse(report).expect("a whole report");
-        assert_eq!((figures.transactions_per_second, figures.latency_p95_ms, figures.errors), (1234.5, 2.5, 3));
+        assert_eq!(
+            (figures.transactions_per_second, figures.latency_p95_ms, figures.errors),
+            (1234.5, 2.5, 3)
+        );
     }
 }

@@ -45,12 +45,25 @@ impl Server {
         install.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"]);
         command::output(&mut install)?;
         let port = free_port()?;
-        let program = if command::exists("mariadbd") { "mariadbd".into() } else { PathBuf::from("/usr/sbin/mariadbd") };
+        let program =
+            if command::exists("mariadbd") { "mariadbd".into() } else { PathBuf::from("/usr/sbin/mariadbd") };
         let mut start = Command::new(program);
-        start.args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--local-infile=1", "--skip-log-bin"]);
-        start.args(["--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=2G", "--innodb-log-file-size=512M"]);
+        start.args([
+            "--no-defaults",
+            "--user=root",
+            "--bind-address=127.0.0.1",
+            "--local-infile=1",
+            "--skip-log-bin",
+        ]);
+        start.args([
+            "--innodb-flush-log-at-trx-commit=1",
+            "--innodb-buffer-pool-size=2G",
+            "--innodb-log-file-size=512M",
+        ]);
         start.args(["--max-connections=1000", "--query-cache-type=0"]);
-        start.arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", folder.join("socket").display()));
+        start
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--socket={}", folder.join("socket").display()));
         start.arg(format!("--port={port}"));
         Self::start("mariadb", port, folder, start)
     }
@@ -93,7 +106,16 @@ impl Server {
     /// Runs SQL through the `mariadb` client and returns what it prints (tab separated, no header).
     pub fn sql(&self, database: &str, text: &str) -> anyhow::Result<String> {
         let mut client = Command::new("mariadb");
-        client.args(["--no-defaults", "-h", "127.0.0.1", "-u", "root", "--batch", "--skip-column-names", "--local-infile=1"]);
+        client.args([
+            "--no-defaults",
+            "-h",
+            "127.0.0.1",
+            "-u",
+            "root",
+            "--batch",
+            "--skip-column-names",
+            "--local-infile=1",
+        ]);
         client.args(["-P", &self.port.to_string()]);
         if !database.is_empty() {
             client.args(["-D", database]);
@@ -115,7 +137,9 @@ impl Drop for Server {
 fn greets(port: u16) -> bool {
     let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) else { return false };
     let mut head = [0; 5];
-    socket.set_read_timeout(Some(Duration::from_secs(5))).is_ok() && socket.read_exact(&mut head).is_ok() && head[4] == 10
+    socket.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
+        && socket.read_exact(&mut head).is_ok()
+        && head[4] == 10
 }
 
 fn free_port() -> anyhow::Result<u16> {

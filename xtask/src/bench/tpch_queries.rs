@@ -33,7 +33,11 @@ pub fn run(options: &Options, program: &Path) -> anyhow::Result<()> {
         let equal = same_rows(&answer, &expected);
         different += usize::from(!equal);
         ratios.push(theirs / ours);
-        println!("| {query} | {ours:.3} | {theirs:.3} | {:.2} | {} |", theirs / ours, if equal { "equal" } else { "DIFFERENT" });
+        println!(
+            "| {query} | {ours:.3} | {theirs:.3} | {:.2} | {} |",
+            theirs / ours,
+            if equal { "equal" } else { "DIFFERENT" }
+        );
     }
     println!("geometric mean of the ratios: {:.2}", geometric_mean(&ratios));
     if different > 0 {

@@ -49,8 +49,10 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
     for folder in member_folders(root)? {
         let text = std::fs::read_to_string(folder.join("Cargo.toml"))?;
-        let manifest: toml::Table = text.parse().with_context(|| format!("{} is not TOML", folder.display()))?;
-        let name = manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
+        let manifest: toml::Table =
+            text.parse().with_context(|| format!("{} is not TOML", folder.display()))?;
+        let name =
+            manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
         let name = name.with_context(|| format!("{} has no package name", folder.display()))?;
         findings.extend(upward_edges(&floors, name, &manifest));
     }
@@ -64,11 +66,15 @@ fn upward_edges(floors: &BTreeMap<&str, u8>, name: &str, manifest: &toml::Table)
     let mut findings = Vec::new();
     for section in ["dependencies", "build-dependencies"] {
         let Some(dependencies) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
-        for dependency in dependencies.keys().filter(|key| *key == "tidewater" || key.starts_with("tidewater-")) {
+        for dependency in
+            dependencies.keys().filter(|key| *key == "tidewater" || key.starts_with("tidewater-"))
+        {
             match floors.get(dependency.as_str()) {
                 Some(&below) if below < floor => {}
                 Some(&other) => {
-                    findings.push(format!("{name} (floor {floor}) may not use {dependency} (floor {other}): edges point down"));
+                    findings.push(format!(
+                        "{name} (floor {floor}) may not use {dependency} (floor {other}): edges point down"
+                    ));
                 }
                 None => findings.push(format!("{name} uses {dependency}, which has no floor")),
             }

@@ -11,7 +11,10 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
         for target in links(&text) {
             let path = target.split('#').next().unwrap_or_default();
             if !path.is_empty() && !folder.join(path).exists() {
-                findings.push(format!("{}: the link to {target} leads nowhere", page.strip_prefix(root).unwrap_or(&page).display()));
+                findings.push(format!(
+                    "{}: the link to {target} leads nowhere",
+                    page.strip_prefix(root).unwrap_or(&page).display()
+                ));
             }
         }
     }

@@ -11,7 +11,7 @@ use tidewater_executor::{BoxedOperator, ExecContext, collect};
 use tidewater_expr::{ColumnRef, Expr, build_function};
 use tidewater_kv::{MemoryEngine, Node, NodeConfig};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
-use tidewater_planner::{PlanBase, Schema, ScanColumn, TableSource};
+use tidewater_planner::{PlanBase, ScanColumn, Schema, TableSource};
 use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
 use tidewater_table::TableLayout;
 use tidewater_txn::{Transaction, TxnClient, TxnConfig, TxnOptions};
@@ -79,8 +79,10 @@ impl TestCluster {
     /// `rows` rows; regions begin at every `rows_per_region`-th row and in the middle of each index.
     pub async fn start(rows: i64, rows_per_region: usize) -> TestCluster {
         let clock = Arc::new(TokioClock(Instant::now()));
-        let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock).expect("opens");
-        let config = NodeConfig { address: ADDRESS.to_owned(), gc_poll_interval: None, ..NodeConfig::default() };
+        let pd =
+            PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock).expect("opens");
+        let config =
+            NodeConfig { address: ADDRESS.to_owned(), gc_poll_interval: None, ..NodeConfig::default() };
         let node = Node::open(config, Arc::new(MemoryEngine::new()), pd.clone() as Arc<dyn PdService>).await;
         let connector: Arc<dyn StoreConnector> = Arc::new(Direct(node.expect("opens")));
         let client = TxnClient::new(pd.clone(), connector.clone(), TxnConfig::default());

@@ -9,7 +9,14 @@ use tidewater_types::Datum;
 
 use crate::cluster::{Row, TestCluster, base, call, column, name_of, row_of, run, scan_columns, sorted};
 
-fn index_scan(cluster: &TestCluster, index: usize, offsets: &[usize], ranges: Ranges, keep_order: bool, desc: bool) -> IndexScan {
+fn index_scan(
+    cluster: &TestCluster,
+    index: usize,
+    offsets: &[usize],
+    ranges: Ranges,
+    keep_order: bool,
+    desc: bool,
+) -> IndexScan {
     let (schema, columns) = scan_columns(cluster, offsets);
     IndexScan {
         base: base(1, schema),
@@ -35,9 +42,15 @@ async fn an_index_reader_gives_index_order_and_original_strings() {
     let ctx = cluster.context().await;
     for desc in [false, true] {
         let scan = index_scan(&cluster, 0, &[0, 1], Ranges::full(), true, desc);
-        let plan = IndexReader { base: base(2, scan.base.schema.clone()), table: cluster.source(), scan, cop: vec![] };
+        let plan = IndexReader {
+            base: base(2, scan.base.schema.clone()),
+            table: cluster.source(),
+            scan,
+            cop: vec![],
+        };
         let given = run(Box::new(CopReader::index(&ctx, &plan, None).unwrap())).await;
-        let mut expected: Vec<Row> = by_name(100).iter().map(|id| vec![Datum::Int(*id), name_of(*id)]).collect();
+        let mut expected: Vec<Row> =
+            by_name(100).iter().map(|id| vec![Datum::Int(*id), name_of(*id)]).collect();
         if desc {
             expected.reverse();
         }
@@ -51,13 +64,20 @@ async fn a_range_of_an_index_follows_its_collation() {
     let ctx = cluster.context().await;
     let ranges = Ranges::Static(Arc::from([KeyRange::point(vec![Datum::Bytes(b"NAME3".to_vec())])]));
     let scan = index_scan(&cluster, 0, &[0], ranges, true, false);
-    let plan = IndexReader { base: base(2, scan.base.schema.clone()), table: cluster.source(), scan, cop: vec![] };
+    let plan =
+        IndexReader { base: base(2, scan.base.schema.clone()), table: cluster.source(), scan, cop: vec![] };
     let given = run(Box::new(CopReader::index(&ctx, &plan, None).unwrap())).await;
     let expected: Vec<Row> = (0..100).filter(|id| id % 7 == 3).map(|id| vec![Datum::Int(id)]).collect();
     assert_eq!(given, expected);
 }
 
-fn look_up(cluster: &TestCluster, ranges: Ranges, keep_order: bool, desc: bool, table_cop: Vec<CopOp>) -> IndexLookUp {
+fn look_up(
+    cluster: &TestCluster,
+    ranges: Ranges,
+    keep_order: bool,
+    desc: bool,
+    table_cop: Vec<CopOp>,
+) -> IndexLookUp {
     let (schema, columns) = scan_columns(cluster, &[0, 1, 2]);
     IndexLookUp {
         base: base(9, schema.clone()),

@@ -11,7 +11,14 @@ fn literal(value: Datum) -> Expr {
 
 fn get(cluster: &TestCluster, access: PointAccess, key: Datum) -> PointGet {
     let (schema, columns) = scan_columns(cluster, &[0, 1, 2]);
-    PointGet { base: base(1, schema), table: cluster.source(), access, key: vec![literal(key)], columns, lock: None }
+    PointGet {
+        base: base(1, schema),
+        table: cluster.source(),
+        access,
+        key: vec![literal(key)],
+        columns,
+        lock: None,
+    }
 }
 
 async fn read(ctx: &ReadContext, plan: &PointGet) -> Vec<Row> {
@@ -56,7 +63,9 @@ async fn a_batch_gives_each_row_once_in_the_order_asked_for() {
     let ctx = cluster.context().await;
     let (schema, columns) = scan_columns(&cluster, &[0, 1, 2]);
     let ids = [31, 2, 99, 17, 2];
-    for (access, factor) in [(PointAccess::Handle, 1), (PointAccess::Index(cluster.table.indices[1].clone()), 10)] {
+    for (access, factor) in
+        [(PointAccess::Handle, 1), (PointAccess::Index(cluster.table.indices[1].clone()), 10)]
+    {
         let plan = |keep_order, desc| BatchPointGet {
             base: base(1, schema.clone()),
             table: cluster.source(),

@@ -9,7 +9,12 @@ use tidewater_planner::{
 
 use crate::cluster::{Row, TestCluster, base, call, column, row_of, run, scan_columns, sorted};
 
-fn union_scan(cluster: &TestCluster, conditions: Vec<Expr>, keep_order: bool, desc: bool) -> (TableReader, UnionScan) {
+fn union_scan(
+    cluster: &TestCluster,
+    conditions: Vec<Expr>,
+    keep_order: bool,
+    desc: bool,
+) -> (TableReader, UnionScan) {
     let (schema, columns) = scan_columns(cluster, &[0, 1, 2]);
     let scan = TableScan {
         base: base(1, schema.clone()),
@@ -48,8 +53,11 @@ async fn check(rows: i64, puts: &[i64], deletes: &[i64]) {
         // Another score, so that stale rows show.
         let mut row = row_of(*id);
         row[2] = tidewater_types::Datum::Int(id * 10 + 1);
-        txn.put(cluster.layout().row_key(&tidewater_codec::Handle::Int(*id)), cluster.layout().row_value(&row).unwrap())
-            .unwrap();
+        txn.put(
+            cluster.layout().row_key(&tidewater_codec::Handle::Int(*id)),
+            cluster.layout().row_value(&row).unwrap(),
+        )
+        .unwrap();
     }
     let mut expected: std::collections::BTreeMap<i64, Row> = (0..rows).map(|id| (id, row_of(id))).collect();
     for id in deletes {

@@ -12,7 +12,11 @@ fn aggregate(ctx: &ExecContext, function: AggregateFunction, arg: Expr) -> Aggre
 }
 
 fn schema() -> Vec<FieldType> {
-    vec![FieldType::int(), FieldType::varchar(10).with_collation(Collation::Utf8mb4GeneralCi), FieldType::int()]
+    vec![
+        FieldType::int(),
+        FieldType::varchar(10).with_collation(Collation::Utf8mb4GeneralCi),
+        FieldType::int(),
+    ]
 }
 
 /// count(*), count(c2), min(c2), max(c2), then the keys of the group's first row.
@@ -116,7 +120,8 @@ fn groups_come_in_order_of_first_appearance() {
     let ctx = context();
     let rows: Vec<Row> = [5, 3, 5, 9, 3, 1].map(|value| vec![Datum::Int(value)]).into();
     let calls = vec![aggregate(&ctx, AggregateFunction::Count, Expr::int(1))];
-    let hash = HashAggregate::new(&ctx, values(&ctx, &[FieldType::int()], &rows), vec![int(0)], calls).unwrap();
+    let hash =
+        HashAggregate::new(&ctx, values(&ctx, &[FieldType::int()], &rows), vec![int(0)], calls).unwrap();
     let expected: Vec<Row> =
         [(2, 5), (2, 3), (1, 9), (1, 1)].map(|(count, key)| vec![Datum::Int(count), Datum::Int(key)]).into();
     assert_eq!(run(Box::new(hash)), expected);
@@ -128,7 +133,8 @@ fn real_keys_know_no_negative_zero() {
     let rows: Vec<Row> = [0.0, -0.0, 1.5, 0.0].map(|value| vec![Datum::Double(value)]).into();
     let calls = vec![aggregate(&ctx, AggregateFunction::Count, Expr::int(1))];
     let key = column(0, FieldType::double());
-    let hash = HashAggregate::new(&ctx, values(&ctx, &[FieldType::double()], &rows), vec![key], calls).unwrap();
+    let hash =
+        HashAggregate::new(&ctx, values(&ctx, &[FieldType::double()], &rows), vec![key], calls).unwrap();
     let counts: Vec<Datum> = run(Box::new(hash)).into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(counts, [Datum::Int(3), Datum::Int(1)]);
 }

@@ -1,6 +1,6 @@
 use tidewater_executor::{
-    ApplySpec, BuildSide, Correlation, ExecContext, HashJoinSpec, IndexJoin, IndexJoinSpec, JoinKey, JoinKind,
-    NestedLoopApply, Selection,
+    ApplySpec, BuildSide, Correlation, ExecContext, HashJoinSpec, IndexJoin, IndexJoinSpec, JoinKey,
+    JoinKind, NestedLoopApply, Selection,
 };
 use tidewater_expr::Expr;
 use tidewater_types::{Datum, FieldType};
@@ -14,11 +14,17 @@ fn ints(values: &[Option<i64>]) -> Vec<Row> {
 }
 
 /// `outer APPLY (SELECT * FROM inner WHERE inner.c0 < correlated)`.
-fn apply(kind: JoinKind, outer: &[Option<i64>], inner: &[Option<i64>], null_aware_keys: Vec<JoinKey>) -> Vec<Row> {
+fn apply(
+    kind: JoinKind,
+    outer: &[Option<i64>],
+    inner: &[Option<i64>],
+    null_aware_keys: Vec<JoinKey>,
+) -> Vec<Row> {
     let ctx = context();
     let inner_rows = ints(inner);
     let factory = Box::new(move |ctx: &ExecContext| {
-        let correlated = Expr::Correlated { unique_id: 0, slot: 0, field_type: FieldType::int(), name: "o".into() };
+        let correlated =
+            Expr::Correlated { unique_id: 0, slot: 0, field_type: FieldType::int(), name: "o".into() };
         let condition = call(ctx, "lt", vec![int(0), correlated]);
         let scan = values(ctx, &INT(), &inner_rows);
         Ok(Box::new(Selection::new(ctx, scan, vec![condition])) as _)
@@ -38,7 +44,8 @@ fn each_kind_sees_the_outer_row() {
     let outer = [Some(1), Some(3), None, Some(3), Some(4)];
     let inner = [Some(1), Some(2), Some(3)];
     let pair = |a: i64, b: Option<i64>| vec![Datum::Int(a), nullable(b)];
-    let inner_pairs: Vec<Row> = [(3, 1), (3, 2), (3, 1), (3, 2), (4, 1), (4, 2), (4, 3)].map(|(a, b)| pair(a, Some(b))).into();
+    let inner_pairs: Vec<Row> =
+        [(3, 1), (3, 2), (3, 1), (3, 2), (4, 1), (4, 2), (4, 3)].map(|(a, b)| pair(a, Some(b))).into();
     assert_eq!(apply(JoinKind::Inner, &outer, &inner, vec![]), inner_pairs);
     let mut padded = inner_pairs.clone();
     padded.insert(0, pair(1, None));
@@ -88,13 +95,15 @@ fn an_uncorrelated_inner_plan_runs_once() {
 fn an_index_join_reads_only_the_keys_of_its_batches() {
     let ctx = context();
     let schema = [FieldType::int(), FieldType::int()];
-    let outer: Vec<Row> = (0..600_i64).map(|i| vec![nullable((i % 7 != 0).then_some(i % 50)), Datum::Int(i)]).collect();
+    let outer: Vec<Row> =
+        (0..600_i64).map(|i| vec![nullable((i % 7 != 0).then_some(i % 50)), Datum::Int(i)]).collect();
     let inner: Vec<Row> = (0..40_i64).map(|i| vec![Datum::Int(i), Datum::Int(i * 10)]).collect();
     let table = inner.clone();
     let read = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counter = read.clone();
     let factory = Box::new(move |ctx: &ExecContext, keys: Vec<Vec<Datum>>| {
-        let rows: Vec<Row> = table.iter().filter(|row| keys.contains(&vec![row[0].clone()])).cloned().collect();
+        let rows: Vec<Row> =
+            table.iter().filter(|row| keys.contains(&vec![row[0].clone()])).cloned().collect();
         counter.fetch_add(rows.len(), std::sync::atomic::Ordering::Relaxed);
         Ok(values(ctx, &[FieldType::int(), FieldType::int()], &rows))
     });

@@ -55,7 +55,8 @@ fn model(kind: JoinKind, left: &[Row], right: &[Row], conditions: Conditions) ->
     let mut out = Vec::new();
     let mut right_matched = vec![false; right.len()];
     for left_row in left {
-        let outcomes: Vec<Option<bool>> = right.iter().map(|right_row| conditions.of(left_row, right_row)).collect();
+        let outcomes: Vec<Option<bool>> =
+            right.iter().map(|right_row| conditions.of(left_row, right_row)).collect();
         let matched = outcomes.contains(&Some(true));
         let unknown = !matched && outcomes.contains(&None);
         let mark = |value: bool| if unknown { Datum::Null } else { Datum::Int(i64::from(value)) };
@@ -88,7 +89,14 @@ fn model(kind: JoinKind, left: &[Row], right: &[Row], conditions: Conditions) ->
     out
 }
 
-fn hash_join(ctx: &ExecContext, kind: JoinKind, build: BuildSide, left: &[Row], right: &[Row], c: Conditions) -> Vec<Row> {
+fn hash_join(
+    ctx: &ExecContext,
+    kind: JoinKind,
+    build: BuildSide,
+    left: &[Row],
+    right: &[Row],
+    c: Conditions,
+) -> Vec<Row> {
     let schema = [FieldType::int(), FieldType::int(), FieldType::int()];
     let nulls = if c.null_equal { KeyNulls::Equal } else { KeyNulls::Reject };
     let key = |index| JoinKey::equal(int(index), int(index));
@@ -165,7 +173,8 @@ fn keys_of_different_types_are_compared_as_mysql_does() {
         null_aware_keys: vec![],
         other_conditions: vec![],
     };
-    let join = HashJoin::new(&ctx, left, right, spec(FieldType::int(), FieldType::uint())).expect("a valid plan");
+    let join =
+        HashJoin::new(&ctx, left, right, spec(FieldType::int(), FieldType::uint())).expect("a valid plan");
     assert_eq!(run(Box::new(join)), [vec![Datum::Int(7), Datum::UInt(7)]]);
 
     let decimal = FieldType::decimal(10, 2);

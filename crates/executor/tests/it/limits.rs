@@ -31,7 +31,11 @@ fn selection_keeps_true_rows_only_and_projection_computes() {
     let none = Selection::new(&ctx, values(&ctx, &SCHEMA(), &rows), vec![condition]);
     assert_eq!(run(Box::new(none)), Vec::<Row>::new());
     let twice = call(&ctx, "plus", vec![int(0), int(0)]);
-    let kept = Selection::new(&ctx, values(&ctx, &SCHEMA(), &rows), vec![call(&ctx, "gt", vec![twice.clone(), int(0)])]);
+    let kept = Selection::new(
+        &ctx,
+        values(&ctx, &SCHEMA(), &rows),
+        vec![call(&ctx, "gt", vec![twice.clone(), int(0)])],
+    );
     let doubled = Projection::new(&ctx, Box::new(kept), vec![twice, int(0)]);
     let expected: Vec<Row> = [1, 5, 9].map(|value| vec![Datum::Int(2 * value), Datum::Int(value)]).into();
     assert_eq!(run(Box::new(doubled)), expected);
@@ -70,7 +74,8 @@ fn a_passed_quota_stops_a_sort_and_gives_everything_back() {
 fn a_kill_stops_a_running_operator() {
     let kill = KillFlag::new();
     let ctx = ExecContext { kill: kill.clone(), ..context() };
-    let mut sort = Sort::new(&ctx, values(&ctx, &SCHEMA(), &numbers(0..100)), vec![SortKey::ascending(int(0))]);
+    let mut sort =
+        Sort::new(&ctx, values(&ctx, &SCHEMA(), &numbers(0..100)), vec![SortKey::ascending(int(0))]);
     futures::executor::block_on(async {
         sort.open().await.unwrap();
         assert!(sort.next().await.unwrap().is_some());

@@ -100,14 +100,15 @@ proptest! {
 fn top_n_stays_right_when_its_buffer_is_cut_back() {
     let ctx = context();
     // Many times the slack, in an order that moves the bar again and again, with ties to keep stable.
-    let rows: Vec<Row> = (0..20_000_i64)
-        .map(|i| vec![Datum::Int((20_000 - i) / 3), Datum::Int(i)])
-        .collect();
+    let rows: Vec<Row> = (0..20_000_i64).map(|i| vec![Datum::Int((20_000 - i) / 3), Datum::Int(i)]).collect();
     let schema = [FieldType::int(), FieldType::int()];
     let keys = vec![SortKey::ascending(column(0, FieldType::int()))];
     let expected: Vec<Row> = {
         let mut sorted = rows.clone();
-        sorted.sort_by_key(|row| match row[0] { Datum::Int(value) => value, _ => unreachable!() });
+        sorted.sort_by_key(|row| match row[0] {
+            Datum::Int(value) => value,
+            _ => unreachable!(),
+        });
         sorted.into_iter().take(11).collect()
     };
     let top = run(Box::new(TopN::new(&ctx, values(&ctx, &schema, &rows), keys, 0, 11)));

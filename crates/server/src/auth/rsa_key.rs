@@ -25,7 +25,9 @@ impl RsaKey {
     /// The pair; `None` when none could be made.
     pub async fn get(&self) -> Option<Arc<KeyPair>> {
         self.pair
-            .get_or_init(|| async { tokio::task::spawn_blocking(KeyPair::generate).await.ok().flatten().map(Arc::new) })
+            .get_or_init(|| async {
+                tokio::task::spawn_blocking(KeyPair::generate).await.ok().flatten().map(Arc::new)
+            })
             .await
             .clone()
     }

@@ -10,7 +10,11 @@ use crate::packets;
 
 impl Connection {
     /// Fetches the file and feeds it to the load; `false` when that failed, which the client has been told then.
-    pub(super) async fn load_infile(&mut self, mut infile: LocalInfile, more: bool) -> Result<bool, ConnectionError> {
+    pub(super) async fn load_infile(
+        &mut self,
+        mut infile: LocalInfile,
+        more: bool,
+    ) -> Result<bool, ConnectionError> {
         packets::local_infile(&mut self.payload, infile.file_name());
         self.stream.queue(&self.payload)?;
         self.stream.flush().await?;

@@ -37,11 +37,17 @@ impl Connection {
                 self.stream.queue(&self.payload)?;
             }
         }
-        self.statements.insert(info.id, Statement { parameter_count: info.params.len(), ..Statement::default() });
+        self.statements
+            .insert(info.id, Statement { parameter_count: info.params.len(), ..Statement::default() });
         Ok(())
     }
 
-    pub(super) async fn execute_prepared(&mut self, id: u32, cursor: bool, parameters: &[u8]) -> Result<(), ConnectionError> {
+    pub(super) async fn execute_prepared(
+        &mut self,
+        id: u32,
+        cursor: bool,
+        parameters: &[u8],
+    ) -> Result<(), ConnectionError> {
         let Some(statement) = self.statements.get_mut(&id) else {
             return self.send_error(&unknown_statement(id, "mysqld_stmt_execute"));
         };
@@ -84,7 +90,9 @@ impl Connection {
         };
         let fields = cursor.fields().clone();
         for chunk in &chunks {
-            let sent = rows::send_chunk(&mut self.stream, RowFormat::Binary, &fields, chunk, &mut self.payload).await;
+            let sent =
+                rows::send_chunk(&mut self.stream, RowFormat::Binary, &fields, chunk, &mut self.payload)
+                    .await;
             if let Err(error) = sent {
                 return self.row_error(error).map(drop);
             }
@@ -134,5 +142,8 @@ impl Connection {
 }
 
 fn unknown_statement(id: u32, command: &str) -> SqlError {
-    SqlError::new(ErrorCode::UnknownStmtHandler, format!("Unknown prepared statement handler ({id}) given to {command}"))
+    SqlError::new(
+        ErrorCode::UnknownStmtHandler,
+        format!("Unknown prepared statement handler ({id}) given to {command}"),
+    )
 }

@@ -15,7 +15,12 @@ pub fn set_more(status: &mut StatusFlags, more: bool) {
 
 impl Connection {
     /// Streams a whole result; `false` when it ended in an error, which has been sent then.
-    pub(super) async fn send_rows(&mut self, mut rows: RecordSet, format: RowFormat, more: bool) -> Result<bool, ConnectionError> {
+    pub(super) async fn send_rows(
+        &mut self,
+        mut rows: RecordSet,
+        format: RowFormat,
+        more: bool,
+    ) -> Result<bool, ConnectionError> {
         let fields = rows.fields().clone();
         self.send_columns(&fields)?;
         if !packets::deprecates_eof(self.capabilities) {
@@ -27,7 +32,8 @@ impl Connection {
         loop {
             match rows.next().await {
                 Ok(Some(chunk)) => {
-                    let sent = rows::send_chunk(&mut self.stream, format, &fields, &chunk, &mut self.payload).await;
+                    let sent =
+                        rows::send_chunk(&mut self.stream, format, &fields, &chunk, &mut self.payload).await;
                     if let Err(error) = sent {
                         rows.close().await;
                         return self.row_error(error);
@@ -74,9 +80,17 @@ impl Connection {
     }
 
     /// The packet behind the last row, in the form the client knows.
-    pub(super) fn send_end_of_rows(&mut self, warnings: u16, status: StatusFlags) -> Result<(), ConnectionError> {
+    pub(super) fn send_end_of_rows(
+        &mut self,
+        warnings: u16,
+        status: StatusFlags,
+    ) -> Result<(), ConnectionError> {
         if packets::deprecates_eof(self.capabilities) {
-            packets::ok(&mut self.payload, &OkResult { warnings, status, ..OkResult::default() }, Terminator::Rows);
+            packets::ok(
+                &mut self.payload,
+                &OkResult { warnings, status, ..OkResult::default() },
+                Terminator::Rows,
+            );
         } else {
             packets::eof(&mut self.payload, warnings, status);
         }

@@ -42,7 +42,9 @@ fn write_value(column: &Column<'_>, row: usize, out: &mut Vec<u8>) {
         Values::WideDecimal(array) => put_wide_decimal(out, array.value(row), array.scale()),
         Values::Bytes(array) => out.put_lenenc_str(array.value(row)),
         Values::Json(array) => put_json(out, array.value(row)),
-        Values::Date(array) | Values::DateTime(array) => put_time(out, Time::from_packed(array.value(row)).unwrap_or_default()),
+        Values::Date(array) | Values::DateTime(array) => {
+            put_time(out, Time::from_packed(array.value(row)).unwrap_or_default())
+        }
         Values::Duration(array) => put_duration(out, array.value(row)),
         Values::Bit(array) => put_bit(out, array.value(row), field_type),
         Values::Enum(array) => put_enum(out, array.value(row), field_type),

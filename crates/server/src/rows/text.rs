@@ -4,7 +4,9 @@ use bytes::BufMut;
 use mysql_common::io::BufMutExt;
 use tidewater_types::{Duration, Time, number};
 
-use super::{Column, Values, pad_width, put_bit, put_decimal, put_enum, put_json, put_set, put_short, put_wide_decimal};
+use super::{
+    Column, Values, pad_width, put_bit, put_decimal, put_enum, put_json, put_set, put_short, put_wide_decimal,
+};
 
 const NULL: u8 = 0xfb;
 
@@ -48,9 +50,13 @@ fn write_value(column: &Column<'_>, row: usize, out: &mut Vec<u8>) {
         Values::Bytes(array) => out.put_lenenc_str(array.value(row)),
         Values::Json(array) => put_json(out, array.value(row)),
         Values::Date(array) => put_short(out, |out| packed(array.value(row)).write_date_to(out)),
-        Values::DateTime(array) => put_short(out, |out| packed(array.value(row)).write_to(field_type.fsp(), out)),
+        Values::DateTime(array) => {
+            put_short(out, |out| packed(array.value(row)).write_to(field_type.fsp(), out))
+        }
         Values::Duration(array) => {
-            put_short(out, |out| Duration::from_micros_clamped(array.value(row)).write_to(field_type.fsp(), out));
+            put_short(out, |out| {
+                Duration::from_micros_clamped(array.value(row)).write_to(field_type.fsp(), out)
+            });
         }
         Values::Bit(array) => put_bit(out, array.value(row), field_type),
         Values::Enum(array) => put_enum(out, array.value(row), field_type),

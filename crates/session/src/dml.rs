@@ -303,8 +303,7 @@ impl Session {
         context: &Statement,
     ) -> Result<Vec<Chunk>, DmlError> {
         let Some(open) = &self.txn else { return Ok(Vec::new()) };
-        let snapshot =
-            if open.is_pessimistic() { open.txn.snapshot_for_update() } else { open.txn.snapshot().clone() };
+        let snapshot = open.writer_snapshot();
         let builder = self.builder(plan, snapshot, &planned.schema, context);
         let mut operator = builder.build(plan)?;
         let mut memory = builder.read.exec.memory.child("rows to write").reservation();

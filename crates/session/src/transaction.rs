@@ -59,6 +59,17 @@ impl OpenTransaction {
         self.txn.is_pessimistic()
     }
 
+    /// Where a statement that writes or locks reads. A pessimistic transaction reads at its `for_update_ts`, and stops
+    /// at locks of commits under way: reading around them would show a value that is being replaced, at a time from
+    /// which the lock would find no conflict, and the other's update would be lost.
+    pub(crate) fn writer_snapshot(&self) -> Snapshot {
+        if self.is_pessimistic() {
+            self.txn.snapshot_at(StartTs(self.txn.for_update_ts()), ReadIsolation::Snapshot)
+        } else {
+            self.txn.snapshot().clone()
+        }
+    }
+
     /// Whether the transaction has written to a table.
     pub(crate) fn is_dirty(&self, table: TableId) -> bool {
         self.touched.contains_key(&table)
@@ -118,11 +129,7 @@ impl Session {
                 return Ok(self.open_transaction().await?.txn.snapshot().clone());
             }
             let ts = self.current_ts().await?;
-            return Ok(self
-                .open_transaction()
-                .await?
-                .txn
-                .snapshot_at(StartTs(ts), ReadIsolation::ReadCommitted));
+            return Ok(self.open_transaction().await?.txn.snapshot_at(StartTs(ts), ReadIsolation::Snapshot));
         }
         if single_key {
             return Ok(self.db.client().snapshot(Snapshot::LATEST));

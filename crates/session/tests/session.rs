@@ -1,5 +1,7 @@
 //! The SQL layer over the memory engine: SQL files, and what they cannot say.
 
+#[path = "session/concurrency.rs"]
+mod concurrency;
 #[path = "session/harness.rs"]
 mod harness;
 #[path = "session/simulation.rs"]

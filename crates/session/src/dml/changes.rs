@@ -66,8 +66,7 @@ impl Session {
         }
         let keys: Vec<_> =
             handles.iter().flatten().map(|handle| (handle, target.layout.row_key(handle))).collect();
-        let snapshot =
-            if open.is_pessimistic() { open.txn.snapshot_for_update() } else { open.txn.snapshot().clone() };
+        let snapshot = open.writer_snapshot();
         let stored = snapshot.batch_get(keys.iter().map(|(_, key)| key)).await?;
         let mut rows = BTreeMap::new();
         for (handle, key) in &keys {

@@ -7,7 +7,6 @@
 use tidewater_types::SqlError;
 
 #[path = "../tests/session/harness.rs"]
-#[expect(dead_code, reason = "the tests use the rest of it")]
 mod harness;
 
 #[tokio::main(flavor = "current_thread")]

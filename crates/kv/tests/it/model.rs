@@ -117,7 +117,7 @@ enum Fate {
 
 impl KeyState {
     fn fate(&self, start: u64) -> Fate {
-        for (ts, record) in &self.records {
+        for (ts, record) in self.records.iter().rev() {
             match record {
                 Record { start: of, kind: Kind::Rollback, .. } if *of == start => return Fate::RolledBack,
                 Record { start: of, .. } if *of == start => return Fate::Committed(*ts),
@@ -282,7 +282,13 @@ impl Model {
                 rolled_back: Vec::new(),
             };
             match &state.lock {
-                Some(other) if other.start != start && held => return Err(vec!["lost".into()]),
+                Some(other) if other.start != start && held => match state.fate(start) {
+                    Fate::Committed(at) => {
+                        committed = committed.max(Some(at));
+                        continue;
+                    }
+                    Fate::RolledBack | Fate::Unknown => return Err(vec!["lost".into()]),
+                },
                 Some(other) if other.start != start => {
                     locked.push(state.locked(&key));
                     continue;
@@ -322,11 +328,11 @@ impl Model {
             }
             new.push((key, lock));
         }
-        if !locked.is_empty() {
-            return Err(locked);
-        }
         if let Some(commit) = committed {
             return Ok((commit, if request.try_one_pc { commit } else { 0 }));
+        }
+        if !locked.is_empty() {
+            return Err(locked);
         }
         let two_phase =
             (!request.try_one_pc && !request.use_async_commit) || (request.try_one_pc && had_locks.is_some());

@@ -43,6 +43,7 @@ mod status;
 mod tls;
 
 pub use packet::{FLUSH_BYTES, LOGIN_PACKET_BYTES};
+pub use rows::{RowError, RowFormat, encode_chunk};
 pub use server::{Server, ServerError, ServerOptions};
 pub use status::{StatusServer, install_metrics};
 pub use tls::{TlsError, TlsSettings};

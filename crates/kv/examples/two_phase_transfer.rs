@@ -1,4 +1,4 @@
-//! Two accounts, one transfer in two phases, and a reader in between. Run with `cargo run -p tidewater-kv --example transfer`.
+//! Two accounts, one transfer in two phases, and a reader in between. Run with `cargo run -p tidewater-kv --example two_phase_transfer`.
 
 #[path = "../tests/it/support.rs"]
 mod support;

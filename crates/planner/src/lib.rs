@@ -41,7 +41,7 @@
 //! };
 //! let statement = parse_one("SELECT a FROM t WHERE a > 1", &ParserOptions::default())?.statement;
 //! let rows = explain(&plan(&statement, &context)?.root);
-//! assert_eq!(rows.last().unwrap().id, "    └─TableFullScan_1");
+//! assert_eq!(rows.last().unwrap().id, "  └─TableFullScan_1");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -25,6 +25,7 @@
 
 mod direct;
 mod open;
+mod sleep;
 
 pub use open::{Database, OpenError, OpenOptions};
 pub use tidewater_session::{OkResult, RecordSet, ResultField, Session, StatementResult};

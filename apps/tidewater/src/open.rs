@@ -13,6 +13,7 @@ use tidewater_types::clock::{SystemClock, WallClock};
 use tokio::runtime::Handle;
 
 use crate::direct::DirectConnector;
+use crate::sleep::ThreadSleeper;
 
 /// What `@@version` answers: clients look for MySQL's version in front.
 const SERVER_VERSION: &str = concat!("8.0.11-Tidewater-v", env!("CARGO_PKG_VERSION"));
@@ -93,7 +94,7 @@ impl Database {
             server_version: SERVER_VERSION.to_owned(),
             split_tables: false,
             gc: true,
-            sleeper: None,
+            sleeper: Some(Arc::new(ThreadSleeper)),
         })
         .await?;
         Ok(Self { sql, _node: node, _pd: pd })

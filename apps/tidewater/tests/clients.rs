@@ -73,7 +73,7 @@ async fn values_of_all_types_come_back_in_both_protocols() {
             .await
             .expect("a row")
             .expect("one row");
-        row.unwrap().into_iter().map(|value| mysql_async::from_value(value)).collect()
+        row.unwrap().into_iter().map(mysql_async::from_value).collect()
     };
     let text: Vec<&str> = text.iter().map(|value| value.as_deref().unwrap_or("NULL")).collect();
     assert_eq!(

@@ -18,11 +18,8 @@ use crate::sleep::ThreadSleeper;
 /// What `@@version` answers: clients look for MySQL's version in front.
 const SERVER_VERSION: &str = concat!("8.0.11-Tidewater-v", env!("CARGO_PKG_VERSION"));
 
-/// Regions are the unit of parallel scans. A process with all data keeps them small, so that a table of some tens of
-/// megabytes is already read by all cores; on machines of a cluster, where each region costs heartbeats, they are larger.
-const REGION_BYTES_MAX: u64 = 24 << 20;
-
 /// Where the data lies and how the parts run.
+#[derive(Default)]
 pub struct OpenOptions {
     /// The data directory; `None` keeps everything in memory.
     pub path: Option<PathBuf>,
@@ -32,17 +29,6 @@ pub struct OpenOptions {
     pub seed: u64,
     /// Settings of the store.
     pub store: NodeConfig,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        let store = NodeConfig {
-            region_bytes_max: REGION_BYTES_MAX,
-            region_bytes_split: REGION_BYTES_MAX * 2 / 3,
-            ..NodeConfig::default()
-        };
-        Self { path: None, compute: None, seed: 0, store }
-    }
 }
 
 /// Why a database did not open. The data is left as it is.

@@ -16,7 +16,12 @@ fn encode_rows(c: &mut Criterion) {
     for row in 0..ROWS as i64 {
         let text = format!("name of row {row}").into_bytes();
         let price = tidewater_types::Decimal::from_i128(i128::from(row) * 7, 2);
-        builder.push_row(&[Datum::Int(row), Datum::Bytes(text), Datum::Decimal(price), Datum::Double(row as f64 / 3.0)]);
+        builder.push_row(&[
+            Datum::Int(row),
+            Datum::Bytes(text),
+            Datum::Decimal(price),
+            Datum::Double(row as f64 / 3.0),
+        ]);
     }
     let chunk = builder.finish();
     let fields: Vec<_> = types.into_iter().map(|field_type| ResultField::computed("c", field_type)).collect();

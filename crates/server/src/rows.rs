@@ -77,7 +77,12 @@ pub async fn send_chunk(
 }
 
 /// Writes the rows of a chunk one behind the other, without framing: what encoding alone costs, for benchmarks.
-pub fn encode_chunk(format: RowFormat, fields: &[ResultField], chunk: &Chunk, out: &mut Vec<u8>) -> Result<(), RowError> {
+pub fn encode_chunk(
+    format: RowFormat,
+    fields: &[ResultField],
+    chunk: &Chunk,
+    out: &mut Vec<u8>,
+) -> Result<(), RowError> {
     let columns = resolve(fields, chunk)?;
     for row in 0..chunk.num_rows() {
         match format {

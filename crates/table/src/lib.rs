@@ -12,7 +12,7 @@
 //!   guards them.
 //!
 //! # Tour
-//! [`TableLayout`] turns rows into keys and values and back; [`write`] changes a transaction's buffer; [`AutoIds`] hands out
+//! [`TableLayout`] turns rows into keys and values and back; [`mod@write`] changes a transaction's buffer; [`AutoIds`] hands out
 //! AUTO_INCREMENT values and hidden row ids from ranges taken ahead.
 //!
 //! # Example

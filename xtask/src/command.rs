@@ -6,10 +6,11 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// The root folder of the workspace.
+/// The root folder of the workspace: that of the cargo that runs us, which need not be the one that built us (two
+/// checkouts may share a target directory).
 pub fn workspace_root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().unwrap_or(Path::new(&here)).to_path_buf()
 }
 
 /// The cargo that started us, else the one on the path.

@@ -275,6 +275,8 @@ mod tests {
         for queued in rest {
             queued.await.unwrap();
         }
+        // Nobody waits for the batch of the caller who left: only the writer's end tells that it is through.
+        drop(replication);
         assert_eq!((engine.begun.load(Ordering::SeqCst), engine.synced.load(Ordering::SeqCst)), (2, 1));
         assert_eq!(released.load(Ordering::SeqCst), 51);
         assert!(engine.get(Cf::Default, &50usize.to_be_bytes()).unwrap().is_some());

@@ -1,6 +1,7 @@
 //! Requests out to the regions, pages of rows back.
 //!
-//! The key ranges are cut into one task per region. Some tasks are under way at the same time; a task whose answer is a
+//! The key ranges are cut into one task per region, and where the order does not matter a store may propose to cut a long
+//! task further, so that one region's rows are read by several cores. Some tasks are under way at the same time; a task whose answer is a
 //! page, or whose region has been split, goes on with the rest of its ranges.
 //!
 //! Pages always come out in the order in which they were asked for, so equal data gives equal streams however fast each
@@ -37,6 +38,12 @@ const PAGE_ROWS_MAX: u64 = 64 * 1024;
 const PAGE_ROWS_MIN: u64 = 64;
 /// With fewer rows wanted than this, one region after the other is asked.
 const SERIAL_ROWS_MAX: u64 = 1024;
+
+/// A region's scan is cut into so many tasks at most: some per core, so that uneven ones even out.
+const PIECES_MAX: u32 = 16;
+
+/// Ranges of one task when the order does not matter.
+const TASK_RANGES_MAX: usize = 1024;
 
 const REQUEST_TYPE_DAG: i64 = 103;
 
@@ -86,6 +93,8 @@ struct Shared {
 struct Pending {
     task: RegionTask,
     page_rows: u64,
+    /// Into how many tasks the store may cut what is left after the first page.
+    pieces_max: u32,
 }
 
 /// A page, and what is left to do.
@@ -121,10 +130,13 @@ impl Fetch {
             Some(rows) => rows.clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX),
             None => PAGE_ROWS_FIRST,
         };
+        let pieces_max = if plan.order == FetchOrder::Any && self.parallel_max > 1 { PIECES_MAX } else { 1 };
         // Ranges of unsigned handles are ascending in two runs; a request needs sorted ones.
         for run in ascending_runs(plan.ranges) {
             let tasks = self.shared.ctx.client.split_ranges(&run).await.map_err(ReadError::from)?;
-            self.waiting.extend(tasks.into_iter().map(|task| Pending { task, page_rows }));
+            let order = plan.order;
+            let tasks = tasks.into_iter().flat_map(|task| cut_by_ranges(task, order));
+            self.waiting.extend(tasks.map(|task| Pending { task, page_rows, pieces_max }));
         }
         if self.shared.order == FetchOrder::Descending {
             self.waiting.make_contiguous().reverse();
@@ -207,7 +219,7 @@ impl Fetch {
 
 /// Sends one request and reads its answer.
 async fn fetch_page(shared: Arc<Shared>, pending: Pending) -> Result<Page, ExecError> {
-    let Pending { task, page_rows } = pending;
+    let Pending { task, page_rows, pieces_max } = pending;
     let request = CoprocessorRequest {
         kind: REQUEST_TYPE_DAG,
         data: shared.dag.clone(),
@@ -216,13 +228,17 @@ async fn fetch_page(shared: Arc<Shared>, pending: Pending) -> Result<Page, ExecE
             FetchOrder::Any | FetchOrder::Ascending => ScanOrder::Ascending,
             FetchOrder::Descending => ScanOrder::Descending,
         },
+        pieces_max,
         schema_version: 0,
     };
     let ctx = &shared.ctx;
     let page = ctx.client.send_coprocessor(&ctx.snapshot, task, &request).await.map_err(ReadError::from)?;
     let chunks = shared.read_answer(page.response.data)?;
     let page_rows = (page_rows * 2).min(PAGE_ROWS_MAX);
-    Ok(Page { chunks, rest: page.rest.into_iter().map(|task| Pending { task, page_rows }).collect() })
+    Ok(Page {
+        chunks,
+        rest: page.rest.into_iter().map(|task| Pending { task, page_rows, pieces_max: 1 }).collect(),
+    })
 }
 
 impl Shared {
@@ -250,6 +266,15 @@ impl Shared {
         }
         from_ipc(response.arrow_batches).map_err(|error| ExecError::Chunk(Box::new(error)))
     }
+}
+
+/// A task of very many ranges, as lookups make them, becomes several.
+fn cut_by_ranges(task: RegionTask, order: FetchOrder) -> Vec<RegionTask> {
+    if order != FetchOrder::Any || task.ranges.len() <= TASK_RANGES_MAX {
+        return vec![task];
+    }
+    let pieces = task.ranges.chunks(TASK_RANGES_MAX);
+    pieces.map(|ranges| RegionTask { region: task.region.clone(), ranges: ranges.to_vec() }).collect()
 }
 
 fn ascending_runs(ranges: KeyRanges) -> Vec<KeyRanges> {

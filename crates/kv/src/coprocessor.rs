@@ -10,11 +10,16 @@
 //! ranges it covers; the client continues with the rest. Nobody ever holds a whole large scan. An aggregation or top-N
 //! swallows its input, so it runs to the end of the ranges in one go.
 //!
+//! # Cutting
+//! A client that does not care for the order may say into how many pieces a long scan may be cut (`pieces_max`). Such a
+//! scan stops early, also below an aggregation, and the answer says where to cut the rest (see [`cuts`]).
+//!
 //! # What is left out
 //! The encoding `TypeChunk` (answers are Arrow IPC, or `TypeDefault` rows for other clients), requests other than DAG.
 
 mod answer;
 mod columns;
+mod cuts;
 mod index_entry;
 mod pipeline;
 mod scan;
@@ -30,6 +35,7 @@ use tidewater_proto::{coprocessor, tipb};
 
 use crate::error::CommandError;
 use answer::Answer;
+use cuts::{Cutting, Scanned, find_cuts};
 use pipeline::Pipeline;
 use scan::ScanError;
 use source::{RangeSource, is_point};
@@ -51,11 +57,21 @@ pub struct CoprocessorConfig {
     pub page_scanned_rows_max: u64,
     /// What sorts and aggregations of one request may hold.
     pub memory_quota: u64,
+    /// After so many rows a scan that may be cut stops to tell where.
+    pub cut_after_rows: u64,
+    /// Pieces with fewer rows are not worth a request.
+    pub piece_rows_min: u64,
 }
 
 impl Default for CoprocessorConfig {
     fn default() -> CoprocessorConfig {
-        CoprocessorConfig { page_bytes_max: 3 << 20, page_scanned_rows_max: 1 << 20, memory_quota: 1 << 30 }
+        CoprocessorConfig {
+            page_bytes_max: 3 << 20,
+            page_scanned_rows_max: 1 << 20,
+            memory_quota: 1 << 30,
+            cut_after_rows: 16 * 1024,
+            piece_rows_min: 32 * 1024,
+        }
     }
 }
 
@@ -164,6 +180,8 @@ struct Task {
     /// Rows after which a streaming pipeline stops.
     page_rows: Option<u64>,
     is_small: bool,
+    /// Into how many pieces the rest may be cut.
+    pieces_max: u32,
 }
 
 fn prepare(
@@ -191,7 +209,12 @@ fn prepare(
         || (pipeline.is_streaming
             && pipeline.limit.is_some_and(|limit| limit <= INLINE_ROWS_MAX)
             && pipeline.is_unfiltered);
-    Ok(Task { pipeline, dag, source, ranges: request.ranges, config, page_rows, is_small })
+    // A limit may be reached early: its rows are not worth a second request.
+    let pieces_max = if is_small || pipeline.limit.is_some() { 1 } else { request.pieces_max };
+    if pieces_max > 1 {
+        source.lock().stop_after(config.cut_after_rows);
+    }
+    Ok(Task { pipeline, dag, source, ranges: request.ranges, config, page_rows, is_small, pieces_max })
 }
 
 impl Task {
@@ -212,13 +235,28 @@ impl Task {
             }
         }
         self.pipeline.root.close().await;
-        let scanned = (!drained).then(|| self.scanned_part()).flatten();
+        let scanned = (!drained || self.source.lock().is_stopped()).then(|| self.scanned_part()).flatten();
+        let cuts = if scanned.is_some() { self.cuts()? } else { Vec::new() };
         let answer = Answer { dag: &self.dag, pipeline: &self.pipeline };
         Ok(coprocessor::Response {
             data: answer.encode(chunks).into(),
             range: scanned,
+            cuts,
             ..coprocessor::Response::default()
         })
+    }
+
+    /// Where the part that is left may be cut, if the client wants to know.
+    fn cuts(&self) -> Result<Vec<Bytes>, CoprocessorError> {
+        let source = self.source.lock();
+        let Some(last_range) = self.ranges.last() else { return Ok(Vec::new()) };
+        if self.pieces_max <= 1 || source.direction() != crate::mvcc::Direction::Forward {
+            return Ok(Vec::new());
+        }
+        let scanned =
+            Scanned { first_key: source.first_key(), last_key: source.last_key(), rows: source.given() };
+        let cutting = Cutting { pieces_max: self.pieces_max, piece_rows_min: self.config.piece_rows_min };
+        find_cuts(source.view(), &scanned, &last_range.end, &cutting).map_err(CoprocessorError::Read)
     }
 
     fn page_is_full(&self, rows: u64, bytes: usize) -> bool {

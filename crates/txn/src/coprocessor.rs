@@ -22,6 +22,8 @@ pub struct CoprocessorRequest {
     pub paging_rows: u64,
     /// In which order the fragment reads the keys.
     pub order: ScanOrder,
+    /// The store may cut what is left of a long scan into so many tasks, to be asked for side by side; up to one for none.
+    pub pieces_max: u32,
     /// The version of the schema the fragment was planned for.
     pub schema_version: i64,
 }
@@ -67,6 +69,7 @@ impl TxnClient {
                 start_ts: snapshot.ts().into_inner(),
                 schema_ver: request.schema_version,
                 paging_size: request.paging_rows,
+                pieces_max: request.pieces_max,
                 ..Default::default()
             };
             let Sent::Answer(response) = cluster.send(&task.region, &mut backoff, make).await? else {
@@ -91,9 +94,9 @@ impl TxnClient {
             }
             if let Some(scanned) = &response.range {
                 let left = unscanned(task.ranges, scanned, request.order);
-                if !left.is_empty() {
-                    rest.insert(0, RegionTask { region: task.region, ranges: left });
-                }
+                let pieces = cut_ranges(left, &response.cuts).into_iter();
+                let region = task.region;
+                rest.splice(0..0, pieces.map(|ranges| RegionTask { region: region.clone(), ranges }));
             }
             return Ok(CoprocessorPage { response, rest });
         }
@@ -127,6 +130,32 @@ fn unscanned(ranges: Vec<Range<Key>>, scanned: &coprocessor::KeyRange, order: Sc
             .collect()
         }
     }
+}
+
+/// Cuts ascending ranges at ascending keys; pieces without a range are left out.
+fn cut_ranges(ranges: Vec<Range<Key>>, cuts: &[Bytes]) -> Vec<Vec<Range<Key>>> {
+    let mut pieces = Vec::with_capacity(cuts.len() + 1);
+    let mut left = std::collections::VecDeque::from(ranges);
+    for cut in cuts {
+        let mut piece = Vec::new();
+        while let Some(mut range) = left.pop_front() {
+            if range.start.as_bytes() >= &cut[..] {
+                left.push_front(range);
+                break;
+            }
+            if range.end.as_bytes().is_empty() || range.end.as_bytes() > &cut[..] {
+                let cut = Key::new(&cut[..]);
+                left.push_front(cut.clone()..std::mem::replace(&mut range.end, cut));
+                piece.push(range);
+                break;
+            }
+            piece.push(range);
+        }
+        pieces.push(piece);
+    }
+    pieces.push(left.into());
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
 }
 
 #[cfg(test)]
@@ -163,5 +192,25 @@ mod tests {
                 "{start}..{end} {order:?}"
             );
         }
+    }
+
+    #[test]
+    fn ranges_are_cut_at_keys() {
+        let range = |start: &str, end: &str| Key::new(start.as_bytes())..Key::new(end.as_bytes());
+        let ranges = vec![range("b", "d"), range("f", "h"), range("k", "")];
+        let cases: [(&[&'static str], &str); 5] = [
+            (&[], "b..d f..h k.."),
+            (&["c"], "b..c | c..d f..h k.."),
+            (&["a", "d", "e", "f"], "b..d | f..h k.."),
+            (&["g", "m", "p"], "b..d f..g | g..h k..m | m..p | p.."),
+            (&["h", "k"], "b..d f..h | k.."),
+        ];
+        for (cuts, expected) in cases {
+            let cuts = cuts.iter().map(|cut| Bytes::from_static(cut.as_bytes())).collect::<Vec<_>>();
+            let pieces = cut_ranges(ranges.clone(), &cuts);
+            let pieces = pieces.iter().map(|piece| show(piece)).collect::<Vec<_>>();
+            assert_eq!(pieces.join(" | "), expected, "{cuts:?}");
+        }
+        assert!(cut_ranges(Vec::new(), &[Bytes::from_static(b"m")]).is_empty());
     }
 }

@@ -30,10 +30,17 @@ pub(super) struct RangeSource {
     /// A range that begins with an integer handle and ends with the next one holds one key.
     int_handles: bool,
     ranges: VecDeque<KeyRange>,
+    /// Of the range being read, or of those before it.
     scanner: Option<Scanner>,
+    /// A range is being read.
+    in_range: bool,
+    /// The first key given out.
+    first_key: Vec<u8>,
     /// The last key given out.
     last_key: Vec<u8>,
     given: u64,
+    /// Rows after which it gives no more, though there may be some.
+    stop_after: u64,
 }
 
 impl RangeSource {
@@ -47,7 +54,18 @@ impl RangeSource {
         if direction == Direction::Backward {
             ranges.make_contiguous().reverse();
         }
-        RangeSource { view, direction, int_handles, ranges, scanner: None, last_key: Vec::new(), given: 0 }
+        RangeSource {
+            view,
+            direction,
+            int_handles,
+            ranges,
+            scanner: None,
+            in_range: false,
+            first_key: Vec::new(),
+            last_key: Vec::new(),
+            given: 0,
+            stop_after: u64::MAX,
+        }
     }
 
     /// Which way it goes.
@@ -65,9 +83,29 @@ impl RangeSource {
         &self.last_key
     }
 
+    /// The first key given out; empty after point reads.
+    pub(super) fn first_key(&self) -> &[u8] {
+        &self.first_key
+    }
+
+    /// What it reads from.
+    pub(super) fn view(&self) -> &ReadView {
+        &self.view
+    }
+
+    /// Gives no more after `rows` rows (a chunk's more at most).
+    pub(super) fn stop_after(&mut self, rows: u64) {
+        self.stop_after = rows;
+    }
+
+    /// True when it gives no more, though something is left.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.given >= self.stop_after && !self.is_finished()
+    }
+
     /// True when nothing is left.
     pub(super) fn is_finished(&self) -> bool {
-        self.scanner.is_none() && self.ranges.is_empty()
+        !self.in_range && self.ranges.is_empty()
     }
 
     /// Hands up to `rows` rows to `take`.
@@ -77,8 +115,11 @@ impl RangeSource {
         mut take: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<usize, E> {
         let mut count = 0;
+        if self.is_stopped() {
+            return Ok(count);
+        }
         while count < rows {
-            if self.scanner.is_none() {
+            if !self.in_range {
                 count += self.read_points(rows - count, &mut take)?;
                 if count == rows || !self.start_scanner() {
                     break;
@@ -122,9 +163,19 @@ impl RangeSource {
         let Some(range) = self.ranges.pop_front() else {
             return false;
         };
+        self.in_range = true;
+        let forward = self.direction == Direction::Forward;
+        if let Some(scanner) = &mut self.scanner
+            && forward
+        {
+            scanner.restart(&range.start, &range.end);
+            return true;
+        }
+        // One pair of cursors serves all ranges that follow.
+        let last = self.ranges.back().filter(|_| forward).unwrap_or(&range);
         let options = ScannerOptions {
             start: range.start.to_vec(),
-            end: range.end.to_vec(),
+            end: last.end.to_vec(),
             direction: self.direction,
             read_ts: self.view.read_ts,
             isolation: self.view.isolation,
@@ -132,7 +183,11 @@ impl RangeSource {
             key_only: false,
             fill_cache: self.view.fill_cache,
         };
-        self.scanner = Some(Scanner::new(&self.view.snapshot, options));
+        let mut scanner = Scanner::new(&self.view.snapshot, options);
+        if forward && !self.ranges.is_empty() {
+            scanner.restart(&range.start, &range.end);
+        }
+        self.scanner = Some(scanner);
         true
     }
 
@@ -146,10 +201,13 @@ impl RangeSource {
         };
         for count in 0..rows {
             if scanner.next()? == ScanStep::End {
-                self.scanner = None;
+                self.in_range = false;
                 return Ok(count);
             }
             take(scanner.key(), scanner.value())?;
+            if self.first_key.is_empty() {
+                self.first_key.extend_from_slice(scanner.key());
+            }
         }
         self.last_key.clear();
         self.last_key.extend_from_slice(scanner.key());

@@ -203,8 +203,11 @@ async fn points_and_ranges_mix() {
     };
     let successor = KeyRange { start: row_key(50).into_bytes().into(), end: row_key(51).into_bytes().into() };
     let range = KeyRange { start: row_key(100).into_bytes().into(), end: row_key(103).into_bytes().into() };
-    let ranges = vec![point(3), point(5), successor, range, point(200), point(ROWS + 5)];
-    let ids = [3, 5, 50, 100, 101, 102, 200];
+    let second = KeyRange { start: row_key(104).into_bytes().into(), end: row_key(106).into_bytes().into() };
+    let none =
+        KeyRange { start: row_key(ROWS).into_bytes().into(), end: row_key(ROWS + 4).into_bytes().into() };
+    let ranges = vec![point(3), point(5), successor, range, second, point(200), none, point(ROWS + 5)];
+    let ids = [3, 5, 50, 100, 101, 102, 104, 105, 200];
     let forward = run(&engine, request(vec![table_scan(false)], ranges.clone(), 0)).await;
     assert_eq!(rows(&forward, &schema()), ids.map(expected_row));
     let backward = run(&engine, request(vec![table_scan(true)], ranges, 0)).await;
@@ -236,6 +239,57 @@ async fn pages_join_to_the_whole() {
         }
         assert_eq!(joined, whole, "descending: {desc}");
         assert!(pages > 1, "a page holds 40 rows or a chunk more");
+    }
+}
+
+#[tokio::test]
+async fn pieces_join_to_the_whole() {
+    let engine = engine();
+    let condition = selection(call("gt", vec![column(2), Expr::int(500)]));
+    let small = CoprocessorConfig { cut_after_rows: 30, piece_rows_min: 20, ..CoprocessorConfig::default() };
+    let compute = tokio::runtime::Handle::current();
+    let ask = async |executors: &[tipb::Executor], ranges: Vec<KeyRange>, pieces_max| {
+        let request = Request { pieces_max, ..request(executors.to_vec(), ranges, 0) };
+        execute(request, view(&engine, 100), small.clone(), &compute).await
+    };
+    let filter = [table_scan(false), condition.clone()];
+    let count = [table_scan(false), condition, count_rows()];
+    for (executors, schema) in [(&filter[..], schema()), (&count[..], vec![FieldType::int()])] {
+        let first = ask(executors, all_rows(), 4).await;
+        assert_eq!(first.cuts.len(), 3, "four pieces of the rows that are left");
+        let mut joined = rows(&first, &schema);
+        let mut starts = vec![first.range.unwrap().end];
+        starts.extend(first.cuts);
+        let ends = starts[1..].iter().cloned().chain([all_rows()[0].end.clone()]);
+        for (start, end) in starts.iter().cloned().zip(ends) {
+            let piece = ask(executors, vec![KeyRange { start, end }], 1).await;
+            assert_eq!(piece.range, None);
+            joined.extend(rows(&piece, &schema));
+        }
+        if schema.len() == 1 {
+            let total: i64 = joined.iter().map(|row| row[0].as_i64().unwrap()).sum();
+            assert_eq!((joined.len(), total), (5, 249));
+        } else {
+            assert_eq!(joined, (51..ROWS).map(expected_row).collect::<Vec<_>>());
+        }
+    }
+    let points =
+        vec![KeyRange { start: row_key(3).into_bytes().into(), end: row_key(4).into_bytes().into() }];
+    let small_scan = ask(&filter, points, 4).await;
+    assert_eq!((small_scan.range, small_scan.cuts.len()), (None, 0));
+}
+
+fn count_rows() -> tipb::Executor {
+    let count =
+        AggregateCall::new(AggregateFunction::Count, vec![Expr::int(1)], false, &EvalContext::default());
+    let count = AggregateCall { mode: AggregateMode::Partial, ..count.unwrap() };
+    tipb::Executor {
+        tp: tipb::ExecType::TypeAggregation.into(),
+        aggregation: Some(tipb::Aggregation {
+            agg_func: vec![pushdown::aggregate_to_tipb(&count).unwrap()],
+            ..tipb::Aggregation::default()
+        }),
+        ..tipb::Executor::default()
     }
 }
 
@@ -335,6 +389,15 @@ async fn a_lock_in_the_way_is_answered() {
     let response = run(&engine, request(vec![table_scan(false)], all_rows(), 0)).await;
     let locked = response.locked.expect("the lock");
     assert_eq!((&locked.key[..], locked.lock_version), (key.as_bytes(), 50));
+    // It is in nobody's way who reads around it.
+    let range = |from: i64, to: i64| KeyRange {
+        start: row_key(from).into_bytes().into(),
+        end: row_key(to).into_bytes().into(),
+    };
+    let around = request(vec![table_scan(false)], vec![range(2, 5), range(5, 7), range(8, 11)], 0);
+    assert_eq!(rows(&run(&engine, around).await, &schema()), [2, 3, 4, 5, 6, 8, 9, 10].map(expected_row));
+    let across = request(vec![table_scan(false)], vec![range(2, 5), range(6, 9)], 0);
+    assert!(run(&engine, across).await.locked.is_some());
     // A reader who knows the lock's transaction passes it.
     let compute = tokio::runtime::Handle::current();
     let mut view = view(&engine, 100);

@@ -25,7 +25,8 @@ async fn answers_equal_those_of_another_engine() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let server = ServerProcess::start(&folder.path().join("data"));
     let scale = scale();
-    let queries = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tpch");
+    let queries =
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("tests/tpch");
     let mut conn = connect_with_files(&server, folder.path()).await;
     conn.query_drop("CREATE DATABASE tpch").await.expect("a database");
     conn.query_drop("USE tpch").await.expect("the database is there");

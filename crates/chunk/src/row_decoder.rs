@@ -7,7 +7,7 @@
 //!
 //! Hot path: nothing here may allocate per row, build a `Datum`, or search for a column whose head is known.
 
-use tidewater_codec::{ColumnId, Handle, datum};
+use tidewater_codec::{ColumnId, HandleRef, datum};
 use tidewater_types::{Datum, FieldType, TimeZone, TypeCode};
 
 use crate::builder::ColumnBuilder;
@@ -120,12 +120,13 @@ impl RowDecoder {
     }
 
     /// Appends one row to the builders. After an error the builders may differ in length: drop them.
-    pub fn decode_row(
+    pub fn decode_row<'a>(
         &mut self,
-        handle: &Handle,
+        handle: impl Into<HandleRef<'a>>,
         value: &[u8],
         builders: &mut [ColumnBuilder],
     ) -> Result<(), RowDecodeError> {
+        let handle = handle.into();
         let layout = match self.layouts.get(self.recent) {
             Some(layout) if value.starts_with(&layout.head) => layout,
             _ => {
@@ -144,16 +145,17 @@ impl RowDecoder {
                 }
                 Slot::Null => builder.append_null(),
                 Slot::Handle => match handle {
-                    Handle::Int(handle) => builder.append_i64(*handle),
-                    Handle::Common(_) => return Err(RowDecodeError::WrongHandle),
+                    HandleRef::Int(handle) => builder.append_i64(handle),
+                    HandleRef::Common(_) => return Err(RowDecodeError::WrongHandle),
                 },
                 Slot::HandlePart(position) => {
-                    builder.append(&handle_part(
+                    append_handle_part(
                         handle,
                         position as usize,
                         &column.field_type,
                         &self.time_zone,
-                    )?);
+                        builder,
+                    )?;
                 }
                 Slot::Default => builder.append(&column.default),
             }
@@ -235,22 +237,26 @@ fn bounds(offsets: &[u8], width: usize, index: usize) -> (usize, usize) {
 }
 
 /// A clustered primary key's column out of the key.
-fn handle_part(
-    handle: &Handle,
+fn append_handle_part(
+    handle: HandleRef<'_>,
     position: usize,
     field_type: &FieldType,
     time_zone: &TimeZone,
-) -> Result<Datum, RowDecodeError> {
-    let Handle::Common(bytes) = handle else { return Err(RowDecodeError::WrongHandle) };
-    let mut rest: &[u8] = bytes;
+    builder: &mut ColumnBuilder,
+) -> Result<(), RowDecodeError> {
+    let HandleRef::Common(mut rest) = handle else { return Err(RowDecodeError::WrongHandle) };
     for _ in 0..position {
         datum::skip_key_datum(&mut rest).map_err(|_| RowDecodeError::WrongHandle)?;
     }
     let value = datum::decode_key_datum(&mut rest, field_type).map_err(|_| RowDecodeError::WrongHandle)?;
-    Ok(match value {
-        Datum::Time(stored) if field_type.code == TypeCode::Timestamp && !stored.is_zero() => {
-            Datum::Time(time_zone.timestamp_to_local(stored))
+    match value {
+        Datum::Int(value) if !field_type.is_unsigned() && field_type.is_integer() => {
+            builder.append_i64(value)
         }
-        other => other,
-    })
+        Datum::Time(stored) if field_type.code == TypeCode::Timestamp && !stored.is_zero() => {
+            builder.append(&Datum::Time(time_zone.timestamp_to_local(stored)));
+        }
+        other => builder.append(&other),
+    }
+    Ok(())
 }

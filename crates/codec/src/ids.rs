@@ -43,6 +43,34 @@ pub enum Handle {
     Common(Box<[u8]>),
 }
 
+/// A [`Handle`] whose bytes stand elsewhere, as in a row's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandleRef<'a> {
+    /// As [`Handle::Int`].
+    Int(i64),
+    /// As [`Handle::Common`].
+    Common(&'a [u8]),
+}
+
+impl HandleRef<'_> {
+    /// A copy that stands for itself.
+    pub fn to_handle(self) -> Handle {
+        match self {
+            Self::Int(handle) => Handle::Int(handle),
+            Self::Common(bytes) => Handle::Common(bytes.into()),
+        }
+    }
+}
+
+impl<'a> From<&'a Handle> for HandleRef<'a> {
+    fn from(handle: &'a Handle) -> Self {
+        match handle {
+            Handle::Int(handle) => Self::Int(*handle),
+            Handle::Common(bytes) => Self::Common(bytes),
+        }
+    }
+}
+
 impl fmt::Display for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -41,6 +41,6 @@ mod testing;
 mod timestamp;
 
 pub use error::DecodeError;
-pub use ids::{ColumnId, DbId, Handle, IndexId, TableId};
+pub use ids::{ColumnId, DbId, Handle, HandleRef, IndexId, TableId};
 pub use key::{EncodedKey, Key};
 pub use timestamp::{CommitTs, StartTs, TimeStamp};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tidewater_types::{Datum, FieldType};
 
-use crate::{DecodeError, Handle, IndexId, Key, TableId, datum, number};
+use crate::{DecodeError, Handle, HandleRef, IndexId, Key, TableId, datum, number};
 
 /// First byte of all keys of tables.
 pub const TABLE_PREFIX: u8 = b't';
@@ -159,8 +159,13 @@ pub fn table_of(key: &[u8]) -> Option<TableId> {
 
 /// Takes apart a row's key.
 pub fn decode_row_key(key: &[u8]) -> Result<(TableId, Handle), DecodeError> {
+    decode_row_key_ref(key).map(|(table, handle)| (table, handle.to_handle()))
+}
+
+/// Takes apart a row's key without copying.
+pub fn decode_row_key_ref(key: &[u8]) -> Result<(TableId, HandleRef<'_>), DecodeError> {
     match decode_table_key(key)? {
-        (table, TableKeyKind::Row { handle }) => Ok((table, decode_handle(handle)?)),
+        (table, TableKeyKind::Row { handle }) => Ok((table, decode_handle_ref(handle)?)),
         _ => Err(DecodeError::Invalid("row key")),
     }
 }
@@ -174,11 +179,15 @@ pub fn decode_index_key(key: &[u8]) -> Result<(TableId, IndexId, &[u8]), DecodeE
 }
 
 /// The handle of a row key. Eight bytes are an integer, more a clustered key.
-pub fn decode_handle(mut bytes: &[u8]) -> Result<Handle, DecodeError> {
+pub fn decode_handle(bytes: &[u8]) -> Result<Handle, DecodeError> {
+    decode_handle_ref(bytes).map(HandleRef::to_handle)
+}
+
+fn decode_handle_ref(mut bytes: &[u8]) -> Result<HandleRef<'_>, DecodeError> {
     match bytes.len() {
-        8 => Ok(Handle::Int(number::read_i64(&mut bytes)?)),
+        8 => Ok(HandleRef::Int(number::read_i64(&mut bytes)?)),
         0..8 => Err(DecodeError::UnexpectedEnd("handle")),
-        _ => Ok(Handle::Common(bytes.into())),
+        _ => Ok(HandleRef::Common(bytes)),
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     error::CommandError,
     mvcc::{DataKey, MvccReader, MvccTxn},
     pessimistic::PessimisticLocks,
+    row_cache::RowCache,
 };
 
 /// What a command may look at.
@@ -40,9 +41,10 @@ impl<'a> CommandContext<'a> {
     pub(crate) fn new(
         snapshot: &'a Arc<dyn Snapshot>,
         pessimistic: &'a PessimisticLocks,
+        rows: &'a RowCache,
         concurrency: &'a Arc<ConcurrencyManager>,
     ) -> Self {
-        Self { reader: MvccReader::new(snapshot, pessimistic), concurrency }
+        Self { reader: MvccReader::new(snapshot, pessimistic, rows), concurrency }
     }
 }
 

@@ -49,15 +49,15 @@ impl ConcurrencyManager {
     /// Whether a lock in memory is in the way of a reader; call after [`Self::note_read`].
     pub(crate) fn check_key(
         &self,
-        raw_key: &[u8],
+        key: &DataKey,
         read_ts: TimeStamp,
         passable: &PassableLocks,
     ) -> Result<(), CommandError> {
         if self.lock_count.load(Ordering::SeqCst) == 0 {
             return Ok(());
         }
-        match self.locks.read().get(&DataKey::from_raw(raw_key)) {
-            Some(lock) => check_lock(lock.clone(), raw_key, read_ts, passable),
+        match self.locks.read().get(key) {
+            Some(lock) => check_lock(lock.clone(), key.raw().as_bytes(), read_ts, passable),
             None => Ok(()),
         }
     }
@@ -140,9 +140,12 @@ mod tests {
         let locks = vec![(DataKey::from_raw(b"k"), lock)];
         let (min_commit_ts, guard) = manager.publish(locks, |max_ts| max_ts.next());
         assert_eq!(min_commit_ts, ts(21));
-        assert!(manager.check_key(b"k", ts(20), &passable).is_ok(), "it will commit above");
-        assert!(manager.check_key(b"k", ts(21), &passable).is_err());
-        assert!(manager.check_key(b"other", ts(21), &passable).is_ok());
+        assert!(
+            manager.check_key(&DataKey::from_raw(b"k"), ts(20), &passable).is_ok(),
+            "it will commit above"
+        );
+        assert!(manager.check_key(&DataKey::from_raw(b"k"), ts(21), &passable).is_err());
+        assert!(manager.check_key(&DataKey::from_raw(b"other"), ts(21), &passable).is_ok());
         for (start, end, stops) in [
             ("a", "z", true),
             ("", "", true),
@@ -158,7 +161,7 @@ mod tests {
             );
         }
         drop(guard);
-        assert!(manager.check_key(b"k", ts(21), &passable).is_ok());
+        assert!(manager.check_key(&DataKey::from_raw(b"k"), ts(21), &passable).is_ok());
         assert_eq!(manager.lock_count.load(Ordering::SeqCst), 0);
     }
 }

@@ -15,6 +15,8 @@ pub struct NodeConfig {
     pub region_keys_max: u64,
     /// The number of versions in the pieces.
     pub region_keys_split: u64,
+    /// Memory for the newest versions of keys that are read one by one; zero for none.
+    pub row_cache_bytes: u64,
     /// How long a pessimistic lock request waits at most before its client has to look after the lock in the way.
     pub lock_wait_max: Duration,
     /// How often regions and the store report to the placement driver.
@@ -33,6 +35,7 @@ impl Default for NodeConfig {
             region_bytes_split: 96 << 20,
             region_keys_max: 1_440_000,
             region_keys_split: 960_000,
+            row_cache_bytes: 64 << 20,
             lock_wait_max: Duration::from_secs(1),
             heartbeat_interval: Duration::from_secs(10),
             gc_poll_interval: Some(Duration::from_secs(60)),

@@ -2,8 +2,9 @@
 //!
 //! A request carries a pipeline (scan, then selection, projection, aggregation, top-N, limit) and key ranges of one
 //! region. The pipeline is the executor's operators over a leaf that decodes rows out of the MVCC scanner; the leaf never
-//! waits for anything, so driving the pipeline is plain computation. It runs on the compute runtime, except when the
-//! request is so small that the hop would cost more than the work.
+//! waits for anything, so driving the pipeline is plain computation. Its first turn, a few hundred rows, runs on the caller's
+//! task, since most requests need no more and a hop to other threads would cost more than the work; what is longer goes on
+//! on the compute runtime.
 //!
 //! # Paging
 //! With `paging_size` a streaming pipeline stops after so many rows (or bytes) and the answer says which part of the
@@ -26,6 +27,7 @@ mod scan;
 mod source;
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -38,15 +40,12 @@ use answer::Answer;
 use cuts::{Cutting, Scanned, find_cuts};
 use pipeline::Pipeline;
 use scan::ScanError;
-use source::{RangeSource, is_point};
+use source::RangeSource;
 
 pub(crate) use source::ReadView;
 
 /// Request type of plan fragments.
 pub(crate) const REQUEST_TYPE_DAG: i64 = 103;
-
-/// A request with no more point ranges, or no larger limit, runs on the caller's task.
-const INLINE_ROWS_MAX: u64 = 64;
 
 /// Bounds of one request.
 #[derive(Clone, Debug)]
@@ -121,8 +120,13 @@ pub(crate) async fn execute(
 ) -> coprocessor::Response {
     let result = match prepare(request, view, config) {
         Err(error) => Err(error),
-        Ok(task) if task.is_small => task.run().await,
-        Ok(task) => AbortOnDrop(compute.spawn(task.run())).join().await,
+        Ok(task) => {
+            let mut running = Box::pin(task.run());
+            match futures::poll!(&mut running) {
+                Poll::Ready(result) => result,
+                Poll::Pending => AbortOnDrop(compute.spawn(running)).join().await,
+            }
+        }
     };
     result.unwrap_or_else(error_response)
 }
@@ -179,7 +183,6 @@ struct Task {
     config: CoprocessorConfig,
     /// Rows after which a streaming pipeline stops.
     page_rows: Option<u64>,
-    is_small: bool,
     /// Into how many pieces the rest may be cut.
     pieces_max: u32,
 }
@@ -204,17 +207,12 @@ fn prepare(
     let source = Arc::new(Mutex::new(source));
     let pipeline = layout.build(&ctx, &dag, Arc::clone(&source))?;
     let page_rows = (request.paging_size > 0 && pipeline.is_streaming).then_some(request.paging_size);
-    let points = request.ranges.iter().all(|range| is_point(range, pipeline.int_handles));
-    let is_small = (points && request.ranges.len() as u64 <= INLINE_ROWS_MAX)
-        || (pipeline.is_streaming
-            && pipeline.limit.is_some_and(|limit| limit <= INLINE_ROWS_MAX)
-            && pipeline.is_unfiltered);
     // A limit may be reached early: its rows are not worth a second request.
-    let pieces_max = if is_small || pipeline.limit.is_some() { 1 } else { request.pieces_max };
+    let pieces_max = if pipeline.limit.is_some() { 1 } else { request.pieces_max };
     if pieces_max > 1 {
         source.lock().stop_after(config.cut_after_rows);
     }
-    Ok(Task { pipeline, dag, source, ranges: request.ranges, config, page_rows, is_small, pieces_max })
+    Ok(Task { pipeline, dag, source, ranges: request.ranges, config, page_rows, pieces_max })
 }
 
 impl Task {

@@ -34,6 +34,7 @@ mod node;
 mod pessimistic;
 mod region;
 mod replication;
+mod row_cache;
 mod scheduler;
 
 pub use config::NodeConfig;

@@ -16,6 +16,7 @@ pub use scanner::{Direction, ScanStep, Scanner, ScannerOptions};
 
 pub(crate) use key::{DataKey, data_range, split_ts};
 pub(crate) use reader::{CommitRecord, MvccReader};
+pub(crate) use record::WriteRef;
 pub(crate) use txn::{MvccTxn, PessimisticChange};
 
 use tidewater_codec::{

@@ -18,6 +18,7 @@ use crate::{
     pessimistic::PessimisticLocks,
     region::Region,
     replication::{LocalReplication, WriteError},
+    row_cache::RowCache,
 };
 
 pub(crate) struct Scheduler {
@@ -27,12 +28,14 @@ pub(crate) struct Scheduler {
     pub concurrency: Arc<ConcurrencyManager>,
     pub pessimistic: Arc<PessimisticLocks>,
     pub waits: Arc<LockWaits>,
+    pub rows: Arc<RowCache>,
 }
 
 impl Scheduler {
     pub(crate) fn new(
         engine: Arc<dyn Engine>,
         concurrency: Arc<ConcurrencyManager>,
+        row_cache_bytes: u64,
     ) -> Result<Self, EngineError> {
         Ok(Self {
             replication: LocalReplication::new(engine.clone())?,
@@ -41,6 +44,7 @@ impl Scheduler {
             concurrency,
             pessimistic: Arc::default(),
             waits: Arc::default(),
+            rows: RowCache::new(row_cache_bytes),
         })
     }
 
@@ -104,7 +108,7 @@ impl Scheduler {
 
     fn execute<C: WriteCommand>(&self, command: &C) -> Result<(MvccTxn, C::Answer), CommandError> {
         let snapshot = self.engine.snapshot();
-        let mut context = CommandContext::new(&snapshot, &self.pessimistic, &self.concurrency);
+        let mut context = CommandContext::new(&snapshot, &self.pessimistic, &self.rows, &self.concurrency);
         command.execute(&mut context)
     }
 
@@ -121,7 +125,9 @@ impl Scheduler {
         let MvccTxn { batch, pessimistic, released, acquired, memory_locks } = txn;
         region.note_written(&batch);
         let (locks, waits) = (self.pessimistic.clone(), self.waits.clone());
+        let flight = self.rows.begin(&batch);
         let release = Box::new(move |visible: bool| {
+            flight.finish(visible);
             if visible {
                 locks.apply(pessimistic);
                 waits.acquired(&acquired);

@@ -12,5 +12,7 @@ mod lock_wait;
 mod model;
 #[path = "it/regions.rs"]
 mod regions;
+#[path = "it/row_cache.rs"]
+mod row_cache;
 #[path = "it/support.rs"]
 mod support;

@@ -25,7 +25,8 @@ use tidewater_types::{Datum, FieldType};
 
 #[test]
 fn golden_plans() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let directory =
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("tests/golden");
     let mut files: Vec<_> = std::fs::read_dir(&directory)
         .expect("the directory of golden files is there")
         .map(|entry| entry.expect("it can be read").path())

@@ -61,6 +61,7 @@ pub async fn serve(shared: Arc<Shared>, transport: Box<dyn Transport>, peer: Pee
         options: welcome.options,
         statements: BTreeMap::new(),
         payload: Vec::new(),
+        times: CommandTimes::default(),
     };
     let outcome = connection.run().await;
     if let Err(error) = &outcome {
@@ -119,6 +120,22 @@ pub(crate) struct Connection {
     statements: BTreeMap<u32, prepared::Statement>,
     /// Scratch space for one outgoing packet.
     payload: Vec<u8>,
+    times: CommandTimes,
+}
+
+/// How long commands take. Looking a histogram up costs more than recording, so each is looked up once per connection.
+#[derive(Default)]
+struct CommandTimes(Vec<(&'static str, metrics::Histogram)>);
+
+impl CommandTimes {
+    fn record(&mut self, name: &'static str, time: Duration) {
+        let known = self.0.iter().position(|(known, _)| *known == name);
+        let index = known.unwrap_or_else(|| {
+            self.0.push((name, metrics::histogram!("tidewater_server_command_seconds", "command" => name)));
+            self.0.len() - 1
+        });
+        self.0[index].1.record(time.as_secs_f64());
+    }
 }
 
 impl Connection {
@@ -184,8 +201,7 @@ impl Connection {
         let started = tokio::time::Instant::now();
         let name = command.name();
         let next = self.execute(command).await?;
-        metrics::histogram!("tidewater_server_command_seconds", "command" => name)
-            .record(started.elapsed().as_secs_f64());
+        self.times.record(name, started.elapsed());
         Ok(next)
     }
 

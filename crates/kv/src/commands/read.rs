@@ -21,17 +21,9 @@ pub(crate) struct ReadOptions {
 }
 
 impl ReadOptions {
-    fn point_getter<'a>(&'a self, snapshot: &'a Arc<dyn Snapshot>) -> PointGetter<'a> {
+    pub(crate) fn point_getter<'a>(&'a self, snapshot: &'a Arc<dyn Snapshot>) -> PointGetter<'a> {
         PointGetter::new(snapshot, self.read_ts, self.isolation, &self.passable, self.fill_cache)
     }
-}
-
-pub(crate) fn get(
-    snapshot: &Arc<dyn Snapshot>,
-    key: &[u8],
-    options: &ReadOptions,
-) -> Result<Option<Bytes>, CommandError> {
-    options.point_getter(snapshot).get(key)
 }
 
 /// A key with its value, or why it cannot be read.
@@ -39,27 +31,6 @@ pub(crate) fn get(
 pub(crate) struct Pair {
     pub key: Bytes,
     pub value: Result<Bytes, CommandError>,
-}
-
-/// The keys that exist, in the order asked for. A locked key is an entry of its own; other errors end the command.
-pub(crate) fn batch_get(
-    snapshot: &Arc<dyn Snapshot>,
-    keys: &[Bytes],
-    options: &ReadOptions,
-) -> Result<Vec<Pair>, CommandError> {
-    let mut getter = options.point_getter(snapshot);
-    let mut pairs = Vec::with_capacity(keys.len());
-    for key in keys {
-        match getter.get(key) {
-            Ok(Some(value)) => pairs.push(Pair { key: key.clone(), value: Ok(value) }),
-            Ok(None) => {}
-            Err(error @ CommandError::Locked { .. }) => {
-                pairs.push(Pair { key: key.clone(), value: Err(error) })
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(pairs)
 }
 
 /// Up to `limit` rows of a range. `sample_step` n > 0 keeps every n-th row.

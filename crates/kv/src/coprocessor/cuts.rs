@@ -33,6 +33,9 @@ pub(super) fn find_cuts(
     end: &[u8],
     cutting: &Cutting,
 ) -> Result<Vec<Bytes>, CommandError> {
+    if scanned.first_key.is_empty() {
+        return Ok(Vec::new());
+    }
     let (lower, upper) = data_range(scanned.last_key, end);
     let mut writes = view.snapshot.iterator(Cf::Write, IteratorOptions::range(lower, Some(upper)));
     if !writes.seek_to_last()? {

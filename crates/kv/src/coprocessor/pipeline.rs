@@ -32,10 +32,7 @@ pub(super) struct Pipeline {
     pub(super) output: Option<Vec<usize>>,
     /// Each input row is done with when it was passed on: the pipeline may stop anywhere.
     pub(super) is_streaming: bool,
-    /// No operator throws rows away (but a limit).
-    pub(super) is_unfiltered: bool,
     pub(super) limit: Option<u64>,
-    pub(super) int_handles: bool,
     /// Per executor, when execution summaries are wanted.
     pub(super) stats: Vec<(String, Arc<RuntimeStats>)>,
 }
@@ -146,9 +143,7 @@ impl Layout {
             schema: Vec::new(),
             output: None,
             is_streaming: true,
-            is_unfiltered: true,
             limit: None,
-            int_handles: self.int_handles,
             stats: Vec::new(),
         };
         for (index, executor) in dag.executors.iter().enumerate() {
@@ -185,7 +180,6 @@ impl Pipeline {
         self.root = match executor.tp() {
             tipb::ExecType::TypeSelection => {
                 let selection = executor.selection.as_ref().ok_or_else(missing)?;
-                self.is_unfiltered = false;
                 Box::new(Selection::new(ctx, child, parse_exprs(&selection.conditions)?))
             }
             tipb::ExecType::TypeProjection => {

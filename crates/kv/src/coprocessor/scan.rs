@@ -18,6 +18,8 @@ use crate::error::CommandError;
 
 /// Chunks after which a scan lets other tasks run.
 const CHUNKS_PER_TURN: u32 = 16;
+/// The first turn may run among the tasks that serve the network: it is shorter.
+const CHUNKS_OF_FIRST_TURN: u32 = 4;
 
 /// Why a scan stopped.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +49,8 @@ impl EntryDecoder {
     fn decode(&mut self, key: &[u8], value: &[u8], builders: &mut [ColumnBuilder]) -> Result<(), ScanError> {
         match self {
             EntryDecoder::Row(decoder) => {
-                let (_, handle) = table_key::decode_row_key(key)?;
-                Ok(decoder.decode_row(&handle, value, builders)?)
+                let (_, handle) = table_key::decode_row_key_ref(key)?;
+                Ok(decoder.decode_row(handle, value, builders)?)
             }
             EntryDecoder::Index(decoder) => decoder.decode(key, value, builders),
         }
@@ -105,7 +107,7 @@ impl Operator for Scan {
     async fn next(&mut self) -> Result<Option<Chunk>, ExecError> {
         self.ctx.kill.check()?;
         self.chunks += 1;
-        if self.chunks.is_multiple_of(CHUNKS_PER_TURN) {
+        if self.chunks == CHUNKS_OF_FIRST_TURN + 1 || self.chunks.is_multiple_of(CHUNKS_PER_TURN) {
             tokio::task::yield_now().await;
         }
         let rows = self.sizer.advance();

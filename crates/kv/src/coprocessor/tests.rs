@@ -14,6 +14,7 @@ use tidewater_proto::coprocessor::{KeyRange, Request, Response};
 use tidewater_proto::tipb;
 use tidewater_types::{Collation, Datum, FieldType};
 
+use super::source::is_point;
 use super::*;
 use crate::mvcc::{DataKey, IsolationLevel, PassableLocks};
 use crate::{Cf, Durability, Engine, MemoryEngine, WriteBatch};

@@ -30,6 +30,10 @@ impl DataKey {
         self.0.clone()
     }
 
+    pub(crate) fn into_boxed(self) -> Box<[u8]> {
+        self.0.into_boxed_slice()
+    }
+
     /// The key of the version written at `ts`; newer versions sort first.
     pub(crate) fn with_ts(&self, ts: TimeStamp) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.0.len() + 8);

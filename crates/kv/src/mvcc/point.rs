@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewater_codec::{
-    StartTs, TimeStamp,
+    CommitTs, StartTs, TimeStamp,
     mvcc::{Lock, WriteType},
     number,
 };
 
-use super::{DataKey, IsolationLevel, PassableLocks, check_lock, record::WriteRef};
-use crate::{Cf, EngineError, EngineIterator, IteratorOptions, IteratorUse, Snapshot, error::CommandError};
+use super::{DataKey, IsolationLevel, PassableLocks, check_lock, key::split_ts, record::WriteRef};
+use crate::{
+    Cf, EngineError, EngineIterator, IteratorOptions, IteratorUse, Snapshot, error::CommandError,
+    row_cache::Newest,
+};
+
+/// Versions too young for the reader that are passed one by one before the cursor seeks.
+const STEPS_BEFORE_SEEK: usize = 4;
 
 /// Reads keys one by one from one snapshot, reusing its iterator.
 pub struct PointGetter<'a> {
@@ -36,34 +42,72 @@ impl<'a> PointGetter<'a> {
 
     /// The value of `raw_key`, or the lock in the way.
     pub fn get(&mut self, raw_key: &[u8]) -> Result<Option<Bytes>, CommandError> {
-        let key = DataKey::from_raw(raw_key);
+        self.read(&DataKey::from_raw(raw_key), raw_key).map(|found| found.value)
+    }
+
+    /// The value of a key with what else was seen on the way.
+    pub(crate) fn read(&mut self, key: &DataKey, raw_key: &[u8]) -> Result<Found, CommandError> {
+        let mut lock_free = false;
         if self.isolation == IsolationLevel::Snapshot
             && let Some(lock) = self.snapshot.get(Cf::Lock, key.as_bytes())?
         {
             check_lock(Lock::decode(&lock)?, raw_key, self.read_ts, self.passable)?;
+        } else {
+            lock_free = self.isolation == IsolationLevel::Snapshot;
         }
         let (snapshot, fill_cache) = (self.snapshot, self.fill_cache);
         let writes = self.writes.get_or_insert_with(|| {
             let usage = IteratorUse::Versions;
             snapshot.iterator(Cf::Write, IteratorOptions { usage, fill_cache, ..IteratorOptions::default() })
         });
-        let mut seek = key.to_vec();
-        let key_len = seek.len();
-        number::write_u64_desc(self.read_ts.into_inner(), &mut seek);
+        let key_len = key.as_bytes().len();
+        let mut seek = key.with_ts(TimeStamp::MAX);
         let mut valid = writes.seek(&seek)?;
+        let (mut steps, mut is_topmost) = (0, true);
+        // The newest version may be remembered: hence this begins at the top, not at the reader's timestamp.
+        let mut is_newest = lock_free;
         while valid && writes.key().len() == seek.len() && writes.key()[..key_len] == seek[..key_len] {
-            let write = WriteRef::parse(writes.value())?;
-            match (write.write_type, write.short_value) {
-                (WriteType::Put, Some(value)) => return Ok(Some(Bytes::copy_from_slice(value))),
-                (WriteType::Put, None) => {
-                    return load_long_value(&**snapshot, &key, write.start_ts).map(Some);
-                }
-                (WriteType::Delete, _) => return Ok(None),
-                (WriteType::Lock | WriteType::Rollback, _) => valid = writes.next()?,
+            let (_, commit_ts) = split_ts(writes.key())?;
+            if commit_ts > self.read_ts {
+                (is_newest, steps) = (false, steps + 1);
+                valid = if steps == STEPS_BEFORE_SEEK {
+                    seek.truncate(key_len);
+                    number::write_u64_desc(self.read_ts.into_inner(), &mut seek);
+                    writes.seek(&seek)?
+                } else {
+                    writes.next()?
+                };
+                continue;
             }
+            let write = WriteRef::parse(writes.value())?;
+            let (value, is_long) = match (write.write_type, write.short_value) {
+                (WriteType::Put, Some(value)) => (Some(Bytes::copy_from_slice(value)), false),
+                (WriteType::Put, None) => (Some(load_long_value(&**snapshot, key, write.start_ts)?), true),
+                (WriteType::Delete, _) => (None, false),
+                (WriteType::Lock | WriteType::Rollback, _) => {
+                    is_topmost = false;
+                    valid = writes.next()?;
+                    continue;
+                }
+            };
+            let newest = is_newest.then(|| Newest {
+                commit_ts: CommitTs(commit_ts),
+                start_ts: write.start_ts,
+                value: value.clone(),
+                is_long,
+                is_topmost: is_topmost && write.is_plain,
+            });
+            return Ok(Found { value, newest });
         }
-        Ok(None)
+        Ok(Found { value: None, newest: None })
     }
+}
+
+/// What a point read found.
+pub(crate) struct Found {
+    pub value: Option<Bytes>,
+    /// The version, if it is the key's newest and no lock lies on the key.
+    pub newest: Option<Newest>,
 }
 
 /// A value that is too long for its write record.

@@ -10,8 +10,10 @@ use tidewater_codec::{
 
 use super::{DataKey, key::split_ts, point::load_long_value};
 use crate::{
-    Cf, EngineIterator, IteratorOptions, IteratorUse, Snapshot, error::CommandError,
+    Cf, EngineIterator, IteratorOptions, IteratorUse, Snapshot,
+    error::CommandError,
     pessimistic::PessimisticLocks,
+    row_cache::{Look, Newest, RowCache},
 };
 
 /// What the `write` family tells about a transaction on a key.
@@ -29,16 +31,32 @@ pub(crate) enum CommitRecord {
 pub(crate) struct MvccReader<'a> {
     snapshot: &'a Arc<dyn Snapshot>,
     pessimistic: &'a PessimisticLocks,
+    rows: &'a RowCache,
     writes: Option<Box<dyn EngineIterator>>,
 }
 
 impl<'a> MvccReader<'a> {
-    pub(crate) fn new(snapshot: &'a Arc<dyn Snapshot>, pessimistic: &'a PessimisticLocks) -> Self {
-        Self { snapshot, pessimistic, writes: None }
+    pub(crate) fn new(
+        snapshot: &'a Arc<dyn Snapshot>,
+        pessimistic: &'a PessimisticLocks,
+        rows: &'a RowCache,
+    ) -> Self {
+        Self { snapshot, pessimistic, rows, writes: None }
+    }
+
+    /// The newest version of a key without lock, if it is in memory. It stays what it is while the caller holds the latch.
+    fn known(&self, key: &DataKey) -> Option<Newest> {
+        match self.rows.look(key) {
+            Look::Known(newest) => Some(newest),
+            Look::Unknown(_) => None,
+        }
     }
 
     /// The lock on a key, of either kind.
     pub(crate) fn load_lock(&self, key: &DataKey) -> Result<Option<Lock>, CommandError> {
+        if self.known(key).is_some() {
+            return Ok(self.pessimistic.get(key));
+        }
         match self.snapshot.get(Cf::Lock, key.as_bytes())? {
             Some(lock) => Ok(Some(Lock::decode(&lock)?)),
             None => Ok(self.pessimistic.get(key)),
@@ -51,6 +69,13 @@ impl<'a> MvccReader<'a> {
         key: &DataKey,
         ts: TimeStamp,
     ) -> Result<Option<(CommitTs, Write)>, CommandError> {
+        let known = self.known(key);
+        if let Some(newest) = &known
+            && newest.is_topmost
+            && newest.commit_ts.0 <= ts
+        {
+            return Ok(Some((newest.commit_ts, write_of(newest))));
+        }
         let snapshot = self.snapshot;
         let writes = self.writes.get_or_insert_with(|| {
             let usage = IteratorUse::Versions;
@@ -66,7 +91,15 @@ impl<'a> MvccReader<'a> {
         if found != key.as_bytes() {
             return Ok(None);
         }
-        Ok(Some((CommitTs(commit_ts), Write::decode(writes.value())?)))
+        let write = Write::decode(writes.value())?;
+        if let Some(newest) = known
+            && ts.is_max()
+            && newest.commit_ts.0 == commit_ts
+            && !write.overlapped_rollback
+        {
+            self.rows.confirm_topmost(key, newest.commit_ts);
+        }
+        Ok(Some((CommitTs(commit_ts), write)))
     }
 
     /// The newest record at or before `ts` that says something about the data: not a rollback, not a lock.
@@ -126,5 +159,14 @@ impl<'a> MvccReader<'a> {
             at = commit_ts.0.prev();
         }
         Ok(CommitRecord::None { overlapped: None })
+    }
+}
+
+/// The record a version was read from.
+fn write_of(newest: &Newest) -> Write {
+    match &newest.value {
+        None => Write::new(WriteType::Delete, newest.start_ts, None),
+        Some(_) if newest.is_long => Write::new(WriteType::Put, newest.start_ts, None),
+        Some(value) => Write::new(WriteType::Put, newest.start_ts, Some(value.to_vec())),
     }
 }

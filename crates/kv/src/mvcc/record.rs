@@ -8,6 +8,8 @@ pub(crate) struct WriteRef<'a> {
     pub write_type: WriteType,
     pub start_ts: StartTs,
     pub short_value: Option<&'a [u8]>,
+    /// Nothing else is noted in the record.
+    pub is_plain: bool,
 }
 
 impl<'a> WriteRef<'a> {
@@ -22,13 +24,16 @@ impl<'a> WriteRef<'a> {
             flag => return Err(DecodeError::UnknownFlag { what: "write record", flag }),
         };
         let start_ts = StartTs(TimeStamp::new(number::read_var_u64(&mut rest)?));
-        let short_value = match rest {
-            [b'v', len, rest @ ..] => Some(
-                rest.get(..usize::from(*len)).ok_or(DecodeError::UnexpectedEnd("write record's value"))?,
-            ),
-            _ => None,
+        let (short_value, rest) = match rest {
+            [b'v', len, rest @ ..] => {
+                let (value, rest) = rest
+                    .split_at_checked(usize::from(*len))
+                    .ok_or(DecodeError::UnexpectedEnd("write record's value"))?;
+                (Some(value), rest)
+            }
+            rest => (None, rest),
         };
-        Ok(Self { write_type, start_ts, short_value })
+        Ok(Self { write_type, start_ts, short_value, is_plain: rest.is_empty() })
     }
 }
 

@@ -90,9 +90,10 @@ impl Node {
             |_| true,
         );
         pessimistic.apply(locks.into_iter().map(|(key, _)| PessimisticChange::Remove(key)).collect());
-        for cf in Cf::ALL {
-            self.scheduler.engine.delete_range(cf, &lower, &upper)?;
-        }
-        Ok(())
+        let flight = self.scheduler.rows.begin_everywhere();
+        let result =
+            Cf::ALL.into_iter().try_for_each(|cf| self.scheduler.engine.delete_range(cf, &lower, &upper));
+        flight.finish(result.is_ok());
+        result
     }
 }

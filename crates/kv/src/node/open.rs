@@ -60,7 +60,7 @@ impl Node {
         let (split_checks, requested) = mpsc::unbounded_channel();
         let compute = config.compute.clone().unwrap_or_else(tokio::runtime::Handle::current);
         let node = Arc::new(Self {
-            scheduler: Scheduler::new(engine, ConcurrencyManager::new(now))?,
+            scheduler: Scheduler::new(engine, ConcurrencyManager::new(now), config.row_cache_bytes)?,
             config,
             store_id,
             pd,

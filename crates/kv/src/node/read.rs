@@ -17,7 +17,8 @@ use crate::{
     },
     coprocessor,
     error::{CommandError, lock_info},
-    mvcc::{Direction, IsolationLevel, ScannerOptions},
+    mvcc::{DataKey, Direction, IsolationLevel, ScannerOptions},
+    row_cache::Look,
 };
 
 impl Node {
@@ -25,8 +26,9 @@ impl Node {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         try_region!(region.check_key(&request.key));
         let options = convert::read_options(request.context.as_ref(), request.version);
-        let snapshot = try_command!(self.snapshot_for_keys(&[&request.key], &options));
-        match try_command!(read::get(&snapshot, &request.key, &options)) {
+        let key = DataKey::from_raw(&request.key);
+        try_command!(self.announce_point_reads([&key], &options));
+        match try_command!(self.get_value(key, &request.key, &options, &mut None)) {
             Some(value) => kvrpcpb::GetResponse { value, ..Default::default() },
             None => kvrpcpb::GetResponse { not_found: true, ..Default::default() },
         }
@@ -38,10 +40,45 @@ impl Node {
             try_region!(region.check_key(key));
         }
         let options = convert::read_options(request.context.as_ref(), request.version);
-        let keys = request.keys.iter().map(|key| &key[..]).collect::<Vec<_>>();
-        let snapshot = try_command!(self.snapshot_for_keys(&keys, &options));
-        let pairs = try_command!(read::batch_get(&snapshot, &request.keys, &options));
+        let keys = request.keys.iter().map(|key| DataKey::from_raw(key)).collect::<Vec<_>>();
+        try_command!(self.announce_point_reads(&keys, &options));
+        let mut snapshot = None;
+        let mut pairs = Vec::with_capacity(keys.len());
+        for (key, data_key) in request.keys.iter().zip(keys) {
+            match self.get_value(data_key, key, &options, &mut snapshot) {
+                Ok(Some(value)) => pairs.push(Pair { key: key.clone(), value: Ok(value) }),
+                Ok(None) => {}
+                // An entry of its own; other errors end the command.
+                Err(error @ CommandError::Locked { .. }) => {
+                    pairs.push(Pair { key: key.clone(), value: Err(error) });
+                }
+                Err(error) => try_command!(Err(error)),
+            }
+        }
         kvrpcpb::BatchGetResponse { pairs: wire_pairs(pairs), ..Default::default() }
+    }
+
+    /// The value of one key out of memory, or out of `snapshot`, which is taken when it is needed. The read has been announced.
+    fn get_value(
+        &self,
+        key: DataKey,
+        raw_key: &[u8],
+        options: &ReadOptions,
+        snapshot: &mut Option<Arc<dyn Snapshot>>,
+    ) -> Result<Option<Bytes>, CommandError> {
+        let rows = &self.scheduler.rows;
+        let ticket = match rows.look(&key) {
+            Look::Known(newest) if newest.commit_ts.0 <= options.read_ts => return Ok(newest.value),
+            Look::Known(_) => None,
+            // A ticket is good for snapshots younger than itself only.
+            Look::Unknown(ticket) => ticket.filter(|_| snapshot.is_none() && options.fill_cache),
+        };
+        let snapshot = snapshot.get_or_insert_with(|| self.scheduler.engine.snapshot());
+        let found = options.point_getter(snapshot).read(&key, raw_key)?;
+        if let (Some(ticket), Some(newest)) = (ticket, found.newest) {
+            rows.offer(ticket, key, newest);
+        }
+        Ok(found.value)
     }
 
     pub(super) fn scan(&self, request: &kvrpcpb::ScanRequest) -> kvrpcpb::ScanResponse {
@@ -124,6 +161,20 @@ impl Node {
         kvrpcpb::ScanLockResponse { locks, ..Default::default() }
     }
 
+    /// Notes a read of single keys and looks at the locks in memory, of all keys before the first is read.
+    fn announce_point_reads<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k DataKey>,
+        options: &ReadOptions,
+    ) -> Result<(), CommandError> {
+        self.note_read(options);
+        if options.isolation == IsolationLevel::ReadCommitted {
+            return Ok(());
+        }
+        let check = |key| self.scheduler.concurrency.check_key(key, options.read_ts, &options.passable);
+        keys.into_iter().try_for_each(check)
+    }
+
     fn note_read(&self, options: &ReadOptions) {
         if options.isolation == IsolationLevel::Snapshot {
             self.scheduler.concurrency.note_read(options.read_ts);
@@ -142,20 +193,6 @@ impl Node {
             }
             IsolationLevel::ReadCommitted => Ok(()),
         }
-    }
-
-    fn snapshot_for_keys(
-        &self,
-        keys: &[&[u8]],
-        options: &ReadOptions,
-    ) -> Result<Arc<dyn Snapshot>, CommandError> {
-        if options.isolation == IsolationLevel::Snapshot {
-            self.scheduler.concurrency.note_read(options.read_ts);
-            for key in keys {
-                self.scheduler.concurrency.check_key(key, options.read_ts, &options.passable)?;
-            }
-        }
-        Ok(self.scheduler.engine.snapshot())
     }
 
     fn snapshot_for_range(

@@ -46,6 +46,9 @@ pub(crate) struct Loader {
     /// Whether values go to columns as they are, without any expression.
     plain: bool,
     on_duplicate: LoadConflict,
+    /// A row was met whose key is there already: from now on keys are looked up before rows are written. Until then that work is
+    /// saved, and a batch that meets such a key is run again.
+    met_duplicate: bool,
     /// Bad data is a warning: IGNORE, or LOCAL, whose server cannot stop the client.
     forgiving: bool,
     records: u64,
@@ -138,6 +141,7 @@ impl Session {
                 LoadConflict::Error if load.local => LoadConflict::Ignore,
                 other => other,
             },
+            met_duplicate: false,
             forgiving: load.local || load.on_duplicate == LoadConflict::Ignore,
             records: 0,
             affected: 0,
@@ -233,8 +237,11 @@ impl Session {
             return Ok(());
         }
         let mut tries = 0;
+        let warned = self.warnings.shared().count();
         let counts = loop {
+            self.warnings.shared().rewind(warned);
             let autocommit = !self.locks_reads();
+            loader.met_duplicate |= !autocommit;
             self.open_transaction().await?;
             let error = match self.write_batch(loader).await {
                 Ok(counts) if !autocommit => break counts,
@@ -246,10 +253,11 @@ impl Session {
                             tries += 1;
                             continue;
                         }
-                        // Another transaction brought one of the keys meanwhile: look again.
+                        // The key was there, or another transaction brought it meanwhile: look, or look again.
                         Err(tidewater_txn::TxnError::KeyExists { .. })
                             if loader.on_duplicate != LoadConflict::Error && tries < TRIES_MAX =>
                         {
+                            loader.met_duplicate = true;
                             tries += 1;
                             continue;
                         }
@@ -260,6 +268,13 @@ impl Session {
             };
             if autocommit {
                 self.rollback_open().await;
+            }
+            if let DmlError::Sql(SqlError { code, .. }) = &error
+                && *code == ErrorCode::DupEntry.number()
+                && loader.presumes_new_keys()
+            {
+                loader.met_duplicate = true;
+                continue;
             }
             return Err(match error {
                 DmlError::Sql(error) => error,
@@ -286,6 +301,7 @@ impl Session {
             return Err(sql_error(ErrorCode::UnknownError, "LOAD DATA has no values").into());
         };
         let mode = match loader.on_duplicate {
+            _ if loader.presumes_new_keys() => OnDuplicate::Fail,
             LoadConflict::Error => OnDuplicate::Fail,
             LoadConflict::Ignore => OnDuplicate::Skip,
             LoadConflict::Replace => OnDuplicate::Replace,
@@ -357,6 +373,13 @@ impl Session {
         }
         context.eval.warn(code.number(), message);
         Ok(())
+    }
+}
+
+impl Loader {
+    /// Whether the next batch is written without a look at what is stored.
+    fn presumes_new_keys(&self) -> bool {
+        !self.met_duplicate && self.on_duplicate != LoadConflict::Error
     }
 }
 

@@ -4,6 +4,8 @@
 mod concurrency;
 #[path = "session/harness.rs"]
 mod harness;
+#[path = "session/load_data.rs"]
+mod load_data;
 #[path = "session/simulation.rs"]
 mod simulation;
 #[path = "session/slt.rs"]

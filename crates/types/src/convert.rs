@@ -226,9 +226,18 @@ pub fn convert_from(
         if ctx.strict {
             return Err(problem);
         }
-        ctx.warnings.push(problem.to_sql_error(&ctx.column, ctx.row).into());
+        ctx.warnings.push(as_warning(problem, to).to_sql_error(&ctx.column, ctx.row).into());
     }
     Ok(stored.value)
+}
+
+/// What is an error "too long" for a strict statement is a warning "truncated" (or out of range) for others.
+fn as_warning(problem: ConvertError, to: &FieldType) -> ConvertError {
+    match problem {
+        ConvertError::DataTooLong if to.code == TypeCode::Bit => ConvertError::OutOfRange,
+        ConvertError::DataTooLong => ConvertError::Truncated,
+        other => other,
+    }
 }
 
 /// The commonest cases, where nothing needs to be done.

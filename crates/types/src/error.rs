@@ -181,6 +181,13 @@ impl Warnings {
         std::mem::take(&mut collected.kept)
     }
 
+    /// Forgets all but the first `count`: for work that is done again.
+    pub fn rewind(&self, count: usize) {
+        let mut collected = self.lock();
+        collected.count = collected.count.min(count);
+        collected.kept.truncate(count);
+    }
+
     /// How many there were.
     pub fn count(&self) -> usize {
         self.lock().count

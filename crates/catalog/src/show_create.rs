@@ -203,10 +203,10 @@ impl Printer<'_> {
         }
         let Some(value) = &column.default_value else {
             let may_be_null = !field_type.flags.contains(TypeFlags::NOT_NULL);
-            if may_be_null && !field_type.is_blob() && field_type.code != TypeCode::Json {
-                text.push_str(" DEFAULT NULL");
-            } else if may_be_null && field_type.code == TypeCode::Timestamp {
+            if may_be_null && field_type.code == TypeCode::Timestamp {
                 text.push_str(" NULL DEFAULT NULL");
+            } else if may_be_null && !field_type.is_blob() && field_type.code != TypeCode::Json {
+                text.push_str(" DEFAULT NULL");
             }
             return;
         };

@@ -11,9 +11,9 @@ use tidewater_catalog::{Job, TableInfo};
 use tidewater_codec::{IndexId, Key, index_value, table_key};
 use tidewater_table::{TableError, TableLayout};
 use tidewater_txn::{LockOptions, TxnError};
-use tidewater_types::TimeZone;
+use tidewater_types::{ErrorCode, TimeZone};
 
-use crate::error::DdlError;
+use crate::error::{DdlError, reject};
 use crate::meta::Meta;
 use crate::worker::{Ddl, begin, may_retry};
 
@@ -36,6 +36,8 @@ struct Batch<'b> {
     txn: &'b mut tidewater_txn::Transaction,
     layout: &'b mut TableLayout,
     rows: Vec<(Key, bytes::Bytes)>,
+    /// Rows of the table before this batch's, for messages.
+    rows_before: u64,
 }
 
 async fn batches(
@@ -68,7 +70,7 @@ async fn batches(
         let next = last.next();
         let count = rows.len();
         txn.lock_keys(rows.iter().map(|(key, _)| key.clone()), LockOptions::default()).await?;
-        let mut batch = Batch { txn: &mut txn, layout: &mut layout, rows };
+        let mut batch = Batch { txn: &mut txn, layout: &mut layout, rows, rows_before: job.row_count };
         if let Err(error) = work(&mut batch).await {
             txn.rollback().await?;
             return Err(error);
@@ -148,23 +150,16 @@ impl Batch<'_> {
             .filter(|index| index.name.lower().starts_with(tidewater_table::CHANGING_PREFIX))
             .map(|index| index.id)
             .collect();
-        for (key, value) in &mut self.rows {
+        for (number, (key, value)) in (self.rows_before + 1..).zip(&mut self.rows) {
             let (_, handle) = table_key::decode_row_key(key.as_bytes())
                 .map_err(|error| DdlError::Corrupt { what: error.to_string() })?;
             let row = self.layout.decode_row(&handle, value)?;
-            let row = self.layout.complete(&row)?.into_owned();
+            let row = self.layout.complete(&row).map_err(|error| refused(error, number))?.into_owned();
             for column in
                 info.columns.iter().filter(|column| column.hidden && column.field_type.is_not_null())
             {
                 if row[column.offset].is_null() {
-                    return Err(TableError::NullNotAllowed {
-                        column: column
-                            .name
-                            .as_str()
-                            .trim_start_matches(tidewater_table::CHANGING_PREFIX)
-                            .to_owned(),
-                    }
-                    .into());
+                    return Err(reject(ErrorCode::InvalidUseOfNull, "Invalid use of NULL value"));
                 }
             }
             let rewritten = self.layout.row_value(&row)?;
@@ -175,6 +170,14 @@ impl Batch<'_> {
             self.fill_index(id).await?;
         }
         Ok(())
+    }
+}
+
+/// A value that the new type does not take, as an INSERT of it would say.
+fn refused(error: TableError, row: u64) -> DdlError {
+    match error {
+        TableError::Conversion { column, source } => DdlError::Rejected(source.to_sql_error(&column, row)),
+        error => error.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidewater_catalog::{DefaultValue, FULL_LENGTH, HandleKind, IndexInfo, TableInfo};
 use tidewater_codec::{ColumnId, DecodeError, Handle, Key, datum, index_value, row, table_key};
-use tidewater_types::{Collation, ConvertContext, Datum, FieldType, TimeZone, TypeCode, convert};
+use tidewater_types::{Collation, ConvertContext, Datum, FieldType, TimeZone, TypeCode, convert_from};
 
 use crate::error::TableError;
 
@@ -108,15 +108,7 @@ impl TableLayout {
                 let mut context = self.convert_context();
                 context.strict = true;
                 context.column = Arc::from(old.name.as_str());
-                let text;
-                let value = if old.field_type.eval_type() == column.field_type.eval_type() {
-                    value
-                } else {
-                    // Through its text: ENUMs, times and numbers all read theirs.
-                    text = Datum::Bytes(crate::text::datum_text(value, &old.field_type).into_bytes());
-                    &text
-                };
-                convert(value, &column.field_type, &context)
+                convert_from(value, Some(&old.field_type), &column.field_type, &context)
                     .map_err(|source| TableError::Conversion { column: old.name.to_string(), source })?
             };
         }

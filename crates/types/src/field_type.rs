@@ -401,7 +401,7 @@ impl FieldType {
         {
             sql.push_str(" unsigned");
         }
-        if self.flags.contains(TypeFlags::ZEROFILL) {
+        if self.flags.contains(TypeFlags::ZEROFILL) && self.code != T::Year {
             sql.push_str(" zerofill");
         }
         sql

@@ -3,7 +3,8 @@
 use tidewater_catalog::ColumnInfo;
 use tidewater_codec::ColumnId;
 use tidewater_parser::ast::{ColumnDef, ColumnOption, Expr, ForeignKeyReference, Literal, UnaryOp};
-use tidewater_types::{Collation, Datum, ErrorCode, FieldType, TypeCode, TypeFlags, convert};
+use tidewater_table::datum_text;
+use tidewater_types::{Collation, Datum, ErrorCode, TypeCode, TypeFlags, convert};
 
 use crate::error::{DdlError, reject};
 
@@ -136,7 +137,14 @@ pub fn set_default(
         column.field_type.flags.remove(TypeFlags::NO_DEFAULT_VALUE);
         return Ok(());
     }
-    let Some(datum) = literal_datum(value) else { return Err(invalid()) };
+    let Some(mut datum) = literal_datum(value) else { return Err(invalid()) };
+    if let (Expr::Literal(Literal::Hex(hex)), true) = (value, column.field_type.is_integer()) {
+        // A number to columns of numbers.
+        datum = hex.value.iter().fold(Datum::UInt(0), |number, byte| match number {
+            Datum::UInt(number) => Datum::UInt(number << 8 | u64::from(*byte)),
+            other => other,
+        });
+    }
     if datum.is_null() {
         if column.field_type.is_not_null() {
             return Err(invalid());
@@ -170,42 +178,6 @@ fn store_literal(column: &mut ColumnInfo, stored: &Datum) {
             column.default_bytes = Some(bytes[8 - width..].to_vec());
         }
         stored => column.default_value = Some(datum_text(stored, &column.field_type)),
-    }
-}
-
-/// The text of a value, such that converting it back gives the value.
-pub(crate) fn datum_text(value: &Datum, field_type: &FieldType) -> String {
-    match value {
-        Datum::Null => String::new(),
-        Datum::Int(value) => value.to_string(),
-        Datum::UInt(value) => match field_type.code {
-            TypeCode::Enum => value
-                .checked_sub(1)
-                .and_then(|index| field_type.elements.get(index as usize))
-                .cloned()
-                .unwrap_or_default(),
-            TypeCode::Set => field_type
-                .elements
-                .iter()
-                .enumerate()
-                .filter(|(bit, _)| value >> bit & 1 == 1)
-                .map(|(_, element)| element.as_str())
-                .collect::<Vec<_>>()
-                .join(","),
-            _ => value.to_string(),
-        },
-        Datum::Float(value) => value.to_string(),
-        Datum::Double(value) => value.to_string(),
-        Datum::Decimal(value) => value.to_string(),
-        Datum::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Datum::Time(time) if field_type.code == TypeCode::Date => time.format_date(),
-        Datum::Time(time) => time.format(field_type.fsp()),
-        Datum::Duration(duration) => duration.format(field_type.fsp()),
-        Datum::Json(json) => {
-            let mut text = Vec::new();
-            json.as_ref().write_to(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        }
     }
 }
 

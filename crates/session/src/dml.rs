@@ -48,9 +48,9 @@ pub(crate) struct Counts {
     pub(crate) changed: u64,
     /// Rows whose key was there already.
     pub(crate) duplicates: u64,
-    /// The first AUTO_INCREMENT value generated.
+    /// The first AUTO_INCREMENT value generated for a row that was added.
     pub(crate) generated_id: Option<u64>,
-    /// The last AUTO_INCREMENT value given explicitly.
+    /// The AUTO_INCREMENT value of the last row that was added with its own, or that ON DUPLICATE KEY UPDATE changed.
     pub(crate) explicit_id: Option<u64>,
 }
 

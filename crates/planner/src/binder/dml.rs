@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewater_catalog::{ColumnInfo, DefaultValue, TableInfo};
-use tidewater_expr::{ColumnRef, Expr};
+use tidewater_expr::{ColumnRef, Expr, hex_as_number};
 use tidewater_parser::{ParserOptions, ast, parse_one};
-use tidewater_types::{ConvertContext, Datum, FieldType};
+use tidewater_types::{ConvertContext, Datum, EvalType, FieldType, TypeCode};
 
 use super::from::From;
 use super::scope::column_text;
@@ -96,7 +96,11 @@ impl Binder<'_> {
         if matches!(&source_rows, BoundSource::Values(rows) if rows.iter().all(Vec::is_empty)) {
             columns.clear();
         }
-        let on_duplicate = self.on_duplicate(&source, insert)?;
+        let selected = match &source_rows {
+            BoundSource::Query(bound) => bound.columns.as_slice(),
+            BoundSource::Values(_) => &[],
+        };
+        let on_duplicate = self.on_duplicate(&source, insert, selected)?;
         let table = self.write_table(source)?;
         Ok(BoundDml {
             kind: DmlKind::Insert {
@@ -143,7 +147,7 @@ impl Binder<'_> {
             let value = match &assignment.value {
                 ast::Expr::Default(None) if column.is_generated() => continue,
                 ast::Expr::Default(None) => None,
-                value => Some(self.bind_expr(&mut env, value)?),
+                value => Some(stored(self.bind_expr(&mut env, value)?, column)),
             };
             let position = match targets.iter().position(|target| target.columns == note.columns) {
                 Some(position) => position,
@@ -330,7 +334,7 @@ impl Binder<'_> {
                 }
                 values.push(match value {
                     ast::Expr::Default(None) => None,
-                    ast::Expr::Literal(literal) => Some(self.bind_literal(literal)?),
+                    ast::Expr::Literal(literal) => Some(stored(self.bind_literal(literal)?, column)),
                     value => Some(self.bind_expr(&mut env, value)?.fold(self.cx.eval)),
                 });
             }
@@ -356,6 +360,7 @@ impl Binder<'_> {
             for (value, offset) in row.iter().zip(columns) {
                 let expr = match value {
                     ast::Expr::Default(None) => self.default_value(info, &info.columns[*offset])?,
+                    ast::Expr::Default(Some(name)) => self.named_default(info, name)?,
                     value => self.bind_expr(&mut env, value)?,
                 };
                 outputs.push(ScopeColumn::computed(self.computed_column(expr.field_type()), ""));
@@ -368,10 +373,19 @@ impl Binder<'_> {
         Ok(BoundSource::Query(self.union_all(operands)?))
     }
 
+    /// `DEFAULT(column)` where no row of the table is in sight.
+    fn named_default(&mut self, info: &TableInfo, name: &ast::ColumnName) -> Result<Expr, PlanError> {
+        let column = info
+            .public_column(&name.name)
+            .ok_or_else(|| PlanError::UnknownColumn { column: column_text(name), clause: "field list" })?;
+        self.default_value(info, column)
+    }
+
     fn on_duplicate(
         &mut self,
         source: &TableSource,
         insert: &ast::Insert,
+        selected: &[ScopeColumn],
     ) -> Result<Vec<Assignment>, PlanError> {
         if insert.on_duplicate.is_empty() {
             return Ok(Vec::new());
@@ -400,8 +414,13 @@ impl Binder<'_> {
             }
             scope.columns.extend(new.columns.iter().cloned());
         }
-        // In INSERT .. SELECT .. ON DUPLICATE, columns of the query are not in sight here: TiDB's and MySQL's extension
-        // that reads them is refused by the unknown name.
+        // The query's columns that come from tables are in sight, too, behind the old row and the new one.
+        for (position, column) in selected.iter().enumerate().filter(|(_, column)| !column.table.is_empty()) {
+            let mut column = column.clone();
+            column.column.unique_id = self.new_column("", column.column.field_type.clone()).unique_id;
+            column.column.index = 2 * info.columns.len() + position;
+            scope.columns.push(column);
+        }
         let mut env = Env { scope: Rc::new(scope), new_row: Some(&new), ..Env::empty("field list") };
         let mut assignments = Vec::new();
         for assignment in &insert.on_duplicate {
@@ -413,7 +432,7 @@ impl Binder<'_> {
             }
             let value = match &assignment.value {
                 ast::Expr::Default(None) => None,
-                value => Some(self.bind_expr(&mut env, value)?.fold(self.cx.eval)),
+                value => Some(stored(self.bind_expr(&mut env, value)?.fold(self.cx.eval), column)),
             };
             assignments.push(Assignment { column: column.offset, value });
         }
@@ -524,6 +543,14 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+/// A value on its way into a column: a hexadecimal literal is a number to columns of numbers.
+fn stored(value: Expr, column: &ColumnInfo) -> Expr {
+    let field_type = &column.field_type;
+    let is_number = !matches!(field_type.code, TypeCode::Enum | TypeCode::Set | TypeCode::Bit)
+        && matches!(field_type.eval_type(), EvalType::Int | EvalType::Real | EvalType::Decimal);
+    if is_number { hex_as_number(value) } else { value }
 }
 
 fn generated(info: &TableInfo, column: &ColumnInfo) -> PlanError {

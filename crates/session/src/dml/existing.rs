@@ -66,25 +66,59 @@ impl Existing {
         row: &[Datum],
         handle: Option<&Handle>,
     ) -> Result<Option<Conflict>, DmlError> {
-        let keys = write::unique_keys(layout, row, handle)?;
-        for (key, index) in keys {
-            let Some(value) = self.get(open, &key).await? else { continue };
-            let index = index.cloned();
-            let (handle, stored) = match &index {
-                None => {
-                    let (_, handle) = decode(layout, table_key::decode_row_key(key.as_bytes()))?;
-                    (handle, value)
-                }
-                Some(_) => {
-                    let Some(handle) = decode(layout, index_value::decode(&value))?.handle else { continue };
-                    let Some(stored) = self.get(open, &layout.row_key(&handle)).await? else { continue };
-                    (handle, stored)
-                }
-            };
-            let row = layout.decode_row(&handle, &stored)?;
-            return Ok(Some(Conflict { handle, row, index }));
+        for (key, index) in write::unique_keys(layout, row, handle)? {
+            if let Some(owner) = self.owner(open, layout, &key, index).await? {
+                return Ok(Some(owner));
+            }
         }
         Ok(None)
+    }
+
+    /// The first row that has a key which an updated row takes anew.
+    pub(super) async fn other_owner(
+        &mut self,
+        open: &mut OpenTransaction,
+        layout: &TableLayout,
+        old: (&[Datum], &Handle),
+        new: (&[Datum], &Handle),
+    ) -> Result<Option<Conflict>, DmlError> {
+        let old_keys = write::unique_keys(layout, old.0, Some(old.1))?;
+        let mut fresh = write::unique_keys(layout, new.0, Some(new.1))?;
+        fresh.retain(|(key, _)| !old_keys.iter().any(|(old, _)| old == key));
+        self.fetch(open, fresh.iter().map(|(key, _)| key.clone()).collect()).await?;
+        for (key, index) in fresh {
+            if let Some(owner) = self.owner(open, layout, &key, index).await? {
+                return Ok(Some(owner));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The row that has a unique key.
+    async fn owner(
+        &mut self,
+        open: &mut OpenTransaction,
+        layout: &TableLayout,
+        key: &Key,
+        index: Option<&IndexInfo>,
+    ) -> Result<Option<Conflict>, DmlError> {
+        let Some(value) = self.get(open, key).await? else { return Ok(None) };
+        let index = index.cloned();
+        let (handle, stored) = match &index {
+            None => {
+                let (_, handle) = decode(layout, table_key::decode_row_key(key.as_bytes()))?;
+                (handle, value)
+            }
+            Some(_) => {
+                let Some(handle) = decode(layout, index_value::decode(&value))?.handle else {
+                    return Ok(None);
+                };
+                let Some(stored) = self.get(open, &layout.row_key(&handle)).await? else { return Ok(None) };
+                (handle, stored)
+            }
+        };
+        let row = layout.decode_row(&handle, &stored)?;
+        Ok(Some(Conflict { handle, row, index }))
     }
 }
 

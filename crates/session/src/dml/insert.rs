@@ -44,7 +44,7 @@ pub(crate) enum OnDuplicate {
     /// ON DUPLICATE KEY UPDATE.
     Update {
         assignments: Vec<planner::Assignment>,
-        /// The types of the old row's columns, then the new one's.
+        /// The types of the old row's columns, the new one's, and the query's.
         types: Vec<FieldType>,
     },
 }
@@ -97,6 +97,9 @@ impl Session {
         } else if !node.on_duplicate.is_empty() {
             let mut types = crate::dml::column_types(&node.table.source.info);
             types.extend(types.clone());
+            if let InsertSource::Query(child) = &node.source {
+                types.extend(child.field_types());
+            }
             OnDuplicate::Update { assignments: node.on_duplicate.clone(), types }
         } else if node.ignore {
             OnDuplicate::Skip
@@ -123,10 +126,14 @@ impl Session {
                     self.process.kill_query.check()?;
                     let mut made = Vec::with_capacity(chunk.num_rows());
                     for row in 0..chunk.num_rows() {
-                        let values = types.iter().enumerate().map(|(column, field_type)| {
-                            with_member(chunk.datum(row, column, field_type), field_type)
-                        });
-                        made.push(target.row_of_values(&node.columns, values, true)?);
+                        let selected = chunk.row(row, &types);
+                        let mut new =
+                            target.row_of_values(&node.columns, selected.iter().zip(&types), true)?;
+                        if matches!(target.mode, OnDuplicate::Update { .. }) {
+                            // Assignments may read them: they ride behind the row's own columns.
+                            new.extend(selected);
+                        }
+                        made.push(new);
                     }
                     self.insert_rows(&mut target, made).await?;
                 }
@@ -145,16 +152,6 @@ impl Session {
             return Err(sql_error(ErrorCode::UnknownError, "no transaction is open").into());
         };
         target.write_all(open, rows).await
-    }
-}
-
-/// ENUM and SET values of another table count by name, not by number.
-fn with_member(value: Datum, field_type: &FieldType) -> Datum {
-    match (&value, field_type.code) {
-        (Datum::UInt(_), TypeCode::Enum | TypeCode::Set) => {
-            Datum::Bytes(tidewater_table::datum_text(&value, field_type).into_bytes())
-        }
-        _ => value,
     }
 }
 
@@ -187,14 +184,17 @@ impl InsertTarget {
         for (&offset, value) in columns.iter().zip(values) {
             match value {
                 None => self.maker.assign_default(&mut row, offset)?,
-                Some(Expr::Literal { value, .. }) => self.maker.assign(&mut row, offset, value)?,
+                Some(Expr::Literal { value, field_type }) => {
+                    self.maker.assign(&mut row, offset, value, field_type)?;
+                }
                 Some(value) => {
+                    let from = value.field_type_ref();
                     let value = if refers {
                         value.eval_row(&self.maker.eval, &row, &self.maker.types)?
                     } else {
                         value.eval_datum(&self.maker.eval)?
                     };
-                    self.maker.assign(&mut row, offset, &value)?;
+                    self.maker.assign(&mut row, offset, &value, from)?;
                 }
             }
             given[offset] = true;
@@ -203,18 +203,18 @@ impl InsertTarget {
     }
 
     /// A row of values that are in step with `columns`.
-    pub(crate) fn row_of_values(
+    pub(crate) fn row_of_values<'v>(
         &mut self,
         columns: &[usize],
-        values: impl IntoIterator<Item = impl std::borrow::Borrow<Datum>>,
+        values: impl IntoIterator<Item = (impl std::borrow::Borrow<Datum>, &'v FieldType)>,
         forgiving: bool,
     ) -> Result<Vec<Datum>, DmlError> {
         self.next_row += 1;
         self.maker.set_row(self.next_row);
         let mut row = self.maker.blank();
         let mut given = vec![false; row.len()];
-        for (&offset, value) in columns.iter().zip(values) {
-            self.maker.assign(&mut row, offset, value.borrow())?;
+        for (&offset, (value, from)) in columns.iter().zip(values) {
+            self.maker.assign(&mut row, offset, value.borrow(), from)?;
             given[offset] = true;
         }
         self.complete(row, &given, forgiving)
@@ -228,7 +228,8 @@ impl InsertTarget {
         line: u64,
     ) -> Result<Vec<Datum>, DmlError> {
         self.next_row = line - 1;
-        self.row_of_values(columns, values, true)
+        let text = FieldType::string();
+        self.row_of_values(columns, values.iter().map(|value| (value, &text)), true)
     }
 
     /// Defaults for what was not given, then the checks.
@@ -252,7 +253,7 @@ impl InsertTarget {
         open: &mut OpenTransaction,
         mut rows: Vec<Vec<Datum>>,
     ) -> Result<(), DmlError> {
-        self.number(&mut rows).await?;
+        let generated = self.number(&mut rows).await?;
         for row in &mut rows {
             self.maker.generate(row)?;
         }
@@ -270,18 +271,37 @@ impl InsertTarget {
             }
             existing.fetch(open, keys).await?;
         }
-        for (row, handle) in rows.into_iter().zip(handles) {
+        for (number, (row, handle)) in rows.into_iter().zip(handles).enumerate() {
             self.counts.found += 1;
-            self.write_row(open, &mut existing, row, handle).await?;
+            let id = self.auto_value(&row);
+            if self.write_row(open, &mut existing, row, handle).await? {
+                match generated.get(number) {
+                    Some(true) => self.counts.generated_id = self.counts.generated_id.or(id),
+                    _ => self.counts.explicit_id = id.or(self.counts.explicit_id),
+                }
+            }
         }
         Ok(())
     }
 
-    /// AUTO_INCREMENT: NULL and 0 take the next value, other values move the counter.
-    async fn number(&mut self, rows: &mut [Vec<Datum>]) -> Result<(), DmlError> {
+    /// The positive AUTO_INCREMENT value of a row.
+    fn auto_value(&self, row: &[Datum]) -> Option<u64> {
+        match &row[self.maker.auto_increment()?] {
+            Datum::Int(value) => u64::try_from(*value).ok(),
+            Datum::UInt(value) => Some(*value),
+            Datum::Double(value) if *value > 0.0 => Some(*value as u64),
+            Datum::Float(value) if *value > 0.0 => Some(*value as u64),
+            _ => None,
+        }
+        .filter(|value| *value > 0)
+    }
+
+    /// AUTO_INCREMENT: NULL and 0 take the next value, other values move the counter. Gives which rows took one.
+    async fn number(&mut self, rows: &mut [Vec<Datum>]) -> Result<Vec<bool>, DmlError> {
         let (Some(offset), Some(counter)) = (self.maker.auto_increment(), self.auto_increment.clone()) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
+        let mut generated = vec![false; rows.len()];
         let field_type = self.maker.types[offset].clone();
         let max = largest(&field_type);
         let wants_value = |value: &Datum| match value {
@@ -294,16 +314,7 @@ impl InsertTarget {
         let mut position = 0;
         while position < rows.len() {
             if !wants_value(&rows[position][offset]) {
-                let value = &rows[position][offset];
-                let explicit = match value {
-                    Datum::Int(value) => u64::try_from(*value).ok(),
-                    Datum::UInt(value) => Some(*value),
-                    Datum::Double(value) if *value > 0.0 => Some(*value as u64),
-                    Datum::Float(value) if *value > 0.0 => Some(*value as u64),
-                    _ => None,
-                };
-                if let Some(explicit) = explicit.filter(|value| *value > 0) {
-                    self.counts.explicit_id = Some(explicit);
+                if let Some(explicit) = self.auto_value(&rows[position]) {
                     counter.rebase(explicit).await?;
                 }
                 position += 1;
@@ -312,7 +323,7 @@ impl InsertTarget {
             // Neighbours are numbered together: their values are consecutive, as MySQL promises.
             let run = rows[position..].iter().take_while(|row| wants_value(&row[offset])).count();
             let first = counter.next(run as u64, self.increment, self.offset, max).await?;
-            self.counts.generated_id.get_or_insert(first);
+            generated[position..position + run].fill(true);
             for (step, row) in rows[position..position + run].iter_mut().enumerate() {
                 let value = first + step as u64 * self.increment.max(1);
                 row[offset] = match field_type.code {
@@ -324,7 +335,7 @@ impl InsertTarget {
             }
             position += run;
         }
-        Ok(())
+        Ok(generated)
     }
 
     async fn row_handle(&self, handle: Option<Handle>) -> Result<Handle, DmlError> {
@@ -335,13 +346,14 @@ impl InsertTarget {
         }
     }
 
+    /// Gives whether the row was added.
     async fn write_row(
         &mut self,
         open: &mut OpenTransaction,
         existing: &mut Existing,
         row: Vec<Datum>,
         handle: Option<Handle>,
-    ) -> Result<(), DmlError> {
+    ) -> Result<bool, DmlError> {
         let uniqueness = match self.mode {
             OnDuplicate::Fail => write::Uniqueness::Presume,
             _ => {
@@ -349,7 +361,7 @@ impl InsertTarget {
                 if let Some(conflict) = conflict
                     && !self.resolve(open, existing, conflict, &row, handle.as_ref()).await?
                 {
-                    return Ok(());
+                    return Ok(false);
                 }
                 // An optimistic transaction checks again at commit: what it saw may be outdated.
                 if open.is_pessimistic() { write::Uniqueness::Checked } else { write::Uniqueness::Presume }
@@ -358,7 +370,7 @@ impl InsertTarget {
         let handle = self.row_handle(handle).await?;
         write::insert(&mut open.txn, &mut self.layout, &row, &handle, uniqueness)?;
         self.counts.affected += 1;
-        Ok(())
+        Ok(true)
     }
 
     /// Deals with a row that is in the way; gives whether the new row is to be inserted.
@@ -419,8 +431,9 @@ impl InsertTarget {
             match &assignment.value {
                 None => self.maker.assign_default(&mut new_row, assignment.column)?,
                 Some(value) => {
+                    let from = value.field_type_ref();
                     let value = value.eval_row(&self.maker.eval, &both, types)?;
-                    self.maker.assign(&mut new_row, assignment.column, &value)?;
+                    self.maker.assign(&mut new_row, assignment.column, &value, from)?;
                 }
             }
             both[assignment.column] = new_row[assignment.column].clone();
@@ -434,15 +447,13 @@ impl InsertTarget {
         self.maker.generate(&mut new_row)?;
         let new_handle = self.layout.handle_of(&new_row)?.unwrap_or_else(|| conflict.handle.clone());
         // The new values may meet yet another row.
-        let keys = write::unique_keys(&self.layout, &new_row, Some(&new_handle))?;
-        let old_keys = write::unique_keys(&self.layout, &old_row, Some(&conflict.handle))?;
-        let fresh: Vec<_> = keys
-            .into_iter()
-            .filter(|(key, _)| !old_keys.iter().any(|(old, _)| old == key))
-            .map(|(key, _)| key)
-            .collect();
-        if !fresh.is_empty() {
-            existing.fetch(open, fresh).await?;
+        let other = existing
+            .other_owner(open, &self.layout, (&old_row, &conflict.handle), (&new_row, &new_handle))
+            .await?;
+        if let (Some(other), true) = (&other, self.maker.eval.ignore_errors) {
+            let error = self.layout.duplicate(other.index.as_ref(), &new_row);
+            self.maker.warn(ErrorCode::DupEntry, from_table(error).message);
+            return Ok(());
         }
         write::update(
             &mut open.txn,
@@ -453,6 +464,7 @@ impl InsertTarget {
         )
         .map_err(|error: TableError| DmlError::from(error))?;
         self.counts.affected += 2;
+        self.counts.explicit_id = self.auto_value(&new_row).or(self.counts.explicit_id);
         Ok(())
     }
 }

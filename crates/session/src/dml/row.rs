@@ -7,7 +7,7 @@ use tidewater_expr::{EvalContext, Expr};
 use tidewater_planner::{Assignment, WriteTable};
 use tidewater_table::{TableLayout, implicit_default};
 use tidewater_types::{
-    ConvertContext, Datum, ErrorCode, FieldType, TypeCode, Warning, WarningLevel, convert,
+    ConvertContext, Datum, ErrorCode, FieldType, TypeCode, Warning, WarningLevel, convert_from,
 };
 
 use crate::dml::{DmlError, column_types};
@@ -105,14 +105,23 @@ impl RowMaker {
         vec![Datum::Null; self.table.columns.len()]
     }
 
-    /// Converts a value to a column's type.
-    pub(crate) fn assign(&self, row: &mut [Datum], offset: usize, value: &Datum) -> Result<(), DmlError> {
+    /// Converts a value to a column's type. Its own type tells a DATE from a DATETIME, and the member of an ENUM from its
+    /// number.
+    pub(crate) fn assign(
+        &self,
+        row: &mut [Datum],
+        offset: usize,
+        value: &Datum,
+        from: &FieldType,
+    ) -> Result<(), DmlError> {
         if value.is_null() {
             row[offset] = Datum::Null;
             return Ok(());
         }
         let context = &self.contexts[offset];
-        row[offset] = convert(value, &self.types[offset], context)
+        // Strings of any charset are texts here, for JSON too.
+        let from = Some(from).filter(|from| !from.is_string());
+        row[offset] = convert_from(value, from, &self.types[offset], context)
             .map_err(|error| error.to_sql_error(&context.column, context.row))?;
         Ok(())
     }
@@ -123,7 +132,7 @@ impl RowMaker {
             Default::Value(value) => row[offset] = value.clone(),
             Default::Expression(expression) => {
                 let value = expression.eval_datum(&self.eval)?;
-                self.assign(row, offset, &value)?;
+                self.assign(row, offset, &value, expression.field_type_ref())?;
             }
             Default::Generate => row[offset] = Datum::Null,
             Default::Missing => {
@@ -166,7 +175,7 @@ impl RowMaker {
         for assignment in &self.generated {
             let Some(expression) = &assignment.value else { continue };
             let value = expression.eval_row(&self.eval, row, &self.types)?;
-            self.assign(row, assignment.column, &value)?;
+            self.assign(row, assignment.column, &value, expression.field_type_ref())?;
         }
         Ok(())
     }

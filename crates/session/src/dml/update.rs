@@ -8,6 +8,7 @@ use tidewater_txn::LockOptions;
 use tidewater_types::ErrorCode;
 
 use crate::context::Statement;
+use crate::dml::existing::Existing;
 use crate::dml::{Counts, DmlError, same};
 use crate::query::Planned;
 use crate::session::Session;
@@ -29,6 +30,8 @@ impl Session {
         let chunks = self.read_rows(&node.child, planned, context).await?;
         let single = node.targets.len() == 1;
         let mut unchanged = Vec::new();
+        // What UPDATE IGNORE has looked up: rows in the way are kept, with a warning.
+        let mut existing = Existing::default();
         for chunk in chunks {
             self.process.kill_query.check()?;
             for ((target, seen), plan) in targets.iter_mut().zip(&node.targets) {
@@ -50,8 +53,9 @@ impl Session {
                         match &assignment.value {
                             None => target.maker.assign_default(&mut new_row, assignment.column)?,
                             Some(value) => {
+                                let from = value.field_type_ref();
                                 let value = value.eval_row(&context.eval, &child_row, &types)?;
-                                target.maker.assign(&mut new_row, assignment.column, &value)?;
+                                target.maker.assign(&mut new_row, assignment.column, &value, from)?;
                             }
                         }
                         assigned.push(assignment.column);
@@ -68,6 +72,14 @@ impl Session {
                     target.maker.generate(&mut new_row)?;
                     let new_handle = target.layout.handle_of(&new_row)?.unwrap_or_else(|| handle.clone());
                     let Some(open) = &mut self.txn else { continue };
+                    if node.ignore {
+                        let (old, new) = ((&old.row[..], &old.handle), (&new_row[..], &new_handle));
+                        if let Some(other) = existing.other_owner(open, &target.layout, old, new).await? {
+                            let error = target.layout.duplicate(other.index.as_ref(), &new_row);
+                            target.maker.warn(ErrorCode::DupEntry, error.to_string());
+                            continue;
+                        }
+                    }
                     let written = write::update(
                         &mut open.txn,
                         &mut target.layout,

@@ -60,6 +60,8 @@ impl Session {
             .map(|_| Parameter { value: Datum::Null, field_type: FieldType::null() })
             .collect();
         let mut context = self.statement(unbound);
+        // Types they have, but no values: LIMIT ? is a number yet to come.
+        context.eval.params = Arc::from([]);
         let schema = self.db.schema();
         if let Statement::Query(_) = statement {
             let plan = self

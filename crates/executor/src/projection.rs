@@ -15,13 +15,24 @@ pub struct Projection {
     child: BoxedOperator,
     expressions: Vec<Expr>,
     schema: Vec<FieldType>,
+    /// Row by row and not column by column: the expressions set user variables.
+    by_row: bool,
 }
 
 impl Projection {
     /// One output column per expression.
     pub fn new(ctx: &ExecContext, child: BoxedOperator, expressions: Vec<Expr>) -> Projection {
         let schema = expressions.iter().map(|expression| expression.field_type()).collect();
-        Projection { ctx: ctx.clone(), child, expressions, schema }
+        let by_row = expressions.iter().any(Expr::sets_variable);
+        Projection { ctx: ctx.clone(), child, expressions, schema, by_row }
+    }
+
+    fn project(&self, chunk: &Chunk) -> Result<Chunk, ExecError> {
+        let mut columns = Vec::with_capacity(self.expressions.len());
+        for expression in &self.expressions {
+            columns.push(expression.eval(&self.ctx.eval, chunk)?);
+        }
+        Ok(Chunk::new(columns, chunk.num_rows()))
     }
 }
 
@@ -40,11 +51,12 @@ impl Operator for Projection {
             return Ok(None);
         };
         self.ctx.kill.check()?;
-        let mut columns = Vec::with_capacity(self.expressions.len());
-        for expression in &self.expressions {
-            columns.push(expression.eval(&self.ctx.eval, &chunk)?);
+        if !self.by_row || chunk.num_rows() <= 1 {
+            return self.project(&chunk).map(Some);
         }
-        Ok(Some(Chunk::new(columns, chunk.num_rows())))
+        let rows: Result<Vec<Chunk>, ExecError> =
+            (0..chunk.num_rows()).map(|row| self.project(&chunk.slice(row, 1))).collect();
+        Ok(Some(Chunk::concat(&rows?)))
     }
 
     async fn close(&mut self) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use tidewater_chunk::{Chunk, ColumnBuilder};
-use tidewater_types::{Collation, Datum, FieldType};
+use tidewater_types::{Collation, Datum, FieldType, TypeCode};
 
 use crate::collate::Coercibility;
 use crate::context::EvalContext;
@@ -168,6 +168,8 @@ impl Expr {
     pub fn eval_value(&self, ctx: &EvalContext, chunk: &Chunk) -> Result<Value, ExprError> {
         match self {
             Self::Literal { value, .. } => Ok(Value::Constant(value.clone())),
+            // All of its values are NULL: kernels need not know arrays of that type.
+            Self::Column(column) if column.field_type.code == TypeCode::Null => Ok(Value::NULL),
             Self::Column(column) if column.index < chunk.num_columns() => {
                 Ok(Value::Array(chunk.column(column.index).clone()))
             }
@@ -176,7 +178,10 @@ impl Expr {
             Self::Correlated { slot, .. } => {
                 bound(&ctx.correlated, *slot, "correlated value").map(Value::Constant)
             }
-            Self::Function(call) => call.eval_value(ctx, chunk),
+            Self::Function(call) => {
+                let value = call.eval_value(ctx, chunk)?;
+                Ok(if call.field_type.code == TypeCode::Null { Value::NULL } else { value })
+            }
         }
     }
 
@@ -240,6 +245,17 @@ impl Expr {
             Self::Function(call) => {
                 call.function.is_pushable() && call.args.iter().all(Expr::is_literal_only)
             }
+        }
+    }
+
+    /// Whether it sets a user variable: rows must then be evaluated one after the other, because the next row may read it
+    /// (`@n := @n + 1`).
+    pub fn sets_variable(&self) -> bool {
+        match self {
+            Self::Function(call) => {
+                call.function.name == "setvar" || call.args.iter().any(Expr::sets_variable)
+            }
+            _ => false,
         }
     }
 

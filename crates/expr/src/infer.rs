@@ -7,6 +7,7 @@ use crate::context::EvalContext;
 use crate::error::ExprError;
 use crate::expr::{Expr, FunctionCall, Prepared};
 use crate::functions;
+use crate::hex::{hex_as_number, hex_for};
 use crate::registry::{FunctionDef, Inference, function};
 
 /// A call of the function with this (lower-case) name: checks the number of arguments, inserts MySQL's casts, and works
@@ -51,10 +52,15 @@ pub(crate) fn build_call(
 
 /// The expression as a value of this type. Nothing is inserted where it has the type already.
 pub fn build_cast(expr: Expr, to: FieldType) -> Expr {
+    let expr = hex_for(expr, to.eval_type());
     if is_same_for_evaluation(expr.field_type_ref(), &to) {
         return expr;
     }
     let (_, coercibility) = collate::of(&expr);
+    let mut expr = expr;
+    if to.eval_type() == EvalType::Decimal {
+        widen_quotient(&mut expr);
+    }
     let def = function("cast").expect("CAST is registered");
     Expr::Function(Box::new(FunctionCall {
         function: def,
@@ -112,6 +118,7 @@ fn string_claim(operation: &str, args: &[Expr], ctx: &EvalContext) -> (Collation
 
 /// The expression brought to an evaluation type, with the widest declared type that its own one needs.
 pub fn cast_to(expr: Expr, eval_type: EvalType, ctx: &EvalContext) -> Expr {
+    let expr = hex_for(expr, eval_type);
     let from = expr.field_type_ref();
     if from.code == TypeCode::Null {
         return expr;
@@ -211,6 +218,23 @@ pub fn decimal_type_of(expr: &Expr) -> FieldType {
         EvalType::Real if (0..=30).contains(&from.decimals) => FieldType::decimal(65, from.decimals as u8),
         EvalType::Real | EvalType::String | EvalType::Json => FieldType::decimal(65, 30),
     }
+}
+
+/// Digits of a word of MySQL's decimals: quotients inside expressions have whole words of them.
+const WORD_DIGITS: i32 = 9;
+
+/// `2 / 3` shows four digits after the point, but has nine where an expression goes on with it: `(2 / 3) * 3` is 2.0000
+/// and not 2.0001. The caller has worked out the type of its own result before, from the digits that are shown.
+pub fn widen_quotient(expr: &mut Expr) {
+    let Expr::Function(call) = expr else { return };
+    if call.function.name != "div" || call.field_type.eval_type() != EvalType::Decimal {
+        return;
+    }
+    let shown = call.field_type.decimals.max(0);
+    let words = (shown.max(1) + WORD_DIGITS - 1) / WORD_DIGITS;
+    let kept = (words * WORD_DIGITS).min(30);
+    call.field_type.length = (call.field_type.length + kept - shown).min(65);
+    call.field_type.decimals = kept;
 }
 
 /// The string type that holds the text of values of this type.
@@ -383,6 +407,19 @@ impl Inference<'_> {
             let expr = std::mem::replace(arg, Expr::null());
             *arg = build_cast(expr, to);
         }
+    }
+
+    /// Hexadecimal literals become the numbers they spell: the function is one of numbers.
+    pub fn hex_as_numbers(&mut self) {
+        for arg in &mut self.args {
+            let expr = std::mem::replace(arg, Expr::null());
+            *arg = hex_as_number(expr);
+        }
+    }
+
+    /// Quotients among the arguments keep the digits that MySQL keeps inside an expression.
+    pub fn widen_quotients(&mut self) {
+        self.args.iter_mut().for_each(widen_quotient);
     }
 
     /// Casts all arguments.

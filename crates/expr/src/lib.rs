@@ -37,6 +37,7 @@ mod error;
 mod expr;
 mod fold;
 mod functions;
+mod hex;
 mod infer;
 mod kernels;
 pub mod pushdown;
@@ -50,6 +51,7 @@ pub use context::{EvalContext, RandomSource, SessionInfo, Severity, Sleeper};
 pub use display::{bit_bytes, datum_text, enum_name, sql_text, write_datum};
 pub use error::ExprError;
 pub use expr::{ColumnRef, Expr, FunctionCall, filter_mask};
+pub use hex::hex_as_number;
 pub use infer::{
     boolean_type, build_cast, build_function, cast_to, common_type, decimal_type_of, text_length, to_json,
 };

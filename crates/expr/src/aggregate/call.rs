@@ -8,7 +8,7 @@ use super::{Aggregator, bits, concat, count, distinct, json, min_max, sum, varia
 use crate::context::EvalContext;
 use crate::error::ExprError;
 use crate::expr::Expr;
-use crate::infer::{build_cast, cast_to, numeric_context, text_type_of, to_json};
+use crate::infer::{build_cast, cast_to, numeric_context, text_type_of, to_json, widen_quotient};
 
 /// The aggregate functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,8 +158,11 @@ impl AggregateCall {
         if !wanted.contains(&args.len()) {
             return Err(ExprError::WrongArgumentCount { name: function.name().to_owned() });
         }
-        let args = prepare_args(function, args, ctx);
+        let mut args = prepare_args(function, args, ctx);
         let field_type = result_type(function, &args, ctx);
+        if matches!(function, AggregateFunction::Sum | AggregateFunction::Avg) {
+            args.iter_mut().for_each(widen_quotient);
+        }
         // The extreme of a set is the extreme of the bag.
         let distinct = distinct && !matches!(function, AggregateFunction::Min | AggregateFunction::Max);
         Ok(Self {
@@ -197,6 +200,8 @@ impl AggregateCall {
             AggregateFunction::Avg => {
                 vec![FieldType::int().not_null(), sum::sum_type(&self.sum_argument_type())]
             }
+            // Sums of quotients have more digits than their result.
+            AggregateFunction::Sum => vec![sum::sum_type(&self.sum_argument_type())],
             AggregateFunction::StddevPop
             | AggregateFunction::StddevSamp
             | AggregateFunction::VarPop

@@ -75,6 +75,7 @@ fn real_result(i: &Inference<'_>) -> FieldType {
 }
 
 fn infer_additive(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    i.hex_as_numbers();
     let eval_type = operand_type(i);
     Ok(match eval_type {
         EvalType::Int => {
@@ -86,6 +87,7 @@ fn infer_additive(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
         EvalType::Decimal => {
             let [(p1, s1), (p2, s2)] = decimal_shapes(i);
             i.cast_all(EvalType::Decimal);
+            i.widen_quotients();
             let scale = s1.max(s2);
             keep_not_null(i, decimal((p1 - s1).max(p2 - s2) + scale + 1, scale))
         }
@@ -97,6 +99,7 @@ fn infer_additive(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 }
 
 fn infer_mul(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    i.hex_as_numbers();
     Ok(match operand_type(i) {
         EvalType::Int => {
             i.cast_all(EvalType::Int);
@@ -105,6 +108,7 @@ fn infer_mul(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
         EvalType::Decimal => {
             let [(p1, s1), (p2, s2)] = decimal_shapes(i);
             i.cast_all(EvalType::Decimal);
+            i.widen_quotients();
             keep_not_null(i, decimal(p1 + p2, s1 + s2))
         }
         _ => {
@@ -115,18 +119,21 @@ fn infer_mul(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 }
 
 fn infer_div(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    i.hex_as_numbers();
     if operand_type(i) == EvalType::Real {
         i.cast_all(EvalType::Real);
         return Ok(FieldType::double());
     }
     let [(p1, s1), (_, s2)] = decimal_shapes(i);
     i.cast_all(EvalType::Decimal);
+    i.widen_quotients();
     let increment = i32::from(i.ctx.div_precision_increment);
     let scale = (s1 + increment).min(30);
     Ok(decimal(p1 - s1 + s2 + scale, scale))
 }
 
 fn infer_intdiv(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    i.hex_as_numbers();
     let unsigned = any_unsigned(i);
     if operand_type(i) == EvalType::Int {
         i.cast_all(EvalType::Int);
@@ -137,6 +144,7 @@ fn infer_intdiv(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 }
 
 fn infer_mod(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    i.hex_as_numbers();
     Ok(match operand_type(i) {
         EvalType::Int => {
             i.cast_all(EvalType::Int);
@@ -145,6 +153,7 @@ fn infer_mod(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
         EvalType::Decimal => {
             let [(p1, s1), (p2, s2)] = decimal_shapes(i);
             i.cast_all(EvalType::Decimal);
+            i.widen_quotients();
             let scale = s1.max(s2);
             decimal((p1 - s1).max(p2 - s2) + scale, scale)
         }
@@ -156,6 +165,7 @@ fn infer_mod(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 }
 
 fn infer_negate(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    i.hex_as_numbers();
     let eval_type = numeric_context(i.arg(0));
     // -9223372036854775808 is a BIGINT though 9223372036854775808 is none; larger ones become DECIMAL.
     if let Some(tidewater_types::Datum::UInt(v)) = i.literal(0)

@@ -99,6 +99,9 @@ pub(crate) fn compare_type(a: &Expr, b: &Expr) -> EvalType {
 }
 
 fn infer(i: &mut Inference<'_>, op: Op) -> Result<FieldType, ExprError> {
+    if [0, 1].into_iter().any(|index| is_number(i.arg(index))) {
+        i.hex_as_numbers();
+    }
     refine_int_constant(i, 0, 1, op);
     refine_int_constant(i, 1, 0, op.flip());
     let eval_type = compare_type(&i.args[0], &i.args[1]);
@@ -108,6 +111,12 @@ fn infer(i: &mut Inference<'_>, op: Op) -> Result<FieldType, ExprError> {
         field_type = crate::infer::boolean_type(true);
     }
     Ok(field_type)
+}
+
+/// Whether hexadecimal literals are numbers to a value of this type.
+fn is_number(ft: &FieldType) -> bool {
+    !matches!(ft.code, TypeCode::Null | TypeCode::Enum | TypeCode::Set)
+        && matches!(ft.eval_type(), EvalType::Int | EvalType::Real | EvalType::Decimal)
 }
 
 /// Casts all arguments to what they are compared as, and settles the collation.

@@ -30,6 +30,8 @@ fn infer_identity(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 
 fn infer_binary(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     i.collation = Collation::Binary;
+    // As strong as a column: `column = BINARY 'a'` compares bytes.
+    i.coercibility = Coercibility::Implicit;
     Ok(FieldType { length: crate::infer::text_length(i.arg(0)), ..FieldType::binary_string() })
 }
 

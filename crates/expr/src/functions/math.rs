@@ -42,6 +42,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
 
 /// Integers and decimals keep their kind, everything else is a double.
 fn infer_number(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
+    i.hex_as_numbers();
     match i.arg(0).eval_type() {
         EvalType::Int | EvalType::Decimal => {
             let mut field_type = i.arg(0).clone();
@@ -70,6 +71,7 @@ fn infer_whole(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
         return Ok(field_type);
     }
     let digits = field_type.length - field_type.decimals.max(0);
+    i.widen_quotients();
     Ok(if (0..18).contains(&digits) {
         FieldType::int()
     } else {
@@ -85,8 +87,9 @@ fn infer_round(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
         return Ok(field_type);
     }
     let own = field_type.decimals.max(0);
+    i.widen_quotients();
     let wanted = if i.args.len() == 1 { Some(0) } else { i.constant(1).map(|places| int(&places)) };
-    let scale = wanted.map_or(own, |wanted| wanted.clamp(0, i64::from(MAX_SCALE)) as i32).min(own);
+    let scale = wanted.map_or(own, |wanted| wanted.clamp(0, i64::from(MAX_SCALE)) as i32);
     // Rounding may carry into one more digit.
     let digits = field_type.length - own + 1;
     Ok(FieldType::decimal(precision(digits + scale), scale as u8))
@@ -224,7 +227,7 @@ fn rescaled(value: Decimal, call: &CallContext<'_>) -> Result<Decimal, tidewater
 
 fn round_double(value: f64, places: i32, whole: impl Fn(f64) -> f64) -> f64 {
     let power = 10f64.powi(places.abs());
-    if !value.is_finite() || (places >= 0 && (value * power).is_infinite()) {
+    if places >= 0 && !(value * power).is_finite() {
         value
     } else if places >= 0 {
         whole(value * power) / power
@@ -283,8 +286,10 @@ fn finite(call: &CallContext<'_>, value: f64) -> Result<Datum, ExprError> {
     }
 }
 
+/// No number at all (the root of a negative one) is out of range, too.
 fn power(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
-    finite(call, real(&args[0]).powf(real(&args[1])))
+    let power = real(&args[0]).powf(real(&args[1]));
+    if power.is_finite() { Ok(Datum::Double(power)) } else { Err(out_of_range(call, "DOUBLE")) }
 }
 
 fn sqrt(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {

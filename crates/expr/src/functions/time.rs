@@ -491,7 +491,8 @@ fn period_months(call: &CallContext<'_>, period: i64) -> Result<i64, ExprError> 
 }
 
 fn period_add(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
-    let months = period_months(call, int_arg(&args[0]))?.saturating_add(int_arg(&args[1]));
+    // MySQL counts the months in 32 bits.
+    let months = period_months(call, int_arg(&args[0]))? + i64::from(int_arg(&args[1]) as i32);
     Ok(Datum::Int(months / 12 * 100 + months % 12 + 1))
 }
 

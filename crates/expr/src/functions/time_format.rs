@@ -261,7 +261,8 @@ impl Parts {
         let mut parts = Parts::default();
         let mut reader = Reader(text);
         let mut format = format.iter();
-        while let Some(&byte) = format.next() {
+        // A text that ends before its format leaves the other parts zero.
+        while let (false, Some(&byte)) = (reader.0.is_empty(), format.next()) {
             if byte.is_ascii_whitespace() {
                 reader.skip_spaces();
                 continue;

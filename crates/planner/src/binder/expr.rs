@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewater_expr::{ColumnRef, Expr, build_cast};
+use tidewater_expr::{Coercibility, ColumnRef, Expr, build_cast};
 use tidewater_parser::ast;
 use tidewater_types::{Collation, FieldType, TypeCode, TypeFlags};
 
@@ -417,7 +417,13 @@ fn explicit_cast(arg: Expr, to: FieldType) -> Expr {
         },
         ..to
     };
-    build_cast(arg, to)
+    let is_binary = to.is_string() && to.collation == Collation::Binary;
+    let mut cast = build_cast(arg, to);
+    // As strong as a column: `column = CAST('a' AS BINARY)` compares bytes.
+    if let (true, Expr::Function(call)) = (is_binary, &mut cast) {
+        call.coercibility = call.coercibility.min(Coercibility::Implicit);
+    }
+    cast
 }
 
 /// `-5` is a constant, and shall look like one.

@@ -254,9 +254,11 @@ impl Binder<'_> {
         match &join.constraint {
             Some(ast::JoinConstraint::Using(names)) => common.extend(names.iter().cloned()),
             _ if join.natural => {
-                for column in left.scope.star() {
+                let (first, second) =
+                    if kind == JoinKind::RightOuter { (&right, &left) } else { (&left, &right) };
+                for column in first.scope.star() {
                     let name = ast::Ident::new(&*column.name);
-                    if right.scope.star().any(|other| name.eq_ignore_case(&other.name)) {
+                    if second.scope.star().any(|other| name.eq_ignore_case(&other.name)) {
                         common.push(name);
                     }
                 }
@@ -333,7 +335,8 @@ impl Binder<'_> {
             conditions.push(self.call("eq", vec![Expr::Column(l.clone()), Expr::Column(r.clone())])?);
             shared.push((l.unique_id, r.unique_id));
         }
-        // The common columns come first, from the side that is never NULL-padded.
+        // The common columns come first, from the side that is never NULL-padded, then that side's others: `a RIGHT JOIN b`
+        // is `b LEFT JOIN a`.
         let from_right = kind == JoinKind::RightOuter;
         for column in &mut left.scope.columns {
             let is_shared = shared.iter().any(|(l, _)| *l == column.column.unique_id);
@@ -343,11 +346,12 @@ impl Binder<'_> {
             let is_shared = shared.iter().any(|(_, r)| *r == column.column.unique_id);
             column.coalesced |= is_shared && !from_right;
         }
+        let padded: Vec<u64> = left.scope.columns.iter().map(|column| column.column.unique_id).collect();
         let mut joined = self.join(left, right, kind, conditions, straight)?;
         let order = |column: &ScopeColumn| {
             let id = column.column.unique_id;
-            let at = shared.iter().position(|(l, r)| if from_right { *r == id } else { *l == id });
-            at.unwrap_or(usize::MAX)
+            let is_shared = shared.iter().any(|(l, r)| if from_right { *r == id } else { *l == id });
+            (!is_shared, from_right && padded.contains(&id))
         };
         joined.scope.columns.sort_by_key(order);
         Ok(joined)

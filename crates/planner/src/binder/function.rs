@@ -2,6 +2,7 @@
 
 use tidewater_expr::{Expr, FunctionTraits, function};
 use tidewater_parser::ast;
+use tidewater_types::Datum;
 
 use super::{Binder, Env};
 use crate::PlanError;
@@ -29,6 +30,7 @@ impl Binder<'_> {
         }
         let name = match call.name.as_str() {
             "any_value" => return args.into_iter().next().ok_or(PlanError::OperandColumns(1)),
+            "trim" if args.len() == 3 => trim_of_side(&args.split_off(2)),
             name => name,
         };
         let Some(def) = function(name) else {
@@ -43,6 +45,15 @@ impl Binder<'_> {
 
     fn unit(&mut self, unit: ast::TimeUnit) -> Result<Expr, PlanError> {
         self.bind_literal(&ast::Literal::String(ast::StringLiteral::new(unit_name(unit))))
+    }
+}
+
+/// `TRIM(LEADING x FROM y)` has its side as a third argument; each side is a function of its own.
+fn trim_of_side(side: &[Expr]) -> &'static str {
+    match side {
+        [Expr::Literal { value: Datum::Bytes(side), .. }] if side == b"leading" => "trim_leading",
+        [Expr::Literal { value: Datum::Bytes(side), .. }] if side == b"trailing" => "trim_trailing",
+        _ => "trim",
     }
 }
 

@@ -14,9 +14,9 @@ impl Binder<'_> {
                 return Ok(Expr::Literal { value: Datum::Null, field_type: FieldType::null() });
             }
             ast::Literal::Bool(value) => (Datum::Int(i64::from(*value)), sized(FieldType::int(), 1)),
+            // With room for a sign: one character wide are booleans only.
             ast::Literal::Int(value) => {
-                let sign = usize::from(*value < 0);
-                (Datum::Int(*value), sized(FieldType::int(), sign + digits(value.unsigned_abs())))
+                (Datum::Int(*value), sized(FieldType::int(), 1 + digits(value.unsigned_abs())))
             }
             ast::Literal::UInt(value) => (Datum::UInt(*value), sized(FieldType::uint(), digits(*value))),
             ast::Literal::Decimal(text) => self.decimal(text)?,
@@ -41,6 +41,11 @@ impl Binder<'_> {
                     None => Collation::Binary,
                 };
                 let field_type = FieldType::varchar(0).with_collation(collation);
+                // Without a charset it is a number wherever one is wanted: MySQL's UNSIGNED at a string says so.
+                let field_type = match &bytes.charset {
+                    Some(_) => field_type,
+                    None => field_type.with_flags(TypeFlags::UNSIGNED),
+                };
                 (Datum::Bytes(bytes.value.clone()), sized(field_type, bytes.value.len()))
             }
             ast::Literal::Date(text) => {

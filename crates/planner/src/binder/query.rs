@@ -150,9 +150,9 @@ impl Binder<'_> {
                     Some(Datum::Bytes(text)) => {
                         String::from_utf8_lossy(text).trim().parse().map_err(|_| bad())
                     }
-                    Some(_) => Err(bad()),
                     // Only the result's columns are asked for: PREPARE.
                     None => Ok(u64::MAX),
+                    Some(_) => Err(bad()),
                 }
             }
             _ => Err(bad()),

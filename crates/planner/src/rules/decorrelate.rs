@@ -65,6 +65,12 @@ fn decorrelate(mut join: Join, cx: &mut RuleContext<'_>) -> Result<Logical, Plan
             }
             Logical::Projection { child, exprs, schema } => {
                 let inner_ids = child.column_ids();
+                let reads_outer = exprs.iter().any(|expr| !correlated_ids(expr).is_disjoint(&outer_ids));
+                if reads_outer && !join.null_aware.is_empty() {
+                    // A membership test compares with columns of the inner side; an outer one is none.
+                    join.right = Logical::Projection { child, exprs, schema };
+                    break;
+                }
                 let original = exprs.clone();
                 let exprs: Vec<Expr> = exprs.into_iter().map(|expr| uncorrelated(expr, &outer)).collect();
                 if join.kind.is_semi() {

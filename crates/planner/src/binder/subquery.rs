@@ -222,11 +222,7 @@ impl Binder<'_> {
         };
         // A NULL among the values leaves ALL unknown unless it is false already, and ANY unless it is true already.
         let null = Expr::Literal { value: Datum::Null, field_type: FieldType::int() };
-        let with_nulls = if all {
-            self.call("if", vec![holds.clone(), null, Expr::int(0)])?
-        } else {
-            self.call("if", vec![holds.clone(), Expr::int(1), null])?
-        };
+        let with_nulls = self.call(if all { "and" } else { "or" }, vec![holds.clone(), null])?;
         let has_nulls = self.call("gt", vec![nulls, Expr::int(0)])?;
         let some = self.call("if", vec![has_nulls, with_nulls, holds])?;
         let is_empty = self.call("eq", vec![count, Expr::int(0)])?;

@@ -122,6 +122,10 @@ impl OpenReader {
             self.rows = rows;
             return;
         }
+        // The row side reads in the order of handles: its first rows are not the first in the index's order.
+        if matches!(self.kind, ReaderKind::LookUp { .. }) && self.keep_order {
+            return;
+        }
         self.push(CopOp::Limit(limit), rows, self.schema.clone());
     }
 

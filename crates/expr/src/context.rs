@@ -11,6 +11,7 @@ use tidewater_types::clock::{ManualClock, WallClock};
 use tidewater_types::{Collation, Datum, FieldType, SqlMode, TimeZone, Warning, WarningLevel, Warnings};
 
 use crate::error::ExprError;
+use crate::named_locks::NamedLocks;
 
 /// The statement's surroundings: plain data and shared handles. Cheap to clone.
 #[derive(Clone)]
@@ -53,6 +54,8 @@ pub struct EvalContext {
     pub random: RandomSource,
     /// How SLEEP() waits; `None`: not at all.
     pub sleeper: Option<Arc<dyn Sleeper>>,
+    /// The locks of GET_LOCK(): one table for all connections of a server.
+    pub locks: Arc<NamedLocks>,
 }
 
 /// How SLEEP() waits. The embedding program hands one in; a simulated one returns at once.
@@ -228,6 +231,7 @@ impl Default for EvalContext {
             kill: Arc::default(),
             random: RandomSource::default(),
             sleeper: None,
+            locks: Arc::default(),
         }
     }
 }

@@ -148,6 +148,12 @@ pub enum ExprError {
         /// Arrow's message.
         message: String,
     },
+    /// A lock cannot have this name: none, or a very long one.
+    #[error("Incorrect user-level lock name '{name}'.")]
+    LockName {
+        /// The name.
+        name: String,
+    },
     /// A function or form of one that this version does not have.
     #[error("This version of Tidewater doesn't yet support '{feature}'")]
     Unsupported {
@@ -196,6 +202,7 @@ impl ExprError {
             Self::IncorrectArgument { .. } => 1411,
             Self::Killed => 1317,
             Self::Arrow { .. } | Self::Unbound { .. } | Self::Malformed { .. } => 1105,
+            Self::LockName { .. } => 3057,
             Self::Unsupported { .. } => 1235,
         }
     }

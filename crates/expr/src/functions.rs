@@ -10,6 +10,7 @@ mod in_list;
 mod info;
 mod json;
 mod like;
+mod locks;
 mod logic;
 mod math;
 mod misc;
@@ -44,6 +45,7 @@ pub(crate) const FAMILIES: &[&[FunctionDef]] = &[
     time_format::FUNCTIONS,
     info::FUNCTIONS,
     json::FUNCTIONS,
+    locks::FUNCTIONS,
     misc::FUNCTIONS,
 ];
 

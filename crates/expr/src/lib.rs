@@ -40,6 +40,7 @@ mod functions;
 mod hex;
 mod infer;
 mod kernels;
+mod named_locks;
 pub mod pushdown;
 mod registry;
 mod value;
@@ -55,6 +56,7 @@ pub use hex::hex_as_number;
 pub use infer::{
     boolean_type, build_cast, build_function, cast_to, common_type, decimal_type_of, text_length, to_json,
 };
+pub use named_locks::NamedLocks;
 pub use registry::{
     CallContext, FunctionDef, FunctionTraits, Inference, Kernel, VARIADIC, all_functions, function,
 };

@@ -47,6 +47,7 @@ impl Session {
             kill: Arc::default(),
             random: self.random.clone(),
             sleeper: self.db.options.sleeper.clone(),
+            locks: Arc::clone(&self.db.locks),
         }
     }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tidewater_catalog::InfoSchema;
 use tidewater_ddl::Ddl;
 use tidewater_executor::MemoryTracker;
-use tidewater_expr::Sleeper;
+use tidewater_expr::{NamedLocks, Sleeper};
 use tidewater_table::AutoIds;
 use tidewater_txn::TxnClient;
 use tidewater_types::SqlError;
@@ -50,6 +50,8 @@ pub struct Database {
     pub(crate) processes: ProcessList,
     pub(crate) variables: GlobalVariables,
     pub(crate) memory: MemoryTracker,
+    /// The locks of GET_LOCK().
+    pub(crate) locks: Arc<NamedLocks>,
     ddl: Arc<Ddl>,
     auto_ids: Arc<AutoIds>,
     accounts: ArcSwap<Accounts>,
@@ -72,6 +74,7 @@ impl Database {
             processes: ProcessList::default(),
             variables: GlobalVariables::new(&options.server_version),
             memory: MemoryTracker::unlimited("server"),
+            locks: Arc::default(),
             ddl,
             auto_ids,
             accounts: ArcSwap::from_pointee(Accounts::default()),

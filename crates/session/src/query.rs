@@ -47,6 +47,11 @@ impl Session {
             // The plan must know what the transaction has written.
             self.open_transaction().await?;
         }
+        if let ast::Statement::Query(query) = statement
+            && counts_found_rows(query)
+        {
+            return self.run_counted(query, &context).await.map(StatementResult::Rows);
+        }
         let planned = self.plan_statement(statement, &context)?;
         let rows = self.run_planned(&planned, &context).await?;
         let ast::Statement::Query(query) = statement else { return Ok(StatementResult::Rows(rows)) };
@@ -57,6 +62,19 @@ impl Session {
                 Err(crate::error::unsupported("INTO OUTFILE"))
             }
         }
+    }
+
+    /// SQL_CALC_FOUND_ROWS: the query without its LIMIT, of whose rows the client gets those that LIMIT names.
+    async fn run_counted(&mut self, query: &ast::Query, context: &Statement) -> Result<RecordSet, SqlError> {
+        let mut unlimited = query.clone();
+        let limit = unlimited.limit.take();
+        let planned = self.plan_statement(&ast::Statement::Query(Box::new(unlimited)), context)?;
+        let mut rows = self.run_planned(&planned, context).await?;
+        if let Some(limit) = limit {
+            let skip = limit.offset.as_ref().map_or(Ok(0), |offset| limit_number(offset, context))?;
+            rows.show(skip, limit_number(&limit.count, context)?);
+        }
+        Ok(rows)
     }
 
     pub(crate) fn plan_statement(
@@ -354,4 +372,27 @@ pub(crate) fn visit_tables(plan: &PhysicalPlan, visit: &mut dyn FnMut(TableId, b
     for child in plan.children() {
         visit_tables(child, visit);
     }
+}
+
+/// Whether FOUND_ROWS() is to tell how many rows there were without LIMIT.
+pub(crate) fn counts_found_rows(query: &ast::Query) -> bool {
+    query.into.is_none()
+        && query.limit.is_some()
+        && query.as_select().is_some_and(|select| select.modifiers.sql_calc_found_rows)
+}
+
+/// A number of LIMIT.
+fn limit_number(expr: &ast::Expr, context: &Statement) -> Result<u64, SqlError> {
+    let number = match expr {
+        ast::Expr::Literal(ast::Literal::Int(value)) => u64::try_from(*value).ok(),
+        ast::Expr::Literal(ast::Literal::UInt(value)) => Some(*value),
+        ast::Expr::Parameter(index) => match context.eval.params.get(*index) {
+            Some(Datum::Int(value)) => u64::try_from(*value).ok(),
+            Some(Datum::UInt(value)) => Some(*value),
+            Some(Datum::Bytes(text)) => String::from_utf8_lossy(text).trim().parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    number.ok_or_else(|| sql_error(ErrorCode::WrongArguments, "Undeclared variable: LIMIT"))
 }

@@ -111,6 +111,26 @@ pub struct RecordSet {
     rest: Option<Chunk>,
     /// `max_execution_time`.
     deadline: Option<(Instant, KillFlag)>,
+    /// Which rows the client gets of those that are counted.
+    window: Option<Window>,
+}
+
+/// The LIMIT of a statement with SQL_CALC_FOUND_ROWS: all rows are read, for FOUND_ROWS(), and some are shown.
+struct Window {
+    skip: u64,
+    take: u64,
+}
+
+impl Window {
+    /// The part of a chunk that lies in the window, which moves behind it.
+    fn cut(&mut self, chunk: &Chunk) -> Chunk {
+        let rows = chunk.num_rows() as u64;
+        let skipped = self.skip.min(rows);
+        let taken = self.take.min(rows - skipped);
+        self.skip -= skipped;
+        self.take -= taken;
+        chunk.slice(skipped as usize, taken as usize)
+    }
 }
 
 /// Where the chunks come from.
@@ -127,7 +147,7 @@ pub(crate) enum Source {
 
 impl RecordSet {
     pub(crate) fn new(fields: Arc<[ResultField]>, source: Source, end: Option<StatementEnd>) -> Self {
-        Self { fields, source, end, rest: None, deadline: None }
+        Self { fields, source, end, rest: None, deadline: None, window: None }
     }
 
     pub(crate) fn from_chunks(
@@ -143,6 +163,11 @@ impl RecordSet {
         self.deadline = Some((Instant::now() + limit, kill));
     }
 
+    /// Counts all rows, and gives only `take` after the first `skip`.
+    pub(crate) fn show(&mut self, skip: u64, take: u64) {
+        self.window = Some(Window { skip, take });
+    }
+
     /// The columns.
     pub fn fields(&self) -> &Arc<[ResultField]> {
         &self.fields
@@ -153,6 +178,21 @@ impl RecordSet {
         if let Some(rest) = self.rest.take() {
             return Ok(Some(rest));
         }
+        loop {
+            let next = self.next_counted().await?;
+            match (next, &mut self.window) {
+                (Some(chunk), Some(window)) => {
+                    let shown = window.cut(&chunk);
+                    if shown.num_rows() > 0 {
+                        return Ok(Some(shown));
+                    }
+                }
+                (next, _) => return Ok(next),
+            }
+        }
+    }
+
+    async fn next_counted(&mut self) -> Result<Option<Chunk>, SqlError> {
         let deadline = self.deadline.clone();
         let next = match deadline {
             None => self.pull().await,

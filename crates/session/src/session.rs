@@ -245,6 +245,7 @@ impl Session {
     /// `COM_CHANGE_USER`, after authentication: as a fresh session of another user, under the same connection id.
     pub async fn change_user(&mut self, options: SessionOptions) -> Result<OkResult, SqlError> {
         self.rollback_open().await;
+        self.db.locks.release_all(self.process.id);
         self.options = options;
         self.vars = SessionVariables::new(&self.db.variables);
         self.warnings = WarningList::default();
@@ -414,5 +415,6 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.db.processes.remove(self.process.id);
+        self.db.locks.release_all(self.process.id);
     }
 }

@@ -13,7 +13,7 @@ use crate::dispatch::from_parse;
 use crate::dml::Info;
 use crate::error::{from_plan, sql_error};
 use crate::prepared::{CachedPlan, Parameter, PreparedInfo};
-use crate::query::{Planned, result_fields};
+use crate::query::{Planned, counts_found_rows, result_fields};
 use crate::result::{OkResult, ResultField, StatementResult};
 use crate::session::Session;
 use crate::warnings::WarningList;
@@ -130,6 +130,7 @@ impl Session {
     ) -> Result<StatementResult, SqlError> {
         if let Statement::Query(query) = &**statement
             && query.into.is_none()
+            && !counts_found_rows(query)
         {
             let context = self.statement(params);
             if self.locks_reads() {

@@ -427,6 +427,7 @@ error_codes! {
     UnknownOption = 1911, "HY000", "Unknown option '%-.64s'";
     FkDepthExceeded = 3008, "HY000", "Foreign key cascade delete/update exceeds max depth of %d.";
     QueryTimeout = 3024, "HY000", "Query execution was interrupted, maximum statement execution time exceeded";
+    UserLockWrongName = 3057, "42000", "Incorrect user-level lock name '%s'.";
     GeneratedColumnFunctionIsNotAllowed = 3102, "HY000", "Expression of generated column '%s' contains a disallowed function.";
     UnsupportedAlterInplaceOnVirtualColumn = 3103, "HY000", "INPLACE ADD or DROP of virtual columns cannot be combined with other ALTER TABLE actions";
     WrongFkOptionForGeneratedColumn = 3104, "HY000", "Cannot define foreign key with %s clause on a generated column.";

@@ -14,6 +14,7 @@ mod update;
 use std::sync::Arc;
 
 use tidewater_chunk::Chunk;
+use tidewater_codec::Handle;
 use tidewater_executor::ExecError;
 use tidewater_parser::ast;
 use tidewater_planner::{LockWait, PhysicalPlan};
@@ -422,7 +423,12 @@ impl Session {
                 (handle, info.index_by_id(index))
             }
         };
-        let row = written(layout.row_key(&handle).as_bytes())?;
+        let Some(row) = written(layout.row_key(&handle).as_bytes()) else {
+            // The row has moved on since; its handle is its key.
+            let Handle::Int(handle) = handle else { return None };
+            let message = format!("Duplicate entry '{handle}' for key '{}.PRIMARY'", info.name);
+            return index.is_none().then(|| sql_error(ErrorCode::DupEntry, message));
+        };
         let row = layout.decode_row(&handle, &row).ok()?;
         let row = layout.complete(&row).ok()?;
         Some(from_table(layout.duplicate(index, &row)))

@@ -29,7 +29,10 @@ pub(super) struct Conflict {
 impl Existing {
     /// Looks many keys up at once.
     pub(super) async fn fetch(&mut self, open: &mut OpenTransaction, keys: Vec<Key>) -> Result<(), DmlError> {
-        let keys: Vec<Key> = keys.into_iter().filter(|key| !self.known.contains_key(key)).collect();
+        let mut keys: Vec<Key> = keys.into_iter().filter(|key| !self.known.contains_key(key)).collect();
+        // Rows of one statement may have the same key.
+        keys.sort_unstable();
+        keys.dedup();
         if keys.is_empty() {
             return Ok(());
         }

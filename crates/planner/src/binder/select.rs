@@ -169,6 +169,7 @@ impl Binder<'_> {
         order: Vec<(Expr, bool)>,
         distinct: bool,
     ) -> Result<Bound, PlanError> {
+        let (plan, order) = sorted_first(plan, &exprs, order, distinct);
         let visible = exprs.len();
         let mut schema: Vec<ColumnRef> = Vec::new();
         for (expr, column) in exprs.iter().zip(&mut columns) {
@@ -417,4 +418,20 @@ fn keep_join_order(plan: &mut Logical) {
     for child in plan.children_mut() {
         keep_join_order(child);
     }
+}
+
+/// A select list that sets user variables is evaluated in the order of the result: `@n := @n + 1` numbers its rows. So
+/// the rows are sorted before. Gives what is left to sort by.
+fn sorted_first(
+    plan: Logical,
+    exprs: &[Expr],
+    order: Vec<(Expr, bool)>,
+    distinct: bool,
+) -> (Logical, Vec<(Expr, bool)>) {
+    let sets = exprs.iter().any(Expr::sets_variable);
+    if !sets || distinct || order.is_empty() || order.iter().any(|(expr, _)| expr.sets_variable()) {
+        return (plan, order);
+    }
+    let by = order.into_iter().map(|(expr, desc)| SortItem { expr, desc }).collect();
+    (Logical::Sort { child: Box::new(plan), by }, Vec::new())
 }

@@ -5,3 +5,4 @@ mod cases;
 mod notation;
 mod properties;
 mod pushdown;
+mod waiting;

@@ -114,6 +114,11 @@ impl RowDecoder {
         &self.columns
     }
 
+    /// Whether some column's value may be in the key. If not, any handle will do.
+    pub fn needs_handle(&self) -> bool {
+        self.columns.iter().any(|column| column.is_handle || column.handle_part.is_some())
+    }
+
     /// Builders for this decoder's columns.
     pub fn builders(&self, capacity: usize) -> Vec<ColumnBuilder> {
         self.columns.iter().map(|c| ColumnBuilder::new(&c.field_type, capacity)).collect()

@@ -103,7 +103,7 @@ fn scan(c: &mut Criterion) {
             let (mut rows, mut bytes) = (0u64, 0usize);
             while scanner.next().expect("a row") == ScanStep::Row {
                 rows += 1;
-                bytes += scanner.key().len() + scanner.value().len();
+                bytes += scanner.key().expect("a key").len() + scanner.value().len();
             }
             assert_eq!(rows, ROWS);
             black_box(bytes)

@@ -48,8 +48,9 @@ pub(crate) fn scan(
             Ok(ScanStep::End) => break,
             Ok(ScanStep::Row) => {
                 if sample_step == 0 || row.is_multiple_of(sample_step) {
-                    let key = Bytes::copy_from_slice(scanner.key());
-                    pairs.push(Pair { key, value: Ok(Bytes::copy_from_slice(scanner.value())) });
+                    let (key, value) = scanner.key_and_value()?;
+                    let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+                    pairs.push(Pair { key, value: Ok(value) });
                 }
                 row += 1;
             }

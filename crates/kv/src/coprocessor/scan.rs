@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidewater_chunk::{Chunk, ColumnBuilder, RowDecodeError, RowDecoder};
-use tidewater_codec::{DecodeError, table_key};
+use tidewater_codec::{DecodeError, HandleRef, table_key};
 use tidewater_executor::{ChunkSizer, ExecContext, ExecError, Operator};
 use tidewater_types::FieldType;
 
@@ -46,10 +46,22 @@ impl EntryDecoder {
         EntryDecoder::Row(RowDecoder::new(decode, ctx.eval.time_zone.clone()))
     }
 
+    /// Whether values come out of the entries' keys.
+    fn needs_keys(&self) -> bool {
+        match self {
+            EntryDecoder::Row(decoder) => decoder.needs_handle(),
+            EntryDecoder::Index(_) => true,
+        }
+    }
+
+    /// Takes an entry apart; `key` may be empty if it is not needed.
     fn decode(&mut self, key: &[u8], value: &[u8], builders: &mut [ColumnBuilder]) -> Result<(), ScanError> {
         match self {
             EntryDecoder::Row(decoder) => {
-                let (_, handle) = table_key::decode_row_key_ref(key)?;
+                let handle = match key {
+                    [] => HandleRef::Int(0),
+                    key => table_key::decode_row_key_ref(key)?.1,
+                };
                 Ok(decoder.decode_row(handle, value, builders)?)
             }
             EntryDecoder::Index(decoder) => decoder.decode(key, value, builders),
@@ -77,6 +89,9 @@ impl Scan {
         decoder: EntryDecoder,
         schema: Vec<FieldType>,
     ) -> Scan {
+        if !decoder.needs_keys() {
+            source.lock().leave_keys_out();
+        }
         Scan { ctx: ctx.clone(), source, decoder, schema, sizer: ctx.chunk_sizer(), chunks: 0 }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct RangeSource {
     /// The last key given out.
     last_key: Vec<u8>,
     given: u64,
+    /// Whoever takes the rows of ranges does not need their keys.
+    without_keys: bool,
     /// Rows after which it gives no more, though there may be some.
     stop_after: u64,
 }
@@ -64,6 +66,7 @@ impl RangeSource {
             first_key: Vec::new(),
             last_key: Vec::new(),
             given: 0,
+            without_keys: false,
             stop_after: u64::MAX,
         }
     }
@@ -91,6 +94,11 @@ impl RangeSource {
     /// What it reads from.
     pub(super) fn view(&self) -> &ReadView {
         &self.view
+    }
+
+    /// Rows of ranges come with an empty key from now on.
+    pub(super) fn leave_keys_out(&mut self) {
+        self.without_keys = true;
     }
 
     /// Gives no more after `rows` rows (a chunk's more at most).
@@ -204,13 +212,18 @@ impl RangeSource {
                 self.in_range = false;
                 return Ok(count);
             }
-            take(scanner.key(), scanner.value())?;
+            if self.without_keys {
+                take(&[], scanner.value())?;
+            } else {
+                let (key, value) = scanner.key_and_value()?;
+                take(key, value)?;
+            }
             if self.first_key.is_empty() {
-                self.first_key.extend_from_slice(scanner.key());
+                self.first_key.extend_from_slice(scanner.key()?);
             }
         }
         self.last_key.clear();
-        self.last_key.extend_from_slice(scanner.key());
+        self.last_key.extend_from_slice(scanner.key()?);
         Ok(rows)
     }
 }

@@ -79,8 +79,10 @@ pub struct Scanner {
     state: State,
     /// The data key of the last row, or of the last lock met.
     current: Vec<u8>,
-    /// The user key of the last row.
-    raw_key: Vec<u8>,
+    /// The user key of the last row, if it was asked for.
+    raw_key: Option<Vec<u8>>,
+    /// A buffer for it.
+    spare_key: Vec<u8>,
     value: Value,
     /// A buffer for seeks.
     seek: Vec<u8>,
@@ -127,7 +129,8 @@ impl Scanner {
             stop: Vec::new(),
             state: State::NotStarted,
             current: Vec::with_capacity(64),
-            raw_key: Vec::with_capacity(64),
+            raw_key: None,
+            spare_key: Vec::with_capacity(64),
             value: Value::None,
             seek: Vec::with_capacity(72),
         }
@@ -151,16 +154,40 @@ impl Scanner {
     )]
     pub fn next(&mut self) -> Result<ScanStep, CommandError> {
         self.value = Value::None;
+        self.forget_key();
         match self.options.direction {
             Direction::Forward => self.next_forward(),
             Direction::Backward => self.next_backward(),
         }
     }
 
-    /// The user key of the row.
+    /// The user key of the row. It is decoded when it is first asked for: most scans want values only.
     #[inline]
-    pub fn key(&self) -> &[u8] {
-        &self.raw_key
+    pub fn key(&mut self) -> Result<&[u8], CommandError> {
+        self.key_and_value().map(|(key, _)| key)
+    }
+
+    /// The user key and the value of the row.
+    #[inline]
+    pub fn key_and_value(&mut self) -> Result<(&[u8], &[u8]), CommandError> {
+        self.decode_key()?;
+        Ok((self.raw_key.as_deref().unwrap_or_default(), self.value()))
+    }
+
+    fn decode_key(&mut self) -> Result<(), CommandError> {
+        if self.raw_key.is_none() {
+            let mut key = std::mem::take(&mut self.spare_key);
+            key.clear();
+            decode_raw(&self.current, &mut key)?;
+            self.raw_key = Some(key);
+        }
+        Ok(())
+    }
+
+    fn forget_key(&mut self) {
+        if let Some(key) = self.raw_key.take() {
+            self.spare_key = key;
+        }
     }
 
     /// The value of the row; empty with `key_only`.
@@ -199,8 +226,6 @@ impl Scanner {
             self.current.clear();
             self.current.extend_from_slice(key);
             if self.find_visible()? {
-                self.raw_key.clear();
-                decode_raw(&self.current, &mut self.raw_key)?;
                 self.state = State::OnKey;
                 return Ok(ScanStep::Row);
             }
@@ -301,8 +326,6 @@ impl Scanner {
             let found = self.find_visible_backward()?;
             self.skip_versions_backward()?;
             if found {
-                self.raw_key.clear();
-                decode_raw(&self.current, &mut self.raw_key)?;
                 return Ok(ScanStep::Row);
             }
         }
@@ -400,15 +423,14 @@ impl Scanner {
             if !more {
                 self.locks = None;
             }
-            self.raw_key.clear();
-            decode_raw(&self.current, &mut self.raw_key)?;
-            if lock_blocks_reader(&lock, &self.raw_key, self.options.read_ts, &self.options.passable) {
+            self.forget_key();
+            self.decode_key()?;
+            let raw_key = self.raw_key.as_deref().unwrap_or_default();
+            if lock_blocks_reader(&lock, raw_key, self.options.read_ts, &self.options.passable) {
                 self.state = State::OnKey;
-                return Err(CommandError::Locked {
-                    key: Key::new(self.raw_key.as_slice()),
-                    lock: Box::new(lock),
-                });
+                return Err(CommandError::Locked { key: Key::new(raw_key), lock: Box::new(lock) });
             }
+            self.forget_key();
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod bad_packets;
 mod clients;
+mod interrupt;
 mod kill;
 mod server_process;
 mod tpch;

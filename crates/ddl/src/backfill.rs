@@ -5,6 +5,7 @@
 //! object themselves, because its state was made public to them before the first batch began.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::future::BoxFuture;
 use tidewater_catalog::{Job, TableInfo};
@@ -15,7 +16,7 @@ use tidewater_types::{ErrorCode, TimeZone};
 
 use crate::error::{DdlError, reject};
 use crate::meta::Meta;
-use crate::worker::{Ddl, begin, may_retry};
+use crate::worker::{Ddl, begin_unless, may_retry};
 
 /// Rows of one batch.
 const BATCH_ROWS: usize = 2048;
@@ -56,9 +57,13 @@ async fn batches(
         Some(position) => Key::new(position.clone()),
         None => range.start.clone(),
     };
+    let cancelled = ddl.cancellation(job.id);
     let mut tries = 0;
     loop {
-        let mut txn = begin(&ddl.client).await?;
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(DdlError::Cancelled);
+        }
+        let mut txn = begin_unless(&ddl.client, &cancelled).await?;
         let rows = txn.scan(start.clone()..range.end.clone()).collect(BATCH_ROWS).await?;
         let Some((last, _)) = rows.last() else {
             txn.rollback().await?;

@@ -23,6 +23,9 @@ pub enum DdlError {
         /// What was read.
         what: String,
     },
+    /// Whoever wanted the change does not want it any more.
+    #[error("Query execution was interrupted")]
+    Cancelled,
     /// The worker stopped before the job was done.
     #[error("the DDL worker has stopped")]
     Stopped,
@@ -40,6 +43,9 @@ impl DdlError {
             Self::Rejected(error) => Some(JobError { code: error.code, message: error.message.clone() }),
             Self::Table(TableError::Duplicate { .. }) => {
                 Some(JobError { code: ErrorCode::DupEntry.number(), message: self.to_string() })
+            }
+            Self::Cancelled => {
+                Some(JobError { code: ErrorCode::QueryInterrupted.number(), message: self.to_string() })
             }
             Self::Table(TableError::Txn(_)) | Self::Txn(_) | Self::Stopped => None,
             Self::Table(_) | Self::Corrupt { .. } => {

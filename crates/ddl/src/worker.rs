@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -34,6 +35,8 @@ pub struct Ddl {
     gate: RwLock<()>,
     wake: Notify,
     waiting: Mutex<HashMap<i64, oneshot::Sender<Job>>>,
+    /// Flags of jobs; one that is up ends its job's long work, with all it did taken back.
+    cancellations: Mutex<HashMap<i64, Arc<AtomicBool>>>,
     stopped: tokio::sync::watch::Sender<bool>,
 }
 
@@ -84,6 +87,7 @@ impl Ddl {
             gate: RwLock::new(()),
             wake: Notify::new(),
             waiting: Mutex::default(),
+            cancellations: Mutex::default(),
             stopped: tokio::sync::watch::Sender::new(false),
         }))
     }
@@ -111,7 +115,17 @@ impl Ddl {
     }
 
     /// Queues a job and waits for its end.
-    pub async fn run(&self, mut job: Job) -> Result<Job, DdlError> {
+    pub async fn run(&self, job: Job) -> Result<Job, DdlError> {
+        self.run_unless(job, std::future::pending()).await
+    }
+
+    /// Queues a job and waits for its end. Once `cancelled` is ready, long work ends at the next batch and is taken
+    /// back; steps that are short, or that cannot be taken back, are carried out all the same.
+    pub async fn run_unless(
+        &self,
+        mut job: Job,
+        cancelled: impl Future<Output = ()>,
+    ) -> Result<Job, DdlError> {
         let (sender, receiver) = oneshot::channel();
         let mut sender = Some(sender);
         let mut tries = 0;
@@ -130,9 +144,21 @@ impl Ddl {
         };
         self.wake.notify_one();
         let mut stopped = self.stopped.subscribe();
+        let ended = async {
+            let mut receiver = receiver;
+            tokio::select! {
+                biased;
+                job = &mut receiver => return job,
+                () = cancelled => {}
+            }
+            self.cancellation(id).store(true, Ordering::Relaxed);
+            let job = receiver.await;
+            self.cancellations.lock().remove(&id);
+            job
+        };
         let job = tokio::select! {
             biased;
-            job = receiver => job.map_err(|_| DdlError::Stopped)?,
+            job = ended => job.map_err(|_| DdlError::Stopped)?,
             _ = stopped.wait_for(|stopped| *stopped) => {
                 self.waiting.lock().remove(&id);
                 return Err(DdlError::Stopped);
@@ -142,6 +168,11 @@ impl Ddl {
             Some(error) => Err(job_failure(error)),
             None => Ok(job),
         }
+    }
+
+    /// The flag of a job, for its long work.
+    pub(crate) fn cancellation(&self, job: i64) -> Arc<AtomicBool> {
+        self.cancellations.lock().entry(job).or_default().clone()
     }
 
     async fn enqueue(
@@ -254,6 +285,7 @@ impl Ddl {
                 }
             }
         }
+        self.cancellations.lock().remove(&job.id);
         if let Some(sender) = self.waiting.lock().remove(&job.id) {
             // Nobody may be waiting any more.
             let _ = sender.send(job);
@@ -326,6 +358,15 @@ impl Ddl {
 /// An optimistic transaction.
 pub(crate) async fn begin(client: &TxnClient) -> Result<Transaction, TxnError> {
     client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await
+}
+
+/// Begins a transaction of long work, whose waits end with the job's cancellation.
+pub(crate) async fn begin_unless(
+    client: &TxnClient,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<Transaction, TxnError> {
+    let interrupt = Some(Arc::clone(cancelled));
+    client.begin(TxnOptions { kind: TxnKind::Optimistic, interrupt, ..TxnOptions::default() }).await
 }
 
 /// Whether a transaction of ours may simply be run again.

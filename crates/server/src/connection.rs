@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mysql_common::constants::CapabilityFlags;
 use tidewater_session::password::NONCE_LEN;
-use tidewater_session::{Batch, OkResult, Session, SessionOptions, StatementResult};
+use tidewater_session::{Batch, OkResult, Process, Session, SessionOptions, StatementResult};
 use tidewater_types::{ErrorCode, SqlError};
 
 use crate::auth::{self, AuthError, Claim};
@@ -87,11 +87,11 @@ async fn end(stream: &mut PacketStream, error: &ConnectionError) {
         }
         ConnectionError::Packet(PacketError::Closed | PacketError::Io(_)) => None,
     };
-    if let Some(error) = told {
-        let mut payload = Vec::new();
-        packets::error(&mut payload, &error);
-        let _ = stream.queue(&payload);
-    }
+    // Without a word there is nobody who would listen to what is left.
+    let Some(error) = told else { return };
+    let mut payload = Vec::new();
+    packets::error(&mut payload, &error);
+    let _ = stream.queue(&payload);
     stream.shutdown().await;
 }
 
@@ -246,7 +246,10 @@ impl Connection {
     async fn query(&mut self, text: &[u8]) -> Result<(), ConnectionError> {
         let mut batch = if self.multi_statements { Batch::new(text) } else { Batch::single(text) };
         let mut answered = false;
-        while let Some(result) = self.session.next_result(&mut batch).await {
+        let process = self.session.process().clone();
+        while let Some(result) =
+            attended(&mut self.stream, &process, self.session.next_result(&mut batch)).await
+        {
             answered = true;
             let result = match result {
                 Ok(result) => result,
@@ -317,10 +320,14 @@ impl Connection {
 
     /// One line in the words of `mysqladmin status`.
     fn statistics(&mut self) -> Result<(), ConnectionError> {
+        // Clients cut the line at its double blanks: the numbers and their order are MySQL's.
+        let db = &self.shared.db;
+        let (uptime, questions) = (db.uptime_secs(), db.questions());
         let line = format!(
-            "Threads: {}  Version: {}",
-            self.shared.db.processes().count(),
-            self.shared.db.server_version()
+            "Uptime: {uptime}  Threads: {}  Questions: {questions}  Slow queries: 0  Opens: 0  Flush tables: 0  Open \
+             tables: 0  Queries per second avg: {:.3}",
+            db.processes().count(),
+            questions as f64 / uptime.max(1) as f64
         );
         Ok(self.stream.queue(line.as_bytes())?)
     }
@@ -369,6 +376,19 @@ impl Connection {
         }
         Ok(Next::Command)
     }
+}
+
+/// Does a piece of a session's work while watching whether its client is still there: the work of one that left is
+/// killed, and awaited all the same, so that it cleans up behind itself.
+async fn attended<T>(stream: &mut PacketStream, process: &Process, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = stream.gone() => {}
+    }
+    process.kill_connection();
+    work.await
 }
 
 /// Statement texts and names are UTF-8.

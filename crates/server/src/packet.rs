@@ -7,6 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use mysql_common::proto::codec::PacketCodec;
@@ -22,6 +23,15 @@ pub const LOGIN_PACKET_BYTES: usize = 64 * 1024;
 
 /// Buffers larger than this are given back when they are empty, so that one large statement does not pin memory.
 const KEEP_BYTES: usize = 1024 * 1024;
+
+/// Room for the headers of a compressed packet and for what small payloads grow by.
+const COMPRESSED_EXTRA_BYTES: usize = 256;
+
+/// How long the last words to a client may take.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
+
+/// What a client may send ahead while its statement runs; the rest waits in the network's buffers.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// A socket, a TLS session over one, or an in-memory pipe in tests.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -140,10 +150,14 @@ impl PacketStream {
         let encrypted = acceptor.accept(plain).await?;
         let session = encrypted.get_ref().1;
         let facts = TlsFacts {
-            protocol: session.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default(),
+            protocol: session
+                .protocol_version()
+                .map(|version| format!("{version:?}").replace('_', "."))
+                .unwrap_or_default(),
+            // OpenSSL's name, which MySQL shows, has no version in it.
             cipher: session
                 .negotiated_cipher_suite()
-                .map(|suite| format!("{:?}", suite.suite()))
+                .map(|suite| format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1))
                 .unwrap_or_default(),
         };
         self.transport = Box::new(encrypted);
@@ -160,10 +174,13 @@ impl PacketStream {
         }
         loop {
             let limit = self.codec.max_allowed_packet;
-            let complete = self
-                .codec
-                .decode(&mut self.input, &mut self.packet)
-                .map_err(|error| stream_error(&error, limit))?;
+            let complete = match self.codec.decode(&mut self.input, &mut self.packet) {
+                Ok(complete) => complete,
+                Err(error) => {
+                    self.skip_sequence_number();
+                    return Err(stream_error(&error, limit));
+                }
+            };
             if complete {
                 self.delivered = true;
                 return Ok(&self.packet);
@@ -180,6 +197,11 @@ impl PacketStream {
         }
     }
 
+    /// A packet that is refused has used up its number all the same: the client expects the error under the next one.
+    fn skip_sequence_number(&mut self) {
+        let _ = self.codec.encode(&mut &[][..], &mut BytesMut::new());
+    }
+
     /// Reads one packet and gives it away; [`PacketStream::recycle`] takes its memory back. Cancel safe.
     pub async fn read_owned(&mut self) -> Result<Vec<u8>, PacketError> {
         self.read().await?;
@@ -191,11 +213,26 @@ impl PacketStream {
         self.packet = packet;
     }
 
+    /// Ready when the client is gone. What it sends meanwhile is kept for the next [`PacketStream::read`]; behind
+    /// [`READ_AHEAD_BYTES`] of that nobody looks any further. Cancel safe.
+    pub async fn gone(&mut self) {
+        while self.input.len() < READ_AHEAD_BYTES {
+            self.input.reserve(4 * 1024);
+            match self.transport.read_buf(&mut self.input).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Queues one packet.
     pub fn queue(&mut self, payload: &[u8]) -> Result<(), PacketError> {
         let limit = self.codec.max_allowed_packet;
         // The limit is one on what clients send; what the server sends is bounded by what it stored.
         self.codec.max_allowed_packet = usize::MAX;
+        // Bytes that cannot be compressed grow a little; the codec cuts them off when there is no room behind them.
+        self.output.reserve(payload.len() + payload.len() / 512 + COMPRESSED_EXTRA_BYTES);
         let done = self.codec.encode(&mut &payload[..], &mut self.output);
         self.codec.max_allowed_packet = limit;
         done.map_err(|error| stream_error(&error, limit))
@@ -223,10 +260,13 @@ impl PacketStream {
         Ok(())
     }
 
-    /// Says goodbye to the peer; errors do not matter any more.
+    /// Says goodbye to the peer; errors do not matter any more, and one that does not listen is not waited for.
     pub async fn shutdown(&mut self) {
-        let _ = self.flush().await;
-        let _ = self.transport.shutdown().await;
+        let goodbye = async {
+            self.flush().await?;
+            Ok::<_, PacketError>(self.transport.shutdown().await?)
+        };
+        let _ = tokio::time::timeout(GOODBYE_TIME, goodbye).await;
     }
 }
 
@@ -241,6 +281,7 @@ fn stream_error(error: &PacketCodecError, limit: usize) -> PacketError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng;
 
     async fn read_all(bytes: &[u8], limit: usize) -> Result<Vec<u8>, PacketError> {
         let (mut client, server) = tokio::io::duplex(1 << 20);
@@ -266,6 +307,49 @@ mod tests {
             Err(PacketError::TooLarge { limit: 100 }) | Err(PacketError::Io(_))
         ));
         assert!(matches!(read_all(b"\xff\xff\xff\0a", 100).await, Err(PacketError::TooLarge { limit: 100 })));
+    }
+
+    #[tokio::test]
+    async fn a_refused_packet_counts_in_the_sequence() {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        client.write_all(b"\xff\xff\xff\0a").await.expect("the pipe is large enough");
+        let mut stream = PacketStream::new(Box::new(server));
+        stream.set_limit(100);
+        stream.read().await.expect_err("too large");
+        stream.queue(b"no").expect("a small packet");
+        stream.flush().await.expect("the pipe is open");
+        let mut answer = [0; 6];
+        client.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"\x02\0\0\x01no");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_compressed_is_sent_whole() {
+        for len in [50, 51, 60, 100, 1000, 5000] {
+            let mut random = rand::rngs::SmallRng::seed_from_u64(len);
+            let mut payload = vec![0; usize::try_from(len).expect("a small number")];
+            rand::Rng::fill_bytes(&mut random, &mut payload);
+            let (client, server) = tokio::io::duplex(1 << 16);
+            let (mut sender, mut receiver) =
+                (PacketStream::new(Box::new(client)), PacketStream::new(Box::new(server)));
+            sender.compress();
+            receiver.compress();
+            sender.queue(&payload).expect("a small packet");
+            sender.flush().await.expect("the pipe is open");
+            assert_eq!(receiver.read().await.expect("the packet"), payload.as_slice());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_is_noticed_and_what_it_sent_ahead_is_kept() {
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let mut stream = PacketStream::new(Box::new(server));
+        client.write_all(b"\x03\0\0\0abc").await.expect("the pipe is large enough");
+        drop(client);
+        stream.gone().await;
+        assert_eq!(stream.read().await.expect("a packet sent ahead"), b"abc");
+        stream.reset_sequence();
+        assert!(matches!(stream.read().await, Err(PacketError::Closed)));
     }
 
     #[tokio::test]

@@ -44,7 +44,7 @@ impl Session {
             user_vars: Arc::clone(&self.user_vars),
             params: Arc::from([]),
             correlated: Arc::from([]),
-            kill: Arc::default(),
+            kill: self.process.kill_query.expression_flag(),
             random: self.random.clone(),
             sleeper: self.db.options.sleeper.clone(),
             locks: Arc::clone(&self.db.locks),

@@ -143,6 +143,16 @@ impl Database {
         *self.status.lock().entry(name).or_default() += by;
     }
 
+    /// How long the database has been open.
+    pub fn uptime_secs(&self) -> u64 {
+        u64::try_from((self.options.clock.now_micros() - self.started_micros) / 1_000_000).unwrap_or(0)
+    }
+
+    /// Statements run so far.
+    pub fn questions(&self) -> u64 {
+        self.questions.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn count_question(&self) {
         self.questions.fetch_add(1, Ordering::Relaxed);
     }
@@ -215,9 +225,8 @@ impl Database {
         Ok(())
     }
 
-    /// The lines of SHOW STATUS.
+    /// The lines of SHOW STATUS that are the same for all sessions.
     pub(crate) fn status_lines(&self) -> Vec<(String, String)> {
-        let uptime = (self.options.clock.now_micros() - self.started_micros).max(0) / 1_000_000;
         let mut lines: BTreeMap<String, String> = [
             ("Aborted_clients", 0),
             ("Aborted_connects", 0),
@@ -238,13 +247,11 @@ impl Database {
         for (name, value) in self.status.lock().iter() {
             lines.insert((*name).to_owned(), value.to_string());
         }
-        lines.insert("Questions".to_owned(), self.questions.load(Ordering::Relaxed).to_string());
+        lines.insert("Questions".to_owned(), self.questions().to_string());
         let sessions = self.processes.count().to_string();
         lines.insert("Threads_connected".to_owned(), sessions.clone());
         lines.insert("Threads_running".to_owned(), sessions);
-        lines.insert("Uptime".to_owned(), uptime.to_string());
-        lines.insert("Ssl_cipher".to_owned(), String::new());
-        lines.insert("Ssl_version".to_owned(), String::new());
+        lines.insert("Uptime".to_owned(), self.uptime_secs().to_string());
         lines.insert("ddl_schema_version".to_owned(), self.schema().version().to_string());
         lines.into_iter().collect()
     }

@@ -251,11 +251,14 @@ impl Session {
             let Some(open) = &mut self.txn else { return result };
             if result.is_ok()
                 && open.is_pessimistic()
-                && let Err(error) = open.txn.lock_written_since(stage, LockOptions::default()).await
+                && let Err(error) = self
+                    .process
+                    .unless_killed(open.txn.lock_written_since(stage, LockOptions::default()))
+                    .await
             {
                 // Told in values while the rows are still in the buffer.
-                result = Err(match &error {
-                    TxnError::KeyExists { .. } => {
+                result = Err(match error {
+                    DmlError::Txn(error @ TxnError::KeyExists { .. }) => {
                         let open = self.txn.take();
                         let told = match &open {
                             Some(open) => DmlError::Sql(self.commit_error(open, error)),
@@ -264,7 +267,7 @@ impl Session {
                         self.txn = open;
                         told
                     }
-                    _ => DmlError::Txn(error),
+                    error => error,
                 });
             }
             let Some(open) = &mut self.txn else { return result };
@@ -324,7 +327,8 @@ impl Session {
         let Some(open) = &mut self.txn else { return Ok(()) };
         let Some(wait) = noted.first().map(|(_, wait)| *wait) else { return Ok(()) };
         let options = LockOptions { wait: lock_wait(wait), ..LockOptions::default() };
-        open.txn.lock_keys(noted.into_iter().map(|(key, _)| key), options).await?;
+        let keys = noted.into_iter().map(|(key, _)| key);
+        self.process.unless_killed(open.txn.lock_keys(keys, options)).await?;
         Ok(())
     }
 

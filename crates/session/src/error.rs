@@ -5,7 +5,7 @@ use tidewater_executor::ExecError;
 use tidewater_expr::ExprError;
 use tidewater_planner::PlanError;
 use tidewater_table::TableError;
-use tidewater_txn::TxnError;
+use tidewater_txn::{Pause, TxnError};
 use tidewater_types::{ErrorCode, SqlError};
 
 /// An error with MySQL's number.
@@ -133,6 +133,10 @@ pub(crate) fn from_txn(error: &TxnError) -> SqlError {
             format!("entry too large, the max entry size is {limit}, the size of data is {bytes}"),
         ),
         TxnError::Finished { .. } => sql_error(ErrorCode::UnknownError, error.to_string()),
+        TxnError::Interrupted => sql_error(ErrorCode::QueryInterrupted, "Query execution was interrupted"),
+        TxnError::Unavailable { gave_up } if gave_up.last_pause == Pause::LockOfWrite => {
+            sql_error(ErrorCode::LockWaitTimeout, "Lock wait timeout exceeded; try restarting transaction")
+        }
         TxnError::Unavailable { .. } => tidb_error(9005, format!("Region is unavailable: {error}")),
         TxnError::Pd(_) => tidb_error(9001, format!("PD server timeout: {error}")),
         TxnError::Store { .. } | TxnError::Protocol { .. } => {
@@ -159,6 +163,7 @@ pub(crate) fn from_ddl(error: DdlError) -> SqlError {
         DdlError::Rejected(error) => error,
         DdlError::Txn(error) => from_txn(&error),
         DdlError::Table(error) => from_table(error),
+        DdlError::Cancelled => sql_error(ErrorCode::QueryInterrupted, error.to_string()),
         DdlError::Corrupt { .. } | DdlError::Stopped => sql_error(ErrorCode::UnknownError, error.to_string()),
     }
 }

@@ -332,12 +332,8 @@ impl Session {
         let mut result = self.insert_rows(&mut target, rows).await;
         let Some(open) = &mut self.txn else { return Ok(target.counts) };
         if result.is_ok() {
-            result = open
-                .txn
-                .lock_written_since(stage, LockOptions::default())
-                .await
-                .map(|_| ())
-                .map_err(DmlError::from);
+            let locked = open.txn.lock_written_since(stage, LockOptions::default());
+            result = self.process.unless_killed(locked).await.map(drop);
         }
         match result {
             Ok(()) => {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tidewater_executor::KillFlag;
+use tidewater_executor::{ExecError, KillFlag};
+use tidewater_txn::TxnError;
 use tokio::sync::Notify;
 
+use crate::dml::DmlError;
 use crate::result::StatusFlags;
 
 /// One session as others see it. The session, its running statement and the process list share it.
@@ -54,6 +56,31 @@ impl Process {
         self.kill_connection.store(true, Ordering::SeqCst);
         self.kill_query();
         self.killed.notify_one();
+    }
+
+    /// Waits for locks, but not beyond a KILL. Work that is dropped half-way has to leave nothing behind.
+    pub(crate) async fn unless_killed<T>(
+        &self,
+        work: impl Future<Output = Result<T, TxnError>>,
+    ) -> Result<T, DmlError> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done?),
+            () = self.query_killed() => Err(ExecError::Killed.into()),
+        }
+    }
+
+    /// Ready when the running statement was killed.
+    pub(crate) async fn query_killed(&self) {
+        loop {
+            let mut notified = std::pin::pin!(self.killed.notified());
+            // Listen first, then look: a KILL in between is not missed.
+            notified.as_mut().enable();
+            if self.kill_query.check().is_err() {
+                return;
+            }
+            notified.await;
+        }
     }
 
     /// Whether the connection was killed; the server closes it then.

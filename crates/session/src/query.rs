@@ -8,6 +8,7 @@ use tidewater_chunk::Chunk;
 use tidewater_codec::TableId;
 use tidewater_distsql::ReadContext;
 use tidewater_executor::{BoxedOperator, ExecError};
+use tidewater_expr::Expr;
 use tidewater_parser::ast::{self, SelectInto};
 use tidewater_planner::{self as planner, PhysicalPlan, Plan, TableAccess};
 use tidewater_txn::Snapshot;
@@ -198,11 +199,20 @@ impl Session {
             processes: self.db.processes.list().iter().map(|process| (process.id, process.info())).collect(),
             session: self.vars.values().clone(),
             global: self.db.variables.values(),
-            status: self.db.status_lines(),
+            status: self.status_lines(),
             now_micros: self.db.options.clock.now_micros(),
             row_counts: Box::new(move |table| counts.stats().row_count(table)),
             next_auto_increment: Box::new(move |table| db.auto_ids().peek(table)),
         }
+    }
+
+    /// The lines of SHOW STATUS, in order.
+    fn status_lines(&self) -> Vec<(String, String)> {
+        let (version, cipher) = self.options.tls.clone().unwrap_or_default();
+        let mut lines = self.db.status_lines();
+        lines.extend([("Ssl_cipher".to_owned(), cipher), ("Ssl_version".to_owned(), version)]);
+        lines.sort();
+        lines
     }
 
     /// Runs a query over a schema of computed tables (SHOW .. WHERE) whose rows are given.
@@ -339,12 +349,24 @@ fn is_heavy(plan: &PhysicalPlan) -> bool {
         return true;
     }
     let own = match plan {
+        PhysicalPlan::Projection(node) => node.exprs.iter().any(takes_its_time),
         PhysicalPlan::TableReader(node) => node.scan.base.rows > INLINE_ROWS_MAX,
         PhysicalPlan::IndexReader(node) => node.scan.base.rows > INLINE_ROWS_MAX,
         PhysicalPlan::IndexLookUp(node) => node.index_scan.base.rows > INLINE_ROWS_MAX,
         _ => false,
     };
     own || plan.children().into_iter().any(|child| is_heavy(child))
+}
+
+/// Whether a call of SLEEP() or BENCHMARK() is in the expression: one row of these may take for ever, and on the task of
+/// a connection nobody would see meanwhile whether the client is still there.
+fn takes_its_time(expr: &Expr) -> bool {
+    match expr {
+        Expr::Function(call) => {
+            matches!(call.function.name, "sleep" | "benchmark") || call.args.iter().any(takes_its_time)
+        }
+        _ => false,
+    }
 }
 
 /// Whether a locking read is in the plan.

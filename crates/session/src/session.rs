@@ -238,8 +238,12 @@ impl Session {
 
     /// `COM_RESET_CONNECTION`: as a fresh session of the same user.
     pub async fn reset(&mut self) -> Result<OkResult, SqlError> {
-        let options = self.options.clone();
-        self.change_user(options).await
+        let (options, database) = (self.options.clone(), self.current_db.clone());
+        self.change_user(options).await?;
+        // MySQL keeps the default database, and pools count on it.
+        self.process.update(|info| info.db = database.as_deref().map(str::to_owned));
+        self.current_db = database;
+        Ok(self.ok())
     }
 
     /// `COM_CHANGE_USER`, after authentication: as a fresh session of another user, under the same connection id.

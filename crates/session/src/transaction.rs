@@ -103,6 +103,7 @@ impl Session {
                 start_ts: None,
                 isolation: ReadIsolation::Snapshot,
                 lock_wait_timeout: Some(Duration::from_millis(hot.lock_wait_timeout_ms)),
+                interrupt: Some(self.process.kill_query.expression_flag()),
             };
             let isolation = settings.isolation.unwrap_or(hot.isolation);
             let read_only = settings.read_only.unwrap_or(hot.read_only);

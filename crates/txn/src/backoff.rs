@@ -1,6 +1,8 @@
 //! Pauses between attempts: bounded, growing, with jitter from a seeded generator.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -35,6 +37,9 @@ pub enum Pause {
 
 const KINDS: usize = 10;
 
+/// An interruptible operation looks this often whether it is still wanted.
+const INTERRUPT_SLICE: Duration = Duration::from_millis(50);
+
 impl Pause {
     /// First and longest pause.
     fn bounds(self) -> (Duration, Duration) {
@@ -66,6 +71,8 @@ pub(crate) struct Backoff {
     pub(crate) store_id: Option<u64>,
     /// Requests sent whose answer never came: each may have been executed.
     pub(crate) lost_answers: u32,
+    /// Goes up when nobody wants the operation any more.
+    pub(crate) interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl Backoff {
@@ -78,6 +85,7 @@ impl Backoff {
             region_id: None,
             store_id: None,
             lost_answers: 0,
+            interrupt: None,
         }
     }
 
@@ -86,6 +94,7 @@ impl Backoff {
         let mut fork = Self::new(self.budget, self.rng.random());
         fork.waited = self.waited;
         fork.attempts = self.attempts;
+        fork.interrupt.clone_from(&self.interrupt);
         fork
     }
 
@@ -123,8 +132,25 @@ impl Backoff {
         let pause = Duration::from_micros(half + self.rng.random_range(0..=half.max(1)));
         let pause = pause.min(longest).min(self.budget - self.waited).max(Duration::from_millis(1));
         metrics::counter!("tidewater_txn_backoff_total").increment(1);
-        tokio::time::sleep(pause).await;
         self.waited += pause;
+        self.sleep(pause).await
+    }
+
+    /// In slices, so that an interruption is noticed soon.
+    async fn sleep(&self, pause: Duration) -> Result<(), TxnError> {
+        let Some(interrupt) = &self.interrupt else {
+            tokio::time::sleep(pause).await;
+            return Ok(());
+        };
+        let mut left = pause;
+        while !left.is_zero() {
+            if interrupt.load(Ordering::Relaxed) {
+                return Err(TxnError::Interrupted);
+            }
+            let slice = left.min(INTERRUPT_SLICE);
+            tokio::time::sleep(slice).await;
+            left -= slice;
+        }
         Ok(())
     }
 
@@ -148,6 +174,17 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interrupted_operation_pauses_no_further() {
+        let mut backoff = Backoff::new(Duration::from_secs(40), 1);
+        let interrupt = Arc::new(AtomicBool::new(false));
+        backoff.interrupt = Some(interrupt.clone());
+        let mut fork = backoff.fork();
+        fork.pause(Pause::DiskFull, "full").await.expect("a pause");
+        interrupt.store(true, Ordering::Relaxed);
+        assert!(matches!(fork.pause(Pause::DiskFull, "full").await, Err(TxnError::Interrupted)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn gives_up_within_its_budget_and_says_why() {

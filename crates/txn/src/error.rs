@@ -123,6 +123,9 @@ pub enum TxnError {
         /// Our start.
         start: StartTs,
     },
+    /// The operation was interrupted from outside while it waited (see [`TxnOptions::interrupt`](crate::TxnOptions::interrupt)).
+    #[error("the operation was interrupted")]
+    Interrupted,
     /// Regions, stores or the placement driver did not answer in time.
     #[error("{gave_up}")]
     Unavailable {
@@ -187,6 +190,7 @@ impl TxnError {
             | Self::TooLarge { .. } => Remedy::ReportStatement,
             Self::AssertionFailed { .. }
             | Self::Finished { .. }
+            | Self::Interrupted
             | Self::Store { .. }
             | Self::Protocol { .. } => Remedy::ReportTransaction,
             Self::Undetermined { .. } => Remedy::ReportUnknownOutcome,

@@ -8,6 +8,7 @@ mod scan;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +47,8 @@ pub struct TxnOptions {
     pub isolation: Isolation,
     /// How long locks are waited for; `None` is the client's setting.
     pub lock_wait_timeout: Option<Duration>,
+    /// Once this is up, a commit that waits for others in its first phase gives up and rolls back.
+    pub interrupt: Option<Arc<AtomicBool>>,
 }
 
 /// Decides, given the timestamp a transaction is about to commit at, whether it still may; the error says why not.
@@ -70,6 +73,7 @@ pub struct Transaction {
     primary: Option<Bytes>,
     heart_beat: Option<HeartBeat>,
     commit_check: Option<CommitCheck>,
+    interrupt: Option<Arc<AtomicBool>>,
     state: State,
 }
 
@@ -97,6 +101,7 @@ impl Transaction {
             primary: None,
             heart_beat: None,
             commit_check: None,
+            interrupt: options.interrupt.clone(),
             state: State::Active,
         }
     }

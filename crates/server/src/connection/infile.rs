@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tidewater_session::LocalInfile;
 use tidewater_types::SqlError;
 
-use super::{Connection, results};
+use super::{Connection, attended, results};
 use crate::error::ConnectionError;
 use crate::packets;
 
@@ -31,7 +31,10 @@ impl Connection {
         }
         let result = match fault {
             Some(error) => Err(error),
-            None => self.session.infile_finish(infile).await,
+            None => {
+                let process = self.session.process().clone();
+                attended(&mut self.stream, &process, self.session.infile_finish(infile)).await
+            }
         };
         match result {
             Ok(mut ok) => {

@@ -3,7 +3,7 @@
 use tidewater_session::{RecordSet, StatementResult, StatusFlags};
 use tidewater_types::{ErrorCode, SqlError};
 
-use super::{Connection, text_of};
+use super::{Connection, attended, text_of};
 use crate::error::ConnectionError;
 use crate::packets;
 use crate::parameters::Bindings;
@@ -56,7 +56,10 @@ impl Connection {
             rows.close().await;
         }
         let result = match statement.bindings.bind(parameters, statement.parameter_count) {
-            Ok(values) => self.session.execute_prepared(id, values).await,
+            Ok(values) => {
+                let process = self.session.process().clone();
+                attended(&mut self.stream, &process, self.session.execute_prepared(id, values)).await
+            }
             Err(error) => Err(error),
         };
         match result {
@@ -81,7 +84,9 @@ impl Connection {
         let Some(mut cursor) = cursor else {
             return self.send_error(&unknown_statement(id, "mysqld_stmt_fetch"));
         };
-        let (chunks, last) = match cursor.fetch(usize::try_from(wanted).unwrap_or(usize::MAX)).await {
+        let process = self.session.process().clone();
+        let fetching = cursor.fetch(usize::try_from(wanted).unwrap_or(usize::MAX));
+        let (chunks, last) = match attended(&mut self.stream, &process, fetching).await {
             Ok(fetched) => fetched,
             Err(error) => {
                 cursor.close().await;

@@ -3,8 +3,9 @@
 use tidewater_session::{OkResult, RecordSet, ResultField, StatusFlags};
 use tidewater_types::SqlError;
 
-use super::Connection;
+use super::{Connection, attended};
 use crate::error::ConnectionError;
+use crate::packet::PacketError;
 use crate::packets::{self, Terminator};
 use crate::rows::{self, RowError, RowFormat};
 
@@ -29,11 +30,18 @@ impl Connection {
             packets::eof(&mut self.payload, 0, status);
             self.stream.queue(&self.payload)?;
         }
+        let process = self.session.process().clone();
         loop {
-            match rows.next().await {
+            match attended(&mut self.stream, &process, rows.next()).await {
                 Ok(Some(chunk)) => {
-                    let sent =
-                        rows::send_chunk(&mut self.stream, format, &fields, &chunk, &mut self.payload).await;
+                    let sending =
+                        rows::send_chunk(&mut self.stream, format, &fields, &chunk, &mut self.payload);
+                    let sent = tokio::select! {
+                        biased;
+                        sent = sending => sent,
+                        // A client that does not read its rows would hold the statement for ever.
+                        () = process.connection_killed() => Err(PacketError::Closed.into()),
+                    };
                     if let Err(error) = sent {
                         rows.close().await;
                         return self.row_error(error);

@@ -1,6 +1,7 @@
 //! Rows that are there already: for INSERT IGNORE, REPLACE and ON DUPLICATE KEY UPDATE, which must look.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewater_catalog::IndexInfo;
@@ -10,12 +11,14 @@ use tidewater_txn::LockOptions;
 use tidewater_types::Datum;
 
 use crate::dml::DmlError;
+use crate::processes::Process;
 use crate::transaction::OpenTransaction;
 
 /// What is stored under keys, as the transaction sees (and in a pessimistic one: has locked) it.
-#[derive(Default)]
 pub(super) struct Existing {
     known: BTreeMap<Key, Option<Bytes>>,
+    /// Whose KILL ends a wait for locks.
+    process: Arc<Process>,
 }
 
 /// A row that stands in the way of another.
@@ -27,6 +30,10 @@ pub(super) struct Conflict {
 }
 
 impl Existing {
+    pub(super) fn new(process: Arc<Process>) -> Self {
+        Self { known: BTreeMap::new(), process }
+    }
+
     /// Looks many keys up at once.
     pub(super) async fn fetch(&mut self, open: &mut OpenTransaction, keys: Vec<Key>) -> Result<(), DmlError> {
         let mut keys: Vec<Key> = keys.into_iter().filter(|key| !self.known.contains_key(key)).collect();
@@ -38,7 +45,7 @@ impl Existing {
         }
         if open.is_pessimistic() {
             let options = LockOptions { return_values: true, ..LockOptions::default() };
-            let locked = open.txn.lock_keys(keys, options).await?;
+            let locked = self.process.unless_killed(open.txn.lock_keys(keys, options)).await?;
             self.known.extend(locked.values);
             return Ok(());
         }

@@ -12,6 +12,7 @@ use crate::context::Statement;
 use crate::dml::existing::{Conflict, Existing};
 use crate::dml::{Counts, DmlError, RowMaker, same};
 use crate::error::{from_table, sql_error};
+use crate::processes::Process;
 use crate::query::Planned;
 use crate::session::Session;
 use crate::transaction::OpenTransaction;
@@ -31,6 +32,7 @@ pub(crate) struct InsertTarget {
     pub(crate) mode: OnDuplicate,
     pub(crate) counts: Counts,
     next_row: u64,
+    process: Arc<Process>,
 }
 
 /// What happens when a key is there already.
@@ -83,6 +85,7 @@ impl Session {
             mode,
             counts: Counts::default(),
             next_row: 0,
+            process: self.process.clone(),
         })
     }
 
@@ -261,7 +264,7 @@ impl InsertTarget {
         for row in &rows {
             handles.push(self.layout.handle_of(row)?);
         }
-        let mut existing = Existing::default();
+        let mut existing = Existing::new(self.process.clone());
         if !matches!(self.mode, OnDuplicate::Fail) {
             let mut keys = Vec::new();
             for (row, handle) in rows.iter().zip(&handles) {

@@ -105,7 +105,7 @@ impl Session {
             && open.is_pessimistic()
             && !unchanged.is_empty()
         {
-            open.txn.lock_keys(unchanged, LockOptions::default()).await?;
+            self.process.unless_killed(open.txn.lock_keys(unchanged, LockOptions::default())).await?;
         }
         Ok(counts)
     }

@@ -37,7 +37,7 @@ impl Session {
         sql: &str,
     ) -> Result<(), SqlError> {
         let job = Job::new(kind, database, table, sql);
-        self.db.ddl().run(job).await.map_err(from_ddl)?;
+        self.db.ddl().run_unless(job, self.process.query_killed()).await.map_err(from_ddl)?;
         Ok(())
     }
 

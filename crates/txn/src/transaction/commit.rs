@@ -124,6 +124,7 @@ impl Transaction {
     async fn run(&mut self, two_phase: &Arc<TwoPhase>) -> Result<CommitTs, TxnError> {
         self.state = State::Prewriting(two_phase.clone());
         let mut backoff = self.cluster.backoff(self.cluster.config.patience.prewrite);
+        backoff.interrupt.clone_from(&self.interrupt);
         let mut batches = two_phase.cluster.batches(two_phase.mutations.clone(), &mut backoff).await?;
         if self.cluster.config.one_phase_commit == OnePhaseCommit::WhenPossible && batches.len() == 1 {
             let min_commit = two_phase.next_commit_ts().await?;

@@ -1,0 +1,100 @@
+//! Statements that nobody wants any more: KILL, and clients that leave.
+
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error};
+use tokio::time::Instant;
+
+use crate::server_process::ServerProcess;
+
+/// Long before any of the statements here would end by itself.
+const SOON: Duration = Duration::from_secs(10);
+
+const SLOW: &str = "SELECT SLEEP(60)";
+
+fn code(error: &Error) -> u16 {
+    match error {
+        Error::Server(error) => error.code,
+        other => panic!("not an error of the server: {other}"),
+    }
+}
+
+async fn running(watcher: &mut Conn, statement: &str) -> bool {
+    let count: Option<u64> = watcher
+        .exec_first("SELECT COUNT(*) FROM information_schema.processlist WHERE info = ?", (statement,))
+        .await
+        .expect("the process list");
+    count != Some(0)
+}
+
+async fn until_running(watcher: &mut Conn, statement: &str, wanted: bool) {
+    let started = Instant::now();
+    while running(watcher, statement).await != wanted {
+        assert!(started.elapsed() < SOON, "{statement}: running is not {wanted}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_query_ends_a_statement_and_leaves_the_connection() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = ServerProcess::start(folder.path());
+    let mut watcher = server.connect().await;
+    watcher
+        .query_drop("CREATE DATABASE k; USE k; CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1)")
+        .await
+        .expect("a table");
+    let mut holder = server.connect().await;
+    holder.query_drop("BEGIN; UPDATE k.t SET v = 2 WHERE id = 1").await.expect("a lock");
+    let cases = [
+        ("SET autocommit = 1", SLOW),
+        ("SET autocommit = 1", "SELECT BENCHMARK(100000000000, MD5('x'))"),
+        ("SET autocommit = 1", "UPDATE k.t SET v = v + SLEEP(60)"),
+        ("SET autocommit = 1", "UPDATE k.t SET v = 3 WHERE id = 1"),
+        ("SET autocommit = 0", "UPDATE k.t SET v = 3 WHERE id = 1"),
+        ("SET autocommit = 0", "SELECT * FROM k.t WHERE id = 1 FOR UPDATE"),
+        ("SET autocommit = 0", "REPLACE INTO k.t VALUES (1, 4)"),
+        // Has to give every row an entry, also the locked one.
+        ("SET autocommit = 1", "ALTER TABLE k.t ADD INDEX by_v (v)"),
+    ];
+    for (before, statement) in cases {
+        let mut victim = server.connect().await;
+        victim.query_drop(before).await.expect("a setting");
+        let id = victim.id();
+        let task = tokio::spawn(async move {
+            let outcome = victim.query_drop(statement).await;
+            (victim, outcome)
+        });
+        until_running(&mut watcher, statement, true).await;
+        let killed = Instant::now();
+        watcher.query_drop(format!("KILL QUERY {id}")).await.expect("KILL");
+        let (mut victim, outcome) = task.await.expect("the victim's task");
+        assert!(killed.elapsed() < SOON, "{statement} ended late");
+        // SLEEP says of itself that it was interrupted, where it gets to say something.
+        if let Err(error) = outcome {
+            assert_eq!(code(&error), 1317, "{statement}");
+        }
+        let one: Option<u8> = victim.query_first("SELECT 1").await.expect("the connection goes on");
+        assert_eq!(one, Some(1), "{statement}");
+    }
+    holder.query_drop("ROLLBACK").await.expect("a rollback");
+    let value: Option<i32> = watcher.query_first("SELECT v FROM k.t").await.expect("a value");
+    assert_eq!(value, Some(1), "no killed statement has changed anything");
+    let (_, definition): (String, String) =
+        watcher.query_first("SHOW CREATE TABLE k.t").await.expect("the table").expect("a row");
+    assert!(!definition.contains("by_v"), "the index was taken back: {definition}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statement_of_a_client_that_leaves_is_stopped() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = ServerProcess::start(folder.path());
+    let mut watcher = server.connect().await;
+    let mut client = server.connect().await;
+    let task = tokio::spawn(async move { client.query_drop(SLOW).await });
+    until_running(&mut watcher, SLOW, true).await;
+    // Drops the connection: the socket closes without a word.
+    task.abort();
+    until_running(&mut watcher, SLOW, false).await;
+}

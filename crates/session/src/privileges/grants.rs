@@ -105,6 +105,10 @@ impl Session {
                 self.options.account.clone().unwrap_or_else(|| ("root".to_owned(), "%".to_owned()))
             }
         };
+        if self.options.account.as_ref().is_some_and(|own| *own != (user.clone(), host.clone())) {
+            // Others' grants are what the tables of the `mysql` database hold.
+            self.privileges().check_database("mysql", Rights::SELECT)?;
+        }
         let accounts = self.db.accounts();
         let Some(account) = accounts.find(&user, &host) else {
             return Err(sql_error(

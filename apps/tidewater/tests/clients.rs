@@ -119,3 +119,34 @@ async fn values_of_all_types_come_back_in_both_protocols() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_connection_keeps_its_database_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = ServerProcess::start(folder.path());
+    let mut conn = server.connect().await;
+    conn.query_drop("CREATE DATABASE kept; USE kept; SET @a = 5, SESSION sql_mode = ''; BEGIN")
+        .await
+        .expect("a session's state");
+    assert!(conn.reset().await.expect("COM_RESET_CONNECTION"), "the driver resets without a new login");
+    let state: Option<(String, Option<i64>, bool)> =
+        conn.query_first("SELECT DATABASE(), @a, @@sql_mode = ''").await.expect("the state");
+    assert_eq!(state, Some(("kept".to_owned(), None, false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_values_and_long_expressions_come_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = ServerProcess::start(folder.path());
+    let mut conn = server.connect().await;
+    conn.query_drop("CREATE DATABASE big; USE big; CREATE TABLE t (id INT PRIMARY KEY, b LONGBLOB)")
+        .await
+        .expect("a table");
+    let value: Vec<u8> = (0..18 << 20).map(|n: u32| (n % 251) as u8).collect();
+    conn.exec_drop("INSERT INTO t VALUES (1, ?)", (&value,)).await.expect("a row beyond 16 MiB");
+    let stored: Option<Vec<u8>> = conn.query_first("SELECT b FROM t").await.expect("the row");
+    assert!(stored.as_ref() == Some(&value), "the row came back changed");
+    let text = format!("SELECT LENGTH('{}')", "x".repeat(1000));
+    let result = conn.query_iter(text).await.expect("an expression of a thousand letters");
+    assert_eq!(result.columns_ref()[0].name_str().len(), 256);
+}

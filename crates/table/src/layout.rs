@@ -10,8 +10,8 @@ use tidewater_types::{Collation, ConvertContext, Datum, FieldType, TimeZone, Typ
 
 use crate::error::TableError;
 
-/// Largest row in bytes: TiKV's `raft-entry-max-size` leaves no more.
-pub const ROW_BYTES_MAX: usize = 6 << 20;
+/// Largest row in bytes: TiDB's largest `txn-entry-size-limit`, above what `max_allowed_packet` lets in by default.
+pub const ROW_BYTES_MAX: usize = 120 << 20;
 
 /// Names of hidden columns and indexes that take the place of others at the end of a change begin so.
 pub const CHANGING_PREFIX: &str = "_changing$";

@@ -66,7 +66,7 @@ impl Default for TxnConfig {
             lifetime_max: Duration::from_secs(3_600),
             lock_wait_timeout: Duration::from_secs(50),
             txn_bytes_max: 1 << 30,
-            entry_bytes_max: 6 << 20,
+            entry_bytes_max: 120 << 20,
             request_bytes_max: 1 << 20,
             request_keys_max: 4_096,
             requests_parallel_max: 16,

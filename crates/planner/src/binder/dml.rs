@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tidewater_catalog::{ColumnInfo, DefaultValue, TableInfo};
 use tidewater_expr::{ColumnRef, Expr, hex_as_number};
 use tidewater_parser::{ParserOptions, ast, parse_one};
-use tidewater_types::{ConvertContext, Datum, EvalType, FieldType, TypeCode};
+use tidewater_types::{ConvertContext, Datum, ErrorCode, EvalType, FieldType, TypeCode};
 
 use super::from::From;
 use super::scope::column_text;
@@ -330,7 +330,9 @@ impl Binder<'_> {
             for (value, offset) in row.iter().zip(columns) {
                 let column = &info.columns[*offset];
                 if column.is_generated() && !matches!(value, ast::Expr::Default(None)) {
-                    return Err(generated(&info, column));
+                    self.refuse_generated_value(&info, column)?;
+                    values.push(None);
+                    continue;
                 }
                 values.push(match value {
                     ast::Expr::Default(None) => None,
@@ -466,6 +468,17 @@ impl Binder<'_> {
             })
             .collect();
         Scope { columns }
+    }
+
+    /// A value for a generated column is an error, or in a lax SQL mode passed over with a warning, as MariaDB does:
+    /// `mariadb-dump` writes such values and sets such a mode.
+    fn refuse_generated_value(&self, info: &TableInfo, column: &ColumnInfo) -> Result<(), PlanError> {
+        let error = generated(info, column);
+        if self.cx.eval.sql_mode.is_strict() {
+            return Err(error);
+        }
+        self.cx.eval.warn(ErrorCode::NonDefaultValueForGeneratedColumn.number(), error.to_string());
+        Ok(())
     }
 
     fn write_table(&mut self, source: TableSource) -> Result<WriteTable, PlanError> {

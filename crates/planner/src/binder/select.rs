@@ -17,6 +17,9 @@ use crate::expr_tools::{column_ids, same};
 use crate::logical::{Aggregation, Logical};
 use crate::physical::SortItem;
 
+/// Longest name of a result column in bytes.
+const COLUMN_NAME_BYTES_MAX: usize = 256;
+
 /// A member of the select list, `*` expanded.
 struct Item<'s> {
     expr: ItemExpr<'s>,
@@ -266,7 +269,7 @@ impl Binder<'_> {
                 }
                 ast::SelectItem::Expr { expr, alias, .. } => items.push(Item {
                     expr: ItemExpr::Ast(expr),
-                    name: item.name().unwrap_or_default().into(),
+                    name: column_name(&item.name().unwrap_or_default()).into(),
                     has_alias: alias.is_some(),
                 }),
             }
@@ -399,6 +402,12 @@ impl Binder<'_> {
         }
         Ok(aliases)
     }
+}
+
+/// A name of a result column, cut as MySQL cuts it: an expression over a value of many megabytes is named by its text.
+fn column_name(name: &str) -> &str {
+    let mut ends = (0..=COLUMN_NAME_BYTES_MAX.min(name.len())).rev();
+    &name[..ends.find(|end| name.is_char_boundary(*end)).unwrap_or(0)]
 }
 
 fn find_names<'e>(expr: &'e ast::Expr, names: &mut Vec<&'e ast::ColumnName>) {

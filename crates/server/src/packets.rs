@@ -140,9 +140,9 @@ fn wire_flags(field_type: &FieldType) -> TypeFlags {
     if field_type.is_blob() {
         flags |= TypeFlags::BLOB;
     }
-    if field_type.is_integer() || wire_collation(field_type) == Collation::Binary {
-        flags |= TypeFlags::BINARY;
-    }
+    // MySQL sets the flag for text in a `_bin` collation, too. There that is rare; here such a collation is the default,
+    // and drivers that go by the flag (sqlx) would take all text for bytes.
+    flags.set(TypeFlags::BINARY, field_type.is_integer() || wire_collation(field_type) == Collation::Binary);
     flags
 }
 
@@ -230,5 +230,15 @@ mod tests {
         assert_eq!((text.column_type() as u8, text.column_length()), (253, 40));
         let decimal = as_client_sees(FieldType::decimal(15, 2));
         assert_eq!((decimal.column_length(), decimal.decimals()), (17, 2));
+    }
+
+    #[test]
+    fn only_what_is_no_text_is_announced_as_binary() {
+        let is_binary = |field_type: FieldType| {
+            as_client_sees(field_type).flags().contains(mysql_common::constants::ColumnFlags::BINARY_FLAG)
+        };
+        assert!(!is_binary(FieldType::varchar(10).with_collation(Collation::Utf8mb4Bin)));
+        assert!(is_binary(FieldType::varchar(10).with_collation(Collation::Binary)));
+        assert!(is_binary(FieldType::int()));
     }
 }

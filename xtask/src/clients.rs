@@ -1,7 +1,8 @@
 //! `cargo xtask clients`: drivers of other languages against a running server, where their toolchains are at hand.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use clap::Args;
@@ -12,8 +13,21 @@ use crate::{command, system};
 /// JDBC driver that is fetched for the check.
 const JDBC: &str = "com.mysql:mysql-connector-j:9.1.0";
 /// Python drivers: package and the name that the script knows.
-const PYTHON: &[(&str, &str)] =
-    &[("pymysql", "pymysql"), ("mysql-connector-python", "mysql-connector"), ("mysqlclient", "mysqlclient")];
+const PYTHON: &[(&str, &str)] = &[
+    ("pymysql[rsa]", "pymysql"),
+    // Later ones have lost their part in C.
+    ("mysql-connector-python==9.7.0", "mysql-connector"),
+    ("mysql-connector-python==9.7.0", "mysql-connector-c"),
+    ("mysqlclient", "mysqlclient"),
+];
+/// Go's driver.
+const GO: &str = "github.com/go-sql-driver/mysql@v1.10.1";
+/// The ways a database is dumped.
+const DUMP_OPTIONS: &[&[&str]] = &[
+    &["--opt"],
+    &["--hex-blob", "--single-transaction"],
+    &["--skip-opt", "--create-options", "--add-locks", "--disable-keys", "--complete-insert"],
+];
 
 /// Which program to check.
 #[derive(Args)]
@@ -54,6 +68,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         check("jdbc", jdbc(&scripts, &folder, server.port));
     } else {
         println!("jdbc: skipped, there is no java with mvn here");
+    }
+    if command::exists("go") {
+        check("go-sql-driver", go(&scripts, &folder, server.port));
+    } else {
+        println!("go-sql-driver: skipped, there is no go here");
+    }
+    if command::exists("mariadb") && command::exists("mariadb-dump") {
+        check("mariadb-dump", dump(&scripts, server.port));
+    } else {
+        println!("mariadb-dump: skipped, it is not here");
     }
     anyhow::ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
@@ -116,4 +140,52 @@ fn jdbc(scripts: &Path, folder: &Path, port: u16) -> anyhow::Result<()> {
         .arg(scripts.join("Check.java"))
         .arg(port.to_string());
     command::run(&mut java)
+}
+
+fn go(scripts: &Path, folder: &Path, port: u16) -> anyhow::Result<()> {
+    let home = folder.join("go");
+    std::fs::create_dir_all(&home)?;
+    std::fs::copy(scripts.join("check.go"), home.join("check.go"))?;
+    if !home.join("go.mod").exists() {
+        command::output(Command::new("go").args(["mod", "init", "check"]).current_dir(&home))?;
+    }
+    command::output(Command::new("go").args(["get", GO]).current_dir(&home))?;
+    command::run(Command::new("go").args(["run", "check.go", &port.to_string()]).current_dir(&home))
+}
+
+/// A dump, loaded into an empty database, dumps to the same text again.
+fn dump(scripts: &Path, port: u16) -> anyhow::Result<()> {
+    let source = std::fs::read_to_string(scripts.join("dump.sql"))?;
+    load(port, &source)?;
+    for options in DUMP_OPTIONS {
+        let first = dumped(port, options)?;
+        load(port, &first)?;
+        let second = dumped(port, options)?;
+        anyhow::ensure!(first == second, "a dump with {} does not survive a reload", options.join(" "));
+    }
+    println!("mariadb-dump: ok");
+    Ok(())
+}
+
+fn load(port: u16, text: &str) -> anyhow::Result<()> {
+    let mut client = client("mariadb", port);
+    client.args(["--execute", "DROP DATABASE IF EXISTS dump_check; CREATE DATABASE dump_check"]);
+    command::output(&mut client)?;
+    let mut client = self::client("mariadb", port);
+    let mut child = client.arg("dump_check").stdin(Stdio::piped()).spawn()?;
+    child.stdin.take().context("stdin is piped")?.write_all(text.as_bytes())?;
+    let status = child.wait()?;
+    anyhow::ensure!(status.success(), "the dump did not load");
+    Ok(())
+}
+
+fn dumped(port: u16, options: &[&str]) -> anyhow::Result<String> {
+    command::output(client("mariadb-dump", port).arg("--skip-dump-date").args(options).arg("dump_check"))
+}
+
+fn client(program: &str, port: u16) -> Command {
+    let mut client = Command::new(program);
+    client.args(["--host=127.0.0.1", "--user=root", "--default-character-set=utf8mb4"]);
+    client.arg(format!("--port={port}"));
+    client
 }

@@ -1,4 +1,4 @@
-//! Statements that nobody wants any more: KILL, and clients that leave.
+//! Statements that nobody wants any more: KILL, clients that leave, and waits that are over.
 
 use std::time::Duration;
 
@@ -97,4 +97,25 @@ async fn the_statement_of_a_client_that_leaves_is_stopped() {
     // Drops the connection: the socket closes without a word.
     task.abort();
     until_running(&mut watcher, SLOW, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_wait_timeout_counts_within_an_open_transaction() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = ServerProcess::start(folder.path());
+    let mut holder = server.connect().await;
+    holder
+        .query_drop("CREATE DATABASE k; USE k; CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)")
+        .await
+        .expect("a table");
+    holder.query_drop("BEGIN; SELECT * FROM t WHERE id = 1 FOR UPDATE").await.expect("a lock");
+    let mut rival = server.connect().await;
+    rival
+        .query_drop("BEGIN; SELECT * FROM k.t; SET innodb_lock_wait_timeout = 1")
+        .await
+        .expect("a transaction");
+    let started = Instant::now();
+    let error = rival.query_drop("DELETE FROM k.t WHERE id = 1").await.expect_err("the row is locked");
+    assert_eq!(code(&error), 1205);
+    assert!(started.elapsed() < SOON, "it waited for {:?}", started.elapsed());
 }

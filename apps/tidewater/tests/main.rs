@@ -4,5 +4,6 @@ mod bad_packets;
 mod clients;
 mod interrupt;
 mod kill;
+mod refusals;
 mod server_process;
 mod tpch;

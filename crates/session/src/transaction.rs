@@ -116,7 +116,10 @@ impl Session {
                 savepoints: Vec::new(),
             });
         }
-        Ok(self.txn.as_mut().expect("opened above"))
+        let open = self.txn.as_mut().expect("opened above");
+        // SET innodb_lock_wait_timeout counts for a transaction that is open already.
+        open.txn.set_lock_wait_timeout(Duration::from_millis(self.vars.hot.lock_wait_timeout_ms));
+        Ok(open)
     }
 
     /// Where a statement that only reads sees the database.

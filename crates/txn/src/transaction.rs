@@ -116,6 +116,11 @@ impl Transaction {
         self.for_update_ts
     }
 
+    /// How long locks are waited for from now on.
+    pub fn set_lock_wait_timeout(&mut self, timeout: Duration) {
+        self.lock_wait_timeout = timeout;
+    }
+
     /// Optimistic or pessimistic.
     pub fn kind(&self) -> TxnKind {
         self.kind

@@ -150,3 +150,16 @@ async fn large_values_and_long_expressions_come_back() {
     let result = conn.query_iter(text).await.expect("an expression of a thousand letters");
     assert_eq!(result.columns_ref()[0].name_str().len(), 256);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_within_statements_fit_the_stack() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = ServerProcess::start(folder.path());
+    let mut conn = server.connect().await;
+    // These write the tables of accounts with statements of their own.
+    conn.query_drop(
+        "CREATE USER deep; GRANT ALL ON deep.* TO deep; REVOKE SELECT ON deep.* FROM deep; DROP USER deep",
+    )
+    .await
+    .expect("an account's life");
+}

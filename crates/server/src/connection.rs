@@ -381,7 +381,7 @@ impl Connection {
 /// Does a piece of a session's work while watching whether its client is still there: the work of one that left is
 /// killed, and awaited all the same, so that it cleans up behind itself.
 async fn attended<T>(stream: &mut PacketStream, process: &Process, work: impl Future<Output = T>) -> T {
-    let mut work = std::pin::pin!(work);
+    let mut work = Box::pin(work);
     tokio::select! {
         biased;
         done = &mut work => return done,

@@ -157,7 +157,8 @@ impl Session {
         let ok = match statement {
             Statement::Query(_) => return self.run_query(statement, params).await,
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
-                self.run_dml(statement, params).await?
+                // On the heap: the statements on accounts write tables, too, one statement within the other.
+                Box::pin(self.run_dml(statement, params)).await?
             }
             Statement::LoadData(load) => return self.run_load_data(load).await,
             Statement::Call(call) => {
@@ -172,25 +173,25 @@ impl Session {
                 }
                 self.ok()
             }
-            Statement::CreateDatabase(create) => self.create_database(create, sql).await?,
-            Statement::AlterDatabase(alter) => self.alter_database(alter, sql).await?,
-            Statement::DropDatabase(drop) => self.drop_database(drop, sql).await?,
-            Statement::CreateTable(create) => self.create_table(create, sql).await?,
-            Statement::AlterTable(alter) => self.alter_table(alter, sql).await?,
-            Statement::DropTable(drop) => self.drop_table(drop, sql).await?,
-            Statement::TruncateTable(name) => self.truncate_table(name, sql).await?,
-            Statement::RenameTable(rename) => self.rename_table(rename, sql).await?,
-            Statement::CreateIndex(create) => self.create_index(create, sql).await?,
-            Statement::DropIndex(drop) => self.drop_index(drop, sql).await?,
-            Statement::CreateView(create) => self.create_view(create, sql).await?,
-            Statement::DropView(drop) => self.drop_view(drop, sql).await?,
-            Statement::CreateUser(create) => self.create_user(create).await?,
-            Statement::AlterUser(alter) => self.alter_user(alter).await?,
-            Statement::DropUser(drop) => self.drop_user(drop).await?,
-            Statement::RenameUser(rename) => self.rename_user(rename).await?,
-            Statement::Grant(grant) => self.grant(grant).await?,
-            Statement::Revoke(revoke) => self.revoke(revoke).await?,
-            Statement::SetPassword(set) => self.set_password(set).await?,
+            Statement::CreateDatabase(create) => Box::pin(self.create_database(create, sql)).await?,
+            Statement::AlterDatabase(alter) => Box::pin(self.alter_database(alter, sql)).await?,
+            Statement::DropDatabase(drop) => Box::pin(self.drop_database(drop, sql)).await?,
+            Statement::CreateTable(create) => Box::pin(self.create_table(create, sql)).await?,
+            Statement::AlterTable(alter) => Box::pin(self.alter_table(alter, sql)).await?,
+            Statement::DropTable(drop) => Box::pin(self.drop_table(drop, sql)).await?,
+            Statement::TruncateTable(name) => Box::pin(self.truncate_table(name, sql)).await?,
+            Statement::RenameTable(rename) => Box::pin(self.rename_table(rename, sql)).await?,
+            Statement::CreateIndex(create) => Box::pin(self.create_index(create, sql)).await?,
+            Statement::DropIndex(drop) => Box::pin(self.drop_index(drop, sql)).await?,
+            Statement::CreateView(create) => Box::pin(self.create_view(create, sql)).await?,
+            Statement::DropView(drop) => Box::pin(self.drop_view(drop, sql)).await?,
+            Statement::CreateUser(create) => Box::pin(self.create_user(create)).await?,
+            Statement::AlterUser(alter) => Box::pin(self.alter_user(alter)).await?,
+            Statement::DropUser(drop) => Box::pin(self.drop_user(drop)).await?,
+            Statement::RenameUser(rename) => Box::pin(self.rename_user(rename)).await?,
+            Statement::Grant(grant) => Box::pin(self.grant(grant)).await?,
+            Statement::Revoke(revoke) => Box::pin(self.revoke(revoke)).await?,
+            Statement::SetPassword(set) => Box::pin(self.set_password(set)).await?,
             Statement::CreateRole(_)
             | Statement::GrantRole(_)
             | Statement::RevokeRole(_)

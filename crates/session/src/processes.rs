@@ -65,7 +65,7 @@ impl Process {
     ) -> Result<T, DmlError> {
         tokio::select! {
             biased;
-            done = work => Ok(done?),
+            done = Box::pin(work) => Ok(done?),
             () = self.query_killed() => Err(ExecError::Killed.into()),
         }
     }

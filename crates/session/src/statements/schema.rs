@@ -37,7 +37,9 @@ impl Session {
         sql: &str,
     ) -> Result<(), SqlError> {
         let job = Job::new(kind, database, table, sql);
-        self.db.ddl().run_unless(job, self.process.query_killed()).await.map_err(from_ddl)?;
+        // On the heap: it would be a part of the future of every kind of schema statement.
+        let ended = Box::pin(self.db.ddl().run_unless(job, self.process.query_killed()));
+        ended.await.map_err(from_ddl)?;
         Ok(())
     }
 

@@ -31,7 +31,7 @@ impl Session {
         let single = node.targets.len() == 1;
         let mut unchanged = Vec::new();
         // What UPDATE IGNORE has looked up: rows in the way are kept, with a warning.
-        let mut existing = Existing::default();
+        let mut existing = Existing::new(self.process.clone());
         for chunk in chunks {
             self.process.kill_query.check()?;
             for ((target, seen), plan) in targets.iter_mut().zip(&node.targets) {

@@ -36,6 +36,9 @@ pub struct Job {
     /// Where backfill continues after a restart: the key after the last one done.
     #[serde(default)]
     pub backfill_position: Option<Vec<u8>>,
+    /// The last row is backfilled: the object may become public.
+    #[serde(default)]
+    pub backfill_done: bool,
     /// When the job was made (timestamp of the cluster's clock).
     pub start_ts: u64,
     /// When it ended, 0 before.
@@ -323,6 +326,7 @@ impl Job {
             row_count: 0,
             snapshot_ver: 0,
             backfill_position: None,
+            backfill_done: false,
             start_ts: 0,
             finish_ts: 0,
             schema_version: 0,

@@ -1,8 +1,9 @@
 //! Long work of schema changes: every row of a table, in batches of one transaction each.
 //!
-//! A batch reads the rows at its own start and writes what is missing; the rows are locked (checked for conflicts at
-//! commit), so that a writer who changes one meanwhile makes the batch run again. Writers who come later keep the new
-//! object themselves, because its state was made public to them before the first batch began.
+//! A batch reads the rows at its own start and writes what is missing. Writers keep the new object themselves, because its
+//! state was made public to them before the first batch began: whoever changes a row after the batch has read it writes to
+//! the same index entry (removing it, if nothing else) or to the row, and so is in conflict with the batch, which runs
+//! again. The rows need no locks of their own, which would leave a record on each.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,7 @@ use futures::future::BoxFuture;
 use tidewater_catalog::{Job, TableInfo};
 use tidewater_codec::{IndexId, Key, index_value, table_key};
 use tidewater_table::{TableError, TableLayout};
-use tidewater_txn::{LockOptions, TxnError};
+use tidewater_txn::TxnError;
 use tidewater_types::{ErrorCode, TimeZone};
 
 use crate::error::{DdlError, reject};
@@ -20,6 +21,8 @@ use crate::worker::{Ddl, begin_unless, may_retry};
 
 /// Rows of one batch.
 const BATCH_ROWS: usize = 2048;
+/// Rows of a batch where others write a lot.
+const BATCH_ROWS_MIN: usize = 8;
 /// Tries of one batch.
 const TRIES_MAX: usize = 64;
 
@@ -59,22 +62,23 @@ async fn batches(
     };
     let cancelled = ddl.cancellation(job.id);
     let mut tries = 0;
+    let mut batch_rows = BATCH_ROWS;
     loop {
         if cancelled.load(Ordering::Relaxed) {
             return Err(DdlError::Cancelled);
         }
         let mut txn = begin_unless(&ddl.client, &cancelled).await?;
-        let rows = txn.scan(start.clone()..range.end.clone()).collect(BATCH_ROWS).await?;
+        let rows = txn.scan(start.clone()..range.end.clone()).collect(batch_rows).await?;
         let Some((last, _)) = rows.last() else {
             txn.rollback().await?;
             if job.snapshot_ver == 0 {
                 job.snapshot_ver = txn.start_ts().into_inner();
             }
+            job.backfill_done = true;
             return Ok(());
         };
         let next = last.next();
         let count = rows.len();
-        txn.lock_keys(rows.iter().map(|(key, _)| key.clone()), LockOptions::default()).await?;
         let mut batch = Batch { txn: &mut txn, layout: &mut layout, rows, rows_before: job.row_count };
         if let Err(error) = work(&mut batch).await {
             txn.rollback().await?;
@@ -90,13 +94,15 @@ async fn batches(
                 *job = moved;
                 start = next;
                 tries = 0;
+                batch_rows = (batch_rows * 2).min(BATCH_ROWS);
             }
-            // Somebody changed one of the rows, or took a key: look again.
+            // Somebody changed one of the rows, or took a key: look again, at fewer rows.
             Err(error)
                 if (may_retry(&error) || matches!(error, TxnError::KeyExists { .. }))
                     && tries < TRIES_MAX =>
             {
                 tries += 1;
+                batch_rows = (batch_rows / 4).max(BATCH_ROWS_MIN);
             }
             Err(error) => return Err(error.into()),
         }

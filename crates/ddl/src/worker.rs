@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tidewater_catalog::{InfoSchema, InfoSchemaBuilder, Job, JobState};
 use tidewater_table::AutoIds;
 use tidewater_txn::{Remedy, Transaction, TxnClient, TxnError, TxnKind, TxnOptions};
-use tokio::sync::{Notify, RwLock, RwLockReadGuard, oneshot};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::{DdlError, job_failure};
@@ -32,7 +32,7 @@ pub struct Ddl {
     pub(crate) client: Arc<TxnClient>,
     pub(crate) schema: SchemaCache,
     pub(crate) auto_ids: Arc<AutoIds>,
-    gate: RwLock<()>,
+    gate: Arc<RwLock<()>>,
     wake: Notify,
     waiting: Mutex<HashMap<i64, oneshot::Sender<Job>>>,
     /// Flags of jobs; one that is up ends its job's long work, with all it did taken back.
@@ -41,7 +41,7 @@ pub struct Ddl {
 }
 
 /// Held by a commit: the schema does not change meanwhile.
-pub struct SchemaGuard<'a>(#[expect(dead_code, reason = "held, not read")] RwLockReadGuard<'a, ()>);
+pub struct SchemaGuard(#[expect(dead_code, reason = "held, not read")] OwnedRwLockReadGuard<()>);
 
 /// What a step left to do.
 pub(crate) enum Outcome {
@@ -84,7 +84,7 @@ impl Ddl {
             client,
             schema,
             auto_ids,
-            gate: RwLock::new(()),
+            gate: Arc::default(),
             wake: Notify::new(),
             waiting: Mutex::default(),
             cancellations: Mutex::default(),
@@ -98,8 +98,8 @@ impl Ddl {
     }
 
     /// Keeps the schema as it is until the guard is dropped: for the check and the commit of a transaction.
-    pub async fn hold_schema(&self) -> SchemaGuard<'_> {
-        SchemaGuard(self.gate.read().await)
+    pub async fn hold_schema(&self) -> SchemaGuard {
+        SchemaGuard(self.gate.clone().read_owned().await)
     }
 
     /// Starts the worker on the current runtime.

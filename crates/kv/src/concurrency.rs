@@ -15,7 +15,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use tidewater_codec::{TimeStamp, mvcc::Lock};
+use tidewater_codec::{CommitTs, TimeStamp, mvcc::Lock};
 
 use crate::{
     error::CommandError,
@@ -40,6 +40,11 @@ impl ConcurrencyManager {
         if !ts.is_max() {
             self.max_ts.fetch_max(ts.into_inner(), Ordering::SeqCst);
         }
+    }
+
+    /// A transaction commits at `ts`: what is committed here from now on without a timestamp of its own commits above.
+    pub(crate) fn note_commit(&self, ts: CommitTs) {
+        self.note_read(ts.0);
     }
 
     pub(crate) fn max_ts(&self) -> TimeStamp {

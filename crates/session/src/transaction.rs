@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tidewater_catalog::TableInfo;
-use tidewater_codec::{StartTs, TableId, table_key};
+use tidewater_codec::{CommitTs, StartTs, TableId, table_key};
 use tidewater_distsql::{DirtyCopy, DirtyRows};
 use tidewater_txn::{
-    Isolation as ReadIsolation, Snapshot, Stage, Transaction, TxnError, TxnKind, TxnOptions,
+    CommitGate, CommitPass, Isolation as ReadIsolation, Snapshot, Stage, Transaction, TxnError, TxnKind,
+    TxnOptions,
 };
 use tidewater_types::{ErrorCode, SqlError};
 
+use crate::database::Database;
 use crate::error::{from_txn, sql_error};
 use crate::session::Session;
 use crate::variables::Isolation;
@@ -86,6 +89,32 @@ impl OpenTransaction {
     }
 }
 
+/// Lets a commit through while the tables it writes to are as the transaction saw them, and keeps them so until it is through.
+struct SchemaGate {
+    db: Arc<Database>,
+    touched: BTreeMap<TableId, Arc<TableInfo>>,
+}
+
+#[async_trait]
+impl CommitGate for SchemaGate {
+    async fn enter(&self, _: CommitTs) -> Result<CommitPass, String> {
+        let guard = self.db.ddl().hold_schema().await;
+        let schema = self.db.schema();
+        let is_unchanged = |(id, seen): (&TableId, &Arc<TableInfo>)| {
+            schema
+                .table_by_id(*id)
+                .is_some_and(|current| Arc::ptr_eq(current, seen) || current.update_ts == seen.update_ts)
+        };
+        if !self.touched.iter().all(is_unchanged) {
+            return Err("Information schema is changed during the execution of the statement(for example, table \
+                        definition may be updated by other DDL ran in parallel). If you see this error often, try \
+                        increasing `tidb_max_delta_schema_count`. [try again later]"
+                .to_owned());
+        }
+        Ok(Box::new(guard))
+    }
+}
+
 impl Session {
     pub(crate) fn in_transaction(&self) -> bool {
         self.txn.is_some() && (self.explicit || !self.vars.hot.autocommit)
@@ -97,7 +126,7 @@ impl Session {
             let multi_statement = self.explicit || !self.vars.hot.autocommit;
             let settings = std::mem::take(&mut self.next_transaction);
             let hot = &self.vars.hot;
-            let pessimistic = multi_statement && settings.pessimistic.unwrap_or(hot.pessimistic);
+            let pessimistic = settings.pessimistic.unwrap_or(multi_statement && hot.pessimistic);
             let options = TxnOptions {
                 kind: if pessimistic { TxnKind::Pessimistic } else { TxnKind::Optimistic },
                 start_ts: None,
@@ -179,30 +208,13 @@ impl Session {
         result.map_err(|error| self.commit_error(&open, error))
     }
 
-    /// Commits a transaction while the schema holds still.
+    /// Commits a transaction, unless the schema has changed under it.
     pub(crate) async fn commit(&self, open: &mut OpenTransaction) -> Result<(), TxnError> {
         if open.txn.is_readonly() {
             return open.txn.rollback().await;
         }
-        let db = Arc::clone(&self.db);
-        let _schema = db.ddl().hold_schema().await;
-        let schema = db.schema();
-        let changed = open.touched.iter().find(|(id, seen)| {
-            schema
-                .table_by_id(**id)
-                .is_none_or(|current| !Arc::ptr_eq(current, seen) && current.update_ts != seen.update_ts)
-        });
-        if changed.is_some() {
-            let start = open.txn.start_ts();
-            open.txn.rollback().await?;
-            let _ = start;
-            return Err(TxnError::CommitRefused {
-                reason: "Information schema is changed during the execution of the statement(for example, table \
-                         definition may be updated by other DDL ran in parallel). If you see this error often, try \
-                         increasing `tidb_max_delta_schema_count`. [try again later]"
-                    .to_owned(),
-            });
-        }
+        let gate = SchemaGate { db: Arc::clone(&self.db), touched: open.touched.clone() };
+        open.txn.set_commit_gate(Arc::new(gate));
         open.txn.commit().await.map(|_| ())
     }
 

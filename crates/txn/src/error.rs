@@ -93,7 +93,7 @@ pub enum TxnError {
         /// What was tried.
         gave_up: Box<GaveUp>,
     },
-    /// The caller's check refused the commit timestamp (see [`Transaction::set_commit_check`](crate::Transaction::set_commit_check)).
+    /// The caller's gate refused the commit (see [`CommitGate`](crate::CommitGate)).
     #[error("the commit was refused: {reason}")]
     CommitRefused {
         /// What the check said.

@@ -92,5 +92,5 @@ pub use region_cache::RegionCache;
 pub use scan::Scan;
 pub use snapshot::{Isolation, Snapshot};
 pub use transaction::{
-    CommitCheck, LockOptions, LockWait, Locked, Transaction, TxnKind, TxnOptions, TxnScan,
+    CommitGate, CommitPass, LockOptions, LockWait, Locked, Transaction, TxnKind, TxnOptions, TxnScan,
 };

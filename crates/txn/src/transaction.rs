@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tidewater_codec::{CommitTs, Key, StartTs, TimeStamp};
 use tokio::time::Instant;
@@ -51,8 +52,25 @@ pub struct TxnOptions {
     pub interrupt: Option<Arc<AtomicBool>>,
 }
 
-/// Decides, given the timestamp a transaction is about to commit at, whether it still may; the error says why not.
-pub type CommitCheck = Arc<dyn Fn(CommitTs) -> Result<(), String> + Send + Sync>;
+/// Decides whether a transaction may become visible, for example against the schema version it was planned for.
+///
+/// It is asked right before each request that may commit the transaction, and what it gives is held until the answer is there. It is
+/// never held while the commit waits for locks of others.
+#[async_trait]
+pub trait CommitGate: Send + Sync {
+    /// `commit` is the timestamp, for a one-phase commit the earliest it may get. The error says why not.
+    async fn enter(&self, commit: CommitTs) -> Result<CommitPass, String>;
+}
+
+/// Dropped when the commit is through the gate.
+pub type CommitPass = Box<dyn Send + Sync>;
+
+#[async_trait]
+impl<F: Fn(CommitTs) -> Result<(), String> + Send + Sync> CommitGate for F {
+    async fn enter(&self, commit: CommitTs) -> Result<CommitPass, String> {
+        self(commit).map(|()| Box::new(()) as CommitPass)
+    }
+}
 
 /// A transaction under way.
 ///
@@ -72,7 +90,7 @@ pub struct Transaction {
     /// The key whose lock decides about the transaction, once one is locked.
     primary: Option<Bytes>,
     heart_beat: Option<HeartBeat>,
-    commit_check: Option<CommitCheck>,
+    commit_gate: Option<Arc<dyn CommitGate>>,
     interrupt: Option<Arc<AtomicBool>>,
     state: State,
 }
@@ -100,7 +118,7 @@ impl Transaction {
             held: BTreeMap::new(),
             primary: None,
             heart_beat: None,
-            commit_check: None,
+            commit_gate: None,
             interrupt: options.interrupt.clone(),
             state: State::Active,
         }
@@ -257,10 +275,9 @@ impl Transaction {
         self.buffer.rollback_to(stage);
     }
 
-    /// Has the commit timestamp checked before the transaction becomes visible, for example against the schema version it was planned for.
-    /// A one-phase commit is checked with the earliest timestamp it may get.
-    pub fn set_commit_check(&mut self, check: CommitCheck) {
-        self.commit_check = Some(check);
+    /// Has the commit go through a gate.
+    pub fn set_commit_gate(&mut self, gate: Arc<dyn CommitGate>) {
+        self.commit_gate = Some(gate);
     }
 
     /// Gives everything back.

@@ -213,8 +213,8 @@ async fn change_over(
     position: &ColumnPosition,
     changing: ColumnId,
 ) -> Result<Changes, DdlError> {
-    if job.backfill_position.is_none() && job.row_count == 0 && job.snapshot_ver == 0 {
-        // A restart came between the step and the work.
+    if !job.backfill_done {
+        // The work was interrupted: by a failure, or a restart.
         return Ok(Changes { outcome: Some(Outcome::Work(Work::RewriteRows)), ..Changes::default() });
     }
     table.columns.retain(|other| other.id != changing);

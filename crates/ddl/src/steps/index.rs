@@ -19,10 +19,13 @@ pub(super) async fn add(meta: &mut Meta<'_>, job: &mut Job, index: &IndexInfo) -
         return Err(reject(ErrorCode::DupKeyname, format!("Duplicate key name '{}'", index.name)));
     }
     let id = table.indices[position].id;
+    if table.indices[position].state == SchemaState::WriteReorg && !job.backfill_done {
+        // The work was interrupted: by a failure, or a restart.
+        return Ok(Changes { outcome: Some(Outcome::Work(Work::BackfillIndex(id))), ..Changes::default() });
+    }
     let state = match table.indices[position].state {
         SchemaState::DeleteOnly => SchemaState::WriteOnly,
         SchemaState::WriteOnly => SchemaState::WriteReorg,
-        // Back from the backfill.
         _ => SchemaState::Public,
     };
     table.indices[position].state = state;

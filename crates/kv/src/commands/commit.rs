@@ -30,6 +30,9 @@ impl WriteCommand for Commit {
         if self.commit_ts.0 <= self.start_ts.0 {
             return Err(CommandError::CommitTsInvalid { start_ts: self.start_ts, commit_ts: self.commit_ts });
         }
+        // Commit timestamps that this store makes up itself (one-phase commit) must not fall below those it was given: a pessimistic
+        // transaction overwrites keys it did not check.
+        context.concurrency.note_commit(self.commit_ts);
         let mut txn = MvccTxn::default();
         for key in &self.keys {
             commit_key(&mut txn, &mut context.reader, key, self.start_ts, self.commit_ts)?;

@@ -40,7 +40,10 @@ impl WriteCommand for ResolveLocks {
                 continue;
             }
             match commit_ts {
-                Some(commit_ts) => commit_key(&mut txn, reader, key, *start_ts, *commit_ts)?,
+                Some(commit_ts) => {
+                    context.concurrency.note_commit(*commit_ts);
+                    commit_key(&mut txn, reader, key, *start_ts, *commit_ts)?;
+                }
                 None => {
                     cleanup_key(&mut txn, reader, key, *start_ts, TimeStamp::ZERO, Protection::Unprotected)?
                 }

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::heart_beat::HeartBeat;
 use super::lock::{millis, rollback_locks};
-use super::{CommitCheck, State, Transaction, TxnKind};
+use super::{CommitGate, CommitPass, State, Transaction, TxnKind};
 use crate::TxnError;
 use crate::backoff::{Backoff, Pause};
 use crate::buffer::{Locking, Presumption, Write};
@@ -66,7 +66,7 @@ pub(super) struct TwoPhase {
     primary: Bytes,
     mutations: Vec<Mutation>,
     bytes: usize,
-    check: Option<CommitCheck>,
+    gate: Option<Arc<dyn CommitGate>>,
 }
 
 /// What trying to commit in one phase led to.
@@ -190,7 +190,7 @@ impl Transaction {
             primary,
             bytes: mutations.iter().map(Keyed::bytes).sum(),
             mutations,
-            check: self.commit_check.clone(),
+            gate: self.commit_gate.clone(),
         }
     }
 
@@ -244,10 +244,12 @@ impl TwoPhase {
                 min_commit_ts: min_commit.into_inner(),
                 ..self.prewrite_command(&batch.items)
             };
+            let pass = self.enter_gate(min_commit).await?;
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
                 batches = self.cluster.batches(self.mutations.clone(), backoff).await?;
                 continue;
             };
+            drop(pass);
             let locks = match self.read_prewrite_errors(response.errors) {
                 Ok(locks) => locks,
                 // The rival is ourselves: a lost answer said "committed".
@@ -368,14 +370,18 @@ impl TwoPhase {
         Ok(locks)
     }
 
-    /// A timestamp to commit at, approved by the caller's check.
+    /// A timestamp to commit at.
     async fn next_commit_ts(&self) -> Result<CommitTs, TxnError> {
-        let commit = CommitTs(self.cluster.timestamp().await?);
-        match &self.check {
-            Some(check) => {
-                check(commit).map(|()| commit).map_err(|reason| TxnError::CommitRefused { reason })
+        Ok(CommitTs(self.cluster.timestamp().await?))
+    }
+
+    /// Asks the caller's gate, before a request that may commit.
+    async fn enter_gate(&self, commit: CommitTs) -> Result<Option<CommitPass>, TxnError> {
+        match &self.gate {
+            Some(gate) => {
+                gate.enter(commit).await.map(Some).map_err(|reason| TxnError::CommitRefused { reason })
             }
-            None => Ok(commit),
+            None => Ok(None),
         }
     }
 
@@ -395,6 +401,7 @@ impl TwoPhase {
                 });
             };
             let command = || self.commit_command(&batch.items, commit);
+            let _pass = self.enter_gate(commit).await?;
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
                 continue;
             };

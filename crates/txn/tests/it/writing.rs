@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_codec::StartTs;
+use tidewater_codec::{CommitTs, StartTs};
 use tidewater_txn::{OnePhaseCommit, TxnConfig, TxnError};
 
 use crate::cluster::{StoreKind, TestCluster, apply, key, name, on_each_store, pairs, read, value};
@@ -136,7 +136,7 @@ async fn a_refused_commit_leaves_nothing() {
             let mut txn = cluster.pessimistic().await;
             apply(&mut txn, writes);
             txn.lock_keys([key("a")], Default::default()).await.unwrap();
-            txn.set_commit_check(Arc::new(|_| Err("the schema has changed".to_owned())));
+            txn.set_commit_gate(Arc::new(|_: CommitTs| Err("the schema has changed".to_owned())));
             assert_eq!(name(&txn.commit().await), "refused");
             assert_eq!(cluster.read("a e z").await, "a=- e=- z=-");
         }
@@ -159,7 +159,7 @@ async fn the_locks_of_the_dead_are_settled() {
         // The whole runtime of that client ends: nobody is left to clean up.
         let stopped = Arc::new(tokio::sync::Notify::new());
         let told = stopped.clone();
-        txn.set_commit_check(Arc::new(move |_| {
+        txn.set_commit_gate(Arc::new(move |_: CommitTs| -> Result<(), String> {
             told.notify_one();
             panic!("the client dies here");
         }));

@@ -613,6 +613,7 @@ impl Run {
                 let (start, names) = (model.txns[*txn].start, Self::names(keys));
                 let refs = names.iter().map(String::as_str).collect::<Vec<_>>();
                 let real = store.commit(&refs, start, commit).await.map(|error| told(&error));
+                model.max_ts = model.max_ts.max(commit);
                 assert_eq!(real, model.each(&names, |state, _| state.commit(start, commit)).err());
             }
             Op::Rollback { txn, keys } => {
@@ -698,6 +699,16 @@ impl Run {
                     ..Default::default()
                 };
                 let real = store.resolve(request).await.map(|error| told(&error));
+                let is_met = |name: &String| {
+                    model
+                        .keys
+                        .get(name)
+                        .and_then(|key| key.lock.as_ref())
+                        .is_some_and(|lock| lock.start == start)
+                };
+                if names.iter().any(is_met) {
+                    model.max_ts = model.max_ts.max(commit);
+                }
                 let expected = model.each(&names, |state, key| match &state.lock {
                     Some(lock) if lock.start == start && commit != 0 => state.commit(start, commit),
                     Some(lock) if lock.start == start => state.cleanup(key, start),

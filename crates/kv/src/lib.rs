@@ -9,12 +9,13 @@
 //! * **Latches travel with the writes**: a caller that hangs up cannot let a rival in before its own writes are visible.
 //! * **Whoever reads says so first**: `max_ts`, then the locks in memory, then the snapshot (see `concurrency`).
 //! * **The store knows no SQL**: keys and values are bytes; only the coprocessor looks into them, with `executor`'s operators.
+//! * **What is remembered is what is stored**: `row_cache` changes with every write, under the key's latch.
 //! * Data of an unknown format is refused and left alone.
 //!
 //! # Tour
 //! [`engine`](Engine) is the seam to RocksDB and memory; `mvcc` reads versions; `commands` holds one file per transaction command;
 //! `scheduler` runs them under `latch`es and hands their writes to `replication` (group commit); `lock_wait` and `deadlock` are the
-//! waiting room; `region` decides whether a request is meant for us; `node` speaks the protocol.
+//! waiting room; `row_cache` answers hot point reads without the engine; `region` decides whether a request is meant for us; `node` speaks the protocol.
 //!
 //! # What is not here
 //! Replicas (a region has one), raw key-value commands, change data capture, backup.

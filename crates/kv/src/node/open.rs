@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Node;
 use crate::{
-    Cf, Durability, Engine, EngineError, WriteBatch,
+    Cf, Durability, Engine, EngineError, IteratorOptions, WriteBatch,
     concurrency::ConcurrencyManager,
     config::NodeConfig,
     meta,
@@ -30,6 +30,12 @@ pub enum NodeError {
     /// A stored region makes no sense.
     #[error("a stored region is corrupt: {0}")]
     Region(#[from] DecodeError),
+    /// The placement driver knows no cluster, but the store holds data of one: what the driver had stored is missing.
+    #[error(
+        "this store holds data of a cluster of which the placement driver knows nothing: the placement driver's own \
+         data is missing or belongs to another cluster; the data is left as it is"
+    )]
+    ClusterForgotten,
 }
 
 impl Node {
@@ -117,10 +123,22 @@ async fn join_cluster(
         engine.write(batch, Durability::Sync)?;
     }
     if !pd.is_bootstrapped().await? {
+        // Timestamps and ids would begin anew, below those in the data.
+        if has_data(engine)? {
+            return Err(NodeError::ClusterForgotten);
+        }
         bootstrap(engine, pd, &store).await?;
     }
     pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
     Ok(store_id)
+}
+
+/// Whether anything was ever written for a client.
+fn has_data(engine: &dyn Engine) -> Result<bool, EngineError> {
+    let (lower, upper) = data_range(&[], &[]);
+    let mut writes =
+        engine.snapshot().iterator(Cf::Write, IteratorOptions::range(lower.clone(), Some(upper)));
+    writes.seek(&lower)
 }
 
 async fn bootstrap(engine: &dyn Engine, pd: &dyn PdService, store: &metapb::Store) -> Result<(), NodeError> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use tidewater_codec::Key;
-use tidewater_kv::{MemoryEngine, NodeConfig};
+use tidewater_kv::{MemoryEngine, Node, NodeConfig, NodeError};
 use tidewater_proto::{StoreRequest, StoreResponse, errorpb, kvrpcpb, metapb};
 
 use crate::support::*;
@@ -150,6 +150,21 @@ async fn garbage_goes_when_the_safe_point_moves() {
     tokio::time::sleep(std::time::Duration::from_secs(61)).await;
     assert_eq!(store.value("k", 26).await, None, "the version at 25 is gone");
     assert_eq!(store.value("k", 35).await.as_deref(), Some("v"));
+}
+
+#[tokio::test]
+async fn a_store_with_data_is_no_new_cluster() {
+    let engine = Arc::new(MemoryEngine::new());
+    let store = Store::open(NodeConfig::default(), engine.clone(), Arc::default()).await;
+    drop(store);
+    // Before the first write a start that was cut short may be begun again.
+    let store = Store::open(NodeConfig::default(), engine.clone(), Arc::default()).await;
+    store.write(5, &[("a", "1")]).await;
+    drop(store);
+    let forgetful: Arc<TestPd> = Arc::default();
+    let refused = Node::open(NodeConfig::default(), engine, forgetful.clone()).await;
+    assert!(matches!(refused.err(), Some(NodeError::ClusterForgotten)));
+    assert_eq!(forgetful.regions(), []);
 }
 
 #[tokio::test]

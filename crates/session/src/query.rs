@@ -23,6 +23,7 @@ use crate::prepared::Parameter;
 use crate::privileges::Rights;
 use crate::result::{RecordSet, ResultField, Source, StatementResult};
 use crate::session::Session;
+use crate::transaction::NextTransaction;
 
 /// Plans that are expected to touch more rows than this run on the compute runtime.
 const INLINE_ROWS_MAX: f64 = 1_000.0;
@@ -129,6 +130,7 @@ impl Session {
             ));
         }
         let single_key = reads_one_key(&plan.root);
+        self.use_up_settings(&plan.root);
         let snapshot = self.read_snapshot(single_key).await?;
         let builder = self.builder(&plan.root, snapshot, &planned.schema, context);
         let mut operator = builder.build(&plan.root).map_err(from_exec)?;
@@ -150,6 +152,19 @@ impl Session {
             rows.set_deadline(Duration::from_millis(limit), self.process.kill_query.clone());
         }
         Ok(rows)
+    }
+
+    /// A read under autocommit is a transaction of its own: what SET TRANSACTION said was said of it, also where that
+    /// changes nothing for a read. Queries without tables open no transaction and leave it to the next statement.
+    pub(crate) fn use_up_settings(&mut self, plan: &PhysicalPlan) {
+        if self.locks_reads() || !self.next_transaction.is_set() {
+            return;
+        }
+        let mut reads_table = false;
+        visit_tables(plan, &mut |_, is_virtual| reads_table |= !is_virtual);
+        if reads_table {
+            self.next_transaction = NextTransaction::default();
+        }
     }
 
     /// The builder of a statement's operators.

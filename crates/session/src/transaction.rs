@@ -41,6 +41,11 @@ impl NextTransaction {
             _ => {}
         }
     }
+
+    /// Whether the next transaction differs from the session's others.
+    pub(crate) fn is_set(&self) -> bool {
+        self.isolation.is_some() || self.read_only.is_some() || self.pessimistic.is_some()
+    }
 }
 
 /// A transaction under way.

@@ -67,6 +67,7 @@ impl Session {
         if writes {
             Box::pin(self.run_dml(statement, Vec::new())).await?;
         } else {
+            self.use_up_settings(&plan);
             let snapshot = self.read_snapshot(false).await?;
             let mut builder = self.builder(&plan, snapshot, &planned.schema, context);
             builder.stats = Some(Arc::default());

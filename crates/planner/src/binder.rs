@@ -74,6 +74,8 @@ struct CommonTable {
 /// Where an expression stands while it is bound.
 pub(crate) struct Env<'s> {
     pub(crate) scope: Rc<Scope>,
+    /// What subqueries see of the block, where that is more than `scope`.
+    pub(crate) scope_of_subqueries: Option<Rc<Scope>>,
     /// The plan so far; subqueries join themselves to it.
     pub(crate) plan: Logical,
     /// The clause, as error 1054 calls it.

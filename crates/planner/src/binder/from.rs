@@ -279,15 +279,7 @@ impl Binder<'_> {
     fn join_on(&mut self, joined: From, condition: &ast::Expr) -> Result<From, PlanError> {
         let mut scope = joined.scope;
         // In ON the inner side's columns are those of a match, not yet NULL-padded; treating them as nullable is safe.
-        let mut env = Env {
-            scope: Rc::new(std::mem::take(&mut scope)),
-            plan: Logical::Dual { rows: 1, schema: Vec::new() },
-            clause: "on clause",
-            aggregates: None,
-            aliases: &[],
-            alias_first: false,
-            new_row: None,
-        };
+        let mut env = Env { scope: Rc::new(std::mem::take(&mut scope)), ..Env::empty("on clause") };
         let bound = self.bind_expr(&mut env, condition)?;
         let mut conditions = Vec::new();
         crate::expr_tools::split_and(bound, &mut conditions);
@@ -301,15 +293,8 @@ impl Binder<'_> {
             if join.kind != JoinKind::Inner {
                 return Err(PlanError::Unsupported("subqueries in ON of an outer join".to_owned()));
             }
-            let mut env = Env {
-                scope: Rc::new(scope),
-                plan: Logical::Join(join),
-                clause: "on clause",
-                aggregates: None,
-                aliases: &[],
-                alias_first: false,
-                new_row: None,
-            };
+            let mut env =
+                Env { scope: Rc::new(scope), plan: Logical::Join(join), ..Env::empty("on clause") };
             self.bind_filter(&mut env, condition)?;
             return Ok(From { plan: env.plan, scope: Rc::unwrap_or_clone(env.scope) });
         }

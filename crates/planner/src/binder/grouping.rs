@@ -64,6 +64,11 @@ impl Grouping {
         self.keys.iter().any(|key| matches!(key, Expr::Column(own) if own.unique_id == column.unique_id))
     }
 
+    /// Whether the column has one value per group.
+    pub(super) fn determines(&self, column: &ColumnRef) -> bool {
+        self.determined.contains(&column.unique_id)
+    }
+
     /// Shows grouped expressions by the columns that hold them.
     pub(super) fn show_keys(&self, expr: Expr) -> Expr {
         if let Some((_, column)) = self.shown.iter().find(|(key, _)| same(key, &expr)) {

@@ -248,6 +248,7 @@ impl Env<'_> {
     pub(crate) fn empty(clause: &'static str) -> Self {
         Env {
             scope: Scope::default().into(),
+            scope_of_subqueries: None,
             plan: Logical::Dual { rows: 1, schema: Vec::new() },
             clause,
             aggregates: None,

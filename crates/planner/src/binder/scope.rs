@@ -92,6 +92,11 @@ impl Scope {
         Ok(found)
     }
 
+    /// The scope with some of its columns only.
+    pub(crate) fn only(&self, shown: impl Fn(&ColumnRef) -> bool) -> Scope {
+        Scope { columns: self.columns.iter().filter(|column| shown(&column.column)).cloned().collect() }
+    }
+
     /// The columns of `table.*`, in the table's order.
     pub(crate) fn of_table(&self, name: &ast::ObjectName) -> Vec<&ScopeColumn> {
         let mut columns: Vec<_> = self

@@ -86,11 +86,8 @@ impl Binder<'_> {
         let mut env = Env {
             scope: env.scope,
             plan: env.plan,
-            clause: "field list",
             aggregates: env_aggregates,
-            aliases: &[],
-            alias_first: false,
-            new_row: None,
+            ..Env::empty("field list")
         };
         let mut exprs = Vec::with_capacity(items.len());
         let mut columns = Vec::with_capacity(items.len());
@@ -129,13 +126,28 @@ impl Binder<'_> {
             })
         };
         let having_aliases: Vec<_> = aliases.iter().filter(|(name, _)| !is_grouped(name)).cloned().collect();
-        let mut env = Env { aliases: &having_aliases, alias_first: true, clause: "having clause", ..env };
+        let scope = Rc::clone(&env.scope);
+        let mut env = Env {
+            scope: having_scope(&scope, &exprs, grouping.as_ref()).into(),
+            scope_of_subqueries: Some(Rc::clone(&scope)),
+            aliases: &having_aliases,
+            alias_first: true,
+            clause: "having clause",
+            ..env
+        };
         if let Some(having) = &select.having {
             self.bind_filter(&mut env, having)?;
         }
 
         // ORDER BY, before the select list narrows the columns.
-        let mut env = Env { aliases: &aliases, clause: "order clause", alias_first: true, ..env };
+        let mut env = Env {
+            scope,
+            scope_of_subqueries: None,
+            aliases: &aliases,
+            clause: "order clause",
+            alias_first: true,
+            ..env
+        };
         let mut by = Vec::new();
         for (position, item) in order_by.iter().enumerate() {
             let expr = match position_of(&item.expr) {
@@ -359,11 +371,8 @@ impl Binder<'_> {
         let mut inner = Env {
             scope: Rc::clone(&env.scope),
             plan: env.plan.take(),
-            clause: env.clause,
-            aggregates: None,
             aliases: &aliases,
-            alias_first: false,
-            new_row: None,
+            ..Env::empty(env.clause)
         };
         let bound = self.bind_expr(&mut inner, key);
         env.plan = inner.plan;
@@ -408,6 +417,17 @@ impl Binder<'_> {
 fn column_name(name: &str) -> &str {
     let mut ends = (0..=COLUMN_NAME_BYTES_MAX.min(name.len())).rev();
     &name[..ends.find(|end| name.is_char_boundary(*end)).unwrap_or(0)]
+}
+
+/// The columns HAVING may name outside of aggregates: those that are selected or have one value per group. Any other
+/// name is unknown there, or means a column of a block around.
+fn having_scope(scope: &Scope, selected: &[Expr], grouping: Option<&Grouping>) -> Scope {
+    scope.only(|column| {
+        selected
+            .iter()
+            .any(|expr| matches!(expr, Expr::Column(own) if own.unique_id == column.unique_id))
+            || grouping.is_some_and(|grouping| grouping.determines(column))
+    })
 }
 
 fn find_names<'e>(expr: &'e ast::Expr, names: &mut Vec<&'e ast::ColumnName>) {

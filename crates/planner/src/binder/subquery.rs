@@ -231,7 +231,7 @@ impl Binder<'_> {
 
     /// Binds a query that sees the columns of `env`.
     fn bind_inner(&mut self, env: &Env<'_>, query: &ast::Query) -> Result<Bound, PlanError> {
-        self.outer.push(Rc::clone(&env.scope));
+        self.outer.push(Rc::clone(env.scope_of_subqueries.as_ref().unwrap_or(&env.scope)));
         let inner = self.deeper(|binder| binder.bind_query(query));
         self.outer.pop();
         inner

@@ -21,6 +21,20 @@ use crate::cursor::{Cursor, Result};
 use crate::error::ParseError;
 use crate::lexer::Kind;
 
+/// What MySQL and TiDB create and drop, and we do not.
+const FOREIGN_OBJECTS: &[&str] = &[
+    "PROCEDURE",
+    "FUNCTION",
+    "TRIGGER",
+    "EVENT",
+    "SEQUENCE",
+    "TABLESPACE",
+    "SERVER",
+    "PLACEMENT",
+    "RESOURCE",
+    "BINDING",
+];
+
 /// EXPLAIN of EXPLAIN of .. ends here.
 const STATEMENT_DEPTH_MAX: usize = 8;
 
@@ -312,19 +326,7 @@ impl Cursor<'_> {
         if self.eat_word("ROLE") {
             return self.create_role();
         }
-        const OTHERS: &[&str] = &[
-            "PROCEDURE",
-            "FUNCTION",
-            "TRIGGER",
-            "EVENT",
-            "SEQUENCE",
-            "TABLESPACE",
-            "SERVER",
-            "PLACEMENT",
-            "RESOURCE",
-            "BINDING",
-        ];
-        match self.eat_one_of(OTHERS) {
+        match self.eat_one_of(FOREIGN_OBJECTS) {
             Some(what) => self.unsupported(format!("CREATE {what}")),
             None => self.fail(),
         }
@@ -359,19 +361,7 @@ impl Cursor<'_> {
             let users = self.comma_separated(Self::user_ref)?;
             return Ok(Statement::DropUser(crate::ast::DropUser { role: kind == "ROLE", if_exists, users }));
         }
-        const OTHERS: &[&str] = &[
-            "PROCEDURE",
-            "FUNCTION",
-            "TRIGGER",
-            "EVENT",
-            "SEQUENCE",
-            "TABLESPACE",
-            "SERVER",
-            "PLACEMENT",
-            "RESOURCE",
-            "BINDING",
-        ];
-        match self.eat_one_of(OTHERS) {
+        match self.eat_one_of(FOREIGN_OBJECTS) {
             Some(what) => self.unsupported(format!("DROP {what}")),
             None => self.fail(),
         }

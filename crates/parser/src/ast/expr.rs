@@ -1,5 +1,7 @@
 //! Expressions.
 
+use tidewater_types::IntervalUnit;
+
 use super::{ColumnName, DataType, Ident, ObjectName, OrderItem, Query};
 
 /// An expression. Parentheses leave no node: the tree says it all.
@@ -166,11 +168,11 @@ pub enum Expr {
         /// How many.
         value: Box<Expr>,
         /// Of what.
-        unit: TimeUnit,
+        unit: IntervalUnit,
     },
     /// A bare time unit: the first argument of `timestampadd`, `timestampdiff` and `extract`; `get_format`'s type word
     /// is a string literal instead.
-    Unit(TimeUnit),
+    Unit(IntervalUnit),
     /// `(a, b, ..)` or `ROW(a, b, ..)`; at least two members.
     Row(Vec<Expr>),
     /// `MATCH (columns) AGAINST (expr [modifier])`.
@@ -496,32 +498,6 @@ pub enum FrameBound {
     CurrentRow,
     Following(Box<Expr>),
     UnboundedFollowing,
-}
-
-/// Units of INTERVAL, EXTRACT, TIMESTAMPADD and TIMESTAMPDIFF.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the variants are MySQL's words")]
-pub enum TimeUnit {
-    Microsecond,
-    Second,
-    Minute,
-    Hour,
-    Day,
-    Week,
-    Month,
-    Quarter,
-    Year,
-    SecondMicrosecond,
-    MinuteMicrosecond,
-    MinuteSecond,
-    HourMicrosecond,
-    HourSecond,
-    HourMinute,
-    DayMicrosecond,
-    DaySecond,
-    DayMinute,
-    DayHour,
-    YearMonth,
 }
 
 /// How MATCH searches.

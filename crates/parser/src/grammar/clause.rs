@@ -1,39 +1,18 @@
 //! Clauses that several statements share.
 
+use tidewater_types::IntervalUnit;
+
 use crate::ast::{
-    FieldsFormat, Hint, LinesFormat, LockStrength, LockWait, Locking, OrderItem, SelectInto, TimeUnit, With,
+    FieldsFormat, Hint, LinesFormat, LockStrength, LockWait, Locking, OrderItem, SelectInto, With,
 };
 use crate::cursor::{Cursor, Result};
 use crate::hint;
 use crate::lexer::Kind;
 
 /// A unit of INTERVAL and its relatives.
-pub(crate) fn time_unit(word: &str) -> Option<TimeUnit> {
+pub(crate) fn time_unit(word: &str) -> Option<IntervalUnit> {
     let word = word.to_ascii_uppercase();
-    let word = word.strip_prefix("SQL_TSI_").unwrap_or(&word);
-    Some(match word {
-        "MICROSECOND" => TimeUnit::Microsecond,
-        "SECOND" => TimeUnit::Second,
-        "MINUTE" => TimeUnit::Minute,
-        "HOUR" => TimeUnit::Hour,
-        "DAY" => TimeUnit::Day,
-        "WEEK" => TimeUnit::Week,
-        "MONTH" => TimeUnit::Month,
-        "QUARTER" => TimeUnit::Quarter,
-        "YEAR" => TimeUnit::Year,
-        "SECOND_MICROSECOND" => TimeUnit::SecondMicrosecond,
-        "MINUTE_MICROSECOND" => TimeUnit::MinuteMicrosecond,
-        "MINUTE_SECOND" => TimeUnit::MinuteSecond,
-        "HOUR_MICROSECOND" => TimeUnit::HourMicrosecond,
-        "HOUR_SECOND" => TimeUnit::HourSecond,
-        "HOUR_MINUTE" => TimeUnit::HourMinute,
-        "DAY_MICROSECOND" => TimeUnit::DayMicrosecond,
-        "DAY_SECOND" => TimeUnit::DaySecond,
-        "DAY_MINUTE" => TimeUnit::DayMinute,
-        "DAY_HOUR" => TimeUnit::DayHour,
-        "YEAR_MONTH" => TimeUnit::YearMonth,
-        _ => return None,
-    })
+    IntervalUnit::from_name(word.strip_prefix("SQL_TSI_").unwrap_or(&word))
 }
 
 impl Cursor<'_> {

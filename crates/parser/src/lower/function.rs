@@ -1,11 +1,12 @@
 //! Function calls: aggregates, window functions, and the constructs that the dialect hands over as calls.
 
 use sqlparser::ast as upstream;
+use tidewater_types::IntervalUnit;
 
 use super::Lowering;
 use crate::ast::{
     AggregateCall, AggregateFunction, BinaryOp, Expr, FrameBound, FrameUnit, FunctionCall, Literal,
-    StringLiteral, TimeUnit, WindowCall, WindowFrame, WindowFunction, WindowSpec,
+    StringLiteral, WindowCall, WindowFrame, WindowFunction, WindowSpec,
 };
 use crate::cursor::Result;
 use crate::dialect::INTERNAL;
@@ -167,7 +168,8 @@ impl Lowering<'_, '_> {
                         [_, Expr::Interval { .. }] => {}
                         [_, _] => {
                             let value = arguments.remove(1);
-                            arguments.push(Expr::Interval { value: Box::new(value), unit: TimeUnit::Day });
+                            arguments
+                                .push(Expr::Interval { value: Box::new(value), unit: IntervalUnit::Day });
                         }
                         _ => return self.fail_at(span),
                     }
@@ -311,7 +313,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn unit(&self, unit: &upstream::Expr) -> Result<TimeUnit> {
+    fn unit(&self, unit: &upstream::Expr) -> Result<IntervalUnit> {
         match unit {
             upstream::Expr::Identifier(ident) => match time_unit(&ident.value) {
                 Some(unit) => Ok(unit),

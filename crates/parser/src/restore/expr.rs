@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::{CharsetName, List, Quoted, write_list, write_name, write_some};
 use crate::ast::{
     AggregateCall, AggregateFunction, BinaryOp, Case, DataType, Expr, FrameBound, FrameUnit, FunctionCall,
-    Literal, MatchModifier, OrderItem, Quantifier, SystemVariable, TimeUnit, Truth, TypeName, UnaryOp,
-    VariableScope, WindowCall, WindowFrame, WindowFunction, WindowSpec,
+    Literal, MatchModifier, OrderItem, Quantifier, SystemVariable, Truth, TypeName, UnaryOp, VariableScope,
+    WindowCall, WindowFrame, WindowFunction, WindowSpec,
 };
 
 /// How tight the outermost operator of an expression binds; the table of the grammar.
@@ -199,8 +199,8 @@ impl Display for Expr {
             Self::Function(call) => call.fmt(f),
             Self::Aggregate(call) => call.fmt(f),
             Self::Window(call) => call.fmt(f),
-            Self::Interval { value, unit } => write!(f, "INTERVAL {} {unit}", Operand(value, 2)),
-            Self::Unit(unit) => unit.fmt(f),
+            Self::Interval { value, unit } => write!(f, "INTERVAL {} {}", Operand(value, 2), unit.name()),
+            Self::Unit(unit) => f.write_str(unit.name()),
             Self::Row(members) => write!(f, "ROW({})", List(members)),
             Self::Match { columns, against, modifier } => {
                 write!(f, "MATCH ({}) AGAINST ({against}{})", List(columns), modifier.sql())
@@ -258,33 +258,6 @@ impl Display for SystemVariable {
             write_name(f, part)?;
         }
         Ok(())
-    }
-}
-
-impl Display for TimeUnit {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Microsecond => "MICROSECOND",
-            Self::Second => "SECOND",
-            Self::Minute => "MINUTE",
-            Self::Hour => "HOUR",
-            Self::Day => "DAY",
-            Self::Week => "WEEK",
-            Self::Month => "MONTH",
-            Self::Quarter => "QUARTER",
-            Self::Year => "YEAR",
-            Self::SecondMicrosecond => "SECOND_MICROSECOND",
-            Self::MinuteMicrosecond => "MINUTE_MICROSECOND",
-            Self::MinuteSecond => "MINUTE_SECOND",
-            Self::HourMicrosecond => "HOUR_MICROSECOND",
-            Self::HourSecond => "HOUR_SECOND",
-            Self::HourMinute => "HOUR_MINUTE",
-            Self::DayMicrosecond => "DAY_MICROSECOND",
-            Self::DaySecond => "DAY_SECOND",
-            Self::DayMinute => "DAY_MINUTE",
-            Self::DayHour => "DAY_HOUR",
-            Self::YearMonth => "YEAR_MONTH",
-        })
     }
 }
 

@@ -293,8 +293,7 @@ impl Binder<'_> {
             if join.kind != JoinKind::Inner {
                 return Err(PlanError::Unsupported("subqueries in ON of an outer join".to_owned()));
             }
-            let mut env =
-                Env { scope: Rc::new(scope), plan: Logical::Join(join), ..Env::empty("on clause") };
+            let mut env = Env { scope: Rc::new(scope), plan: Logical::Join(join), ..Env::empty("on clause") };
             self.bind_filter(&mut env, condition)?;
             return Ok(From { plan: env.plan, scope: Rc::unwrap_or_clone(env.scope) });
         }

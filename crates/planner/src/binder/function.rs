@@ -2,7 +2,7 @@
 
 use tidewater_expr::{Expr, FunctionTraits, function};
 use tidewater_parser::ast;
-use tidewater_types::Datum;
+use tidewater_types::{Datum, IntervalUnit};
 
 use super::{Binder, Env};
 use crate::PlanError;
@@ -43,8 +43,8 @@ impl Binder<'_> {
         self.call(name, args)
     }
 
-    fn unit(&mut self, unit: ast::TimeUnit) -> Result<Expr, PlanError> {
-        self.bind_literal(&ast::Literal::String(ast::StringLiteral::new(unit_name(unit))))
+    fn unit(&mut self, unit: IntervalUnit) -> Result<Expr, PlanError> {
+        self.bind_literal(&ast::Literal::String(ast::StringLiteral::new(unit.name())))
     }
 }
 
@@ -54,31 +54,5 @@ fn trim_of_side(side: &[Expr]) -> &'static str {
         [Expr::Literal { value: Datum::Bytes(side), .. }] if side == b"leading" => "trim_leading",
         [Expr::Literal { value: Datum::Bytes(side), .. }] if side == b"trailing" => "trim_trailing",
         _ => "trim",
-    }
-}
-
-fn unit_name(unit: ast::TimeUnit) -> &'static str {
-    use ast::TimeUnit as U;
-    match unit {
-        U::Microsecond => "MICROSECOND",
-        U::Second => "SECOND",
-        U::Minute => "MINUTE",
-        U::Hour => "HOUR",
-        U::Day => "DAY",
-        U::Week => "WEEK",
-        U::Month => "MONTH",
-        U::Quarter => "QUARTER",
-        U::Year => "YEAR",
-        U::SecondMicrosecond => "SECOND_MICROSECOND",
-        U::MinuteMicrosecond => "MINUTE_MICROSECOND",
-        U::MinuteSecond => "MINUTE_SECOND",
-        U::HourMicrosecond => "HOUR_MICROSECOND",
-        U::HourSecond => "HOUR_SECOND",
-        U::HourMinute => "HOUR_MINUTE",
-        U::DayMicrosecond => "DAY_MICROSECOND",
-        U::DaySecond => "DAY_SECOND",
-        U::DayMinute => "DAY_MINUTE",
-        U::DayHour => "DAY_HOUR",
-        U::YearMonth => "YEAR_MONTH",
     }
 }

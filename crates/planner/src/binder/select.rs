@@ -83,12 +83,8 @@ impl Binder<'_> {
         let env_aggregates = grouped.then_some(aggregates.as_slice());
 
         // The select list.
-        let mut env = Env {
-            scope: env.scope,
-            plan: env.plan,
-            aggregates: env_aggregates,
-            ..Env::empty("field list")
-        };
+        let mut env =
+            Env { scope: env.scope, plan: env.plan, aggregates: env_aggregates, ..Env::empty("field list") };
         let mut exprs = Vec::with_capacity(items.len());
         let mut columns = Vec::with_capacity(items.len());
         for item in &items {
@@ -423,9 +419,7 @@ fn column_name(name: &str) -> &str {
 /// name is unknown there, or means a column of a block around.
 fn having_scope(scope: &Scope, selected: &[Expr], grouping: Option<&Grouping>) -> Scope {
     scope.only(|column| {
-        selected
-            .iter()
-            .any(|expr| matches!(expr, Expr::Column(own) if own.unique_id == column.unique_id))
+        selected.iter().any(|expr| matches!(expr, Expr::Column(own) if own.unique_id == column.unique_id))
             || grouping.is_some_and(|grouping| grouping.determines(column))
     })
 }

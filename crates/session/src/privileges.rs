@@ -281,55 +281,50 @@ impl Privileges {
     }
 
     pub(crate) fn user_privilege_rows(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for account in self.visible_accounts() {
-            let grantee = text(format!("'{}'@'{}'", account.user, account.host));
-            let grantable = text(if account.rights.contains(Rights::GRANT) { "YES" } else { "NO" });
-            let mut names = account.rights.names();
-            if names.is_empty() {
-                names.push("USAGE");
-            }
-            for name in names {
-                rows.push(vec![grantee.clone(), text("def"), text(name), grantable.clone()]);
-            }
-        }
-        rows
+        self.visible_accounts()
+            .flat_map(|account| grant_rows(&account.user, &account.host, &[], account.rights, Some("USAGE")))
+            .collect()
     }
 
     pub(crate) fn schema_privilege_rows(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for grant in &self.accounts.databases {
-            let grantable = text(if grant.rights.contains(Rights::GRANT) { "YES" } else { "NO" });
-            for name in grant.rights.names() {
-                rows.push(vec![
-                    text(format!("'{}'@'{}'", grant.user, grant.host)),
-                    text("def"),
-                    text(grant.database.as_str()),
-                    text(name),
-                    grantable.clone(),
-                ]);
-            }
-        }
-        rows
+        let grants = self.accounts.databases.iter();
+        grants
+            .flat_map(|grant| grant_rows(&grant.user, &grant.host, &[&grant.database], grant.rights, None))
+            .collect()
     }
 
     pub(crate) fn table_privilege_rows(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for grant in &self.accounts.tables {
-            let grantable = text(if grant.rights.contains(Rights::GRANT) { "YES" } else { "NO" });
-            for name in grant.rights.names() {
-                rows.push(vec![
-                    text(format!("'{}'@'{}'", grant.user, grant.host)),
-                    text("def"),
-                    text(grant.database.as_str()),
-                    text(grant.table.as_str()),
-                    text(name),
-                    grantable.clone(),
-                ]);
-            }
-        }
-        rows
+        let grants = self.accounts.tables.iter();
+        grants
+            .flat_map(|grant| {
+                let held_on = [grant.database.as_str(), grant.table.as_str()];
+                grant_rows(&grant.user, &grant.host, &held_on, grant.rights, None)
+            })
+            .collect()
     }
+}
+
+/// A row for each right: whose it is, what it is held on, its name (or what stands for none), and whether it may be
+/// passed on.
+fn grant_rows(
+    user: &str,
+    host: &str,
+    held_on: &[&str],
+    rights: Rights,
+    instead_of_none: Option<&'static str>,
+) -> Vec<Row> {
+    let mut names = rights.names();
+    if names.is_empty() {
+        names.extend(instead_of_none);
+    }
+    let grantable = if rights.contains(Rights::GRANT) { "YES" } else { "NO" };
+    let row = |name| {
+        let mut row = vec![text(format!("'{user}'@'{host}'")), text("def")];
+        row.extend(held_on.iter().map(|place| text(*place)));
+        row.extend([text(name), text(grantable)]);
+        row
+    };
+    names.into_iter().map(row).collect()
 }
 
 /// SHOW PRIVILEGES.

@@ -1,6 +1,6 @@
 //! Rows as a writer's child gives them: the table's row and its handle out of a joined row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidewater_chunk::Chunk;
@@ -20,6 +20,8 @@ pub(super) struct Target {
     pub(super) maker: RowMaker,
     positions: RowPositions,
     handles: HandleReader,
+    /// The rows that were met.
+    met: BTreeSet<Handle>,
     /// Some column or index is under change: its values are not among the child's columns.
     incomplete: bool,
 }
@@ -28,6 +30,14 @@ pub(super) struct Target {
 pub(super) struct OldRow {
     pub(super) handle: Handle,
     pub(super) row: Vec<Datum>,
+}
+
+/// The rows of a chunk that are to be changed.
+pub(super) struct Fresh {
+    /// Where they stand in the chunk, and their handles.
+    pub(super) handles: Vec<(usize, Handle)>,
+    /// The full rows, where the chunk does not have all that writers must keep.
+    pub(super) full: Option<BTreeMap<Handle, Vec<Datum>>>,
 }
 
 impl Session {
@@ -50,22 +60,35 @@ impl Session {
             layout,
             maker,
             positions: positions.clone(),
+            met: BTreeSet::new(),
             incomplete,
         }
     }
 
-    /// The full rows behind the handles of a chunk, where the chunk does not have all that writers must keep.
-    pub(super) async fn full_rows(
+    /// The rows of a chunk that the statement has not met: a row that joins with several others is changed once.
+    pub(super) async fn fresh_rows(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        types: &[FieldType],
+    ) -> Result<Fresh, DmlError> {
+        let mut handles = target.handles(chunk, types)?;
+        handles.retain(|(_, handle)| target.met.insert(handle.clone()));
+        let full = self.full_rows(target, &handles).await?;
+        Ok(Fresh { handles, full })
+    }
+
+    async fn full_rows(
         &self,
         target: &Target,
-        handles: &[Option<Handle>],
+        handles: &[(usize, Handle)],
     ) -> Result<Option<BTreeMap<Handle, Vec<Datum>>>, DmlError> {
         let Some(open) = &self.txn else { return Ok(None) };
         if !target.incomplete {
             return Ok(None);
         }
         let keys: Vec<_> =
-            handles.iter().flatten().map(|handle| (handle, target.layout.row_key(handle))).collect();
+            handles.iter().map(|(_, handle)| (handle, target.layout.row_key(handle))).collect();
         let snapshot = open.writer_snapshot();
         let stored = snapshot.batch_get(keys.iter().map(|(_, key)| key)).await?;
         let mut rows = BTreeMap::new();
@@ -83,19 +106,15 @@ impl Session {
 }
 
 impl Target {
-    /// The handles of a chunk's rows; `None` where an outer join found no row.
-    pub(super) fn handles(
-        &self,
-        chunk: &Chunk,
-        types: &[FieldType],
-    ) -> Result<Vec<Option<Handle>>, DmlError> {
+    /// The handles of a chunk's rows, without those where an outer join found no row.
+    fn handles(&self, chunk: &Chunk, types: &[FieldType]) -> Result<Vec<(usize, Handle)>, DmlError> {
         let mut handles = Vec::with_capacity(chunk.num_rows());
         for row in 0..chunk.num_rows() {
             let handle = self
                 .handles
                 .handle(chunk, row, types)
                 .map_err(|error| DmlError::from(tidewater_executor::ExecError::from(error)))?;
-            handles.push(handle);
+            handles.extend(handle.map(|handle| (row, handle)));
         }
         Ok(handles)
     }

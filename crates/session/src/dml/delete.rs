@@ -1,7 +1,5 @@
 //! DELETE.
 
-use std::collections::BTreeSet;
-
 use tidewater_planner as planner;
 use tidewater_table::write;
 
@@ -22,20 +20,15 @@ impl Session {
         let mut targets: Vec<_> = node
             .targets
             .iter()
-            .map(|target| (self.change_target(&target.table, &target.row, context), BTreeSet::new()))
+            .map(|target| self.change_target(&target.table, &target.row, context))
             .collect();
         let chunks = self.read_rows(&node.child, planned, context).await?;
         for chunk in chunks {
             self.process.kill_query.check()?;
-            for (target, seen) in &mut targets {
-                let handles = target.handles(&chunk, &types)?;
-                let full = self.full_rows(target, &handles).await?;
-                for (index, handle) in handles.into_iter().enumerate() {
-                    let Some(handle) = handle else { continue };
-                    if !seen.insert(handle.clone()) {
-                        continue;
-                    }
-                    let old = target.old_row(&handle, &chunk.row(index, &types), full.as_ref())?;
+            for target in &mut targets {
+                let fresh = self.fresh_rows(target, &chunk, &types).await?;
+                for (index, handle) in fresh.handles {
+                    let old = target.old_row(&handle, &chunk.row(index, &types), fresh.full.as_ref())?;
                     let Some(open) = &mut self.txn else { continue };
                     write::remove(&mut open.txn, &target.layout, &old.row, &old.handle)?;
                     counts.found += 1;

@@ -159,6 +159,15 @@ impl Session {
 }
 
 impl InsertTarget {
+    /// The next row, without values, and which of its columns were given one: none.
+    fn begin_row(&mut self) -> (Vec<Datum>, Vec<bool>) {
+        self.next_row += 1;
+        self.maker.set_row(self.next_row);
+        let row = self.maker.blank();
+        let given = vec![false; row.len()];
+        (row, given)
+    }
+
     /// A row of VALUES.
     pub(crate) fn row_of_exprs(
         &mut self,
@@ -166,10 +175,7 @@ impl InsertTarget {
         values: &[Option<Expr>],
         forgiving: bool,
     ) -> Result<Vec<Datum>, DmlError> {
-        self.next_row += 1;
-        self.maker.set_row(self.next_row);
-        let mut row = self.maker.blank();
-        let mut given = vec![false; row.len()];
+        let (mut row, mut given) = self.begin_row();
         // Columns refer to those assigned before them, and to the defaults of all others.
         let refers = values.iter().flatten().any(|value| {
             let mut found = false;
@@ -212,10 +218,7 @@ impl InsertTarget {
         values: impl IntoIterator<Item = (impl std::borrow::Borrow<Datum>, &'v FieldType)>,
         forgiving: bool,
     ) -> Result<Vec<Datum>, DmlError> {
-        self.next_row += 1;
-        self.maker.set_row(self.next_row);
-        let mut row = self.maker.blank();
-        let mut given = vec![false; row.len()];
+        let (mut row, mut given) = self.begin_row();
         for (&offset, (value, from)) in columns.iter().zip(values) {
             self.maker.assign(&mut row, offset, value.borrow(), from)?;
             given[offset] = true;

@@ -1,7 +1,5 @@
 //! UPDATE.
 
-use std::collections::BTreeSet;
-
 use tidewater_planner as planner;
 use tidewater_table::write;
 use tidewater_txn::LockOptions;
@@ -25,7 +23,7 @@ impl Session {
         let mut targets: Vec<_> = node
             .targets
             .iter()
-            .map(|target| (self.change_target(&target.table, &target.row, context), BTreeSet::new()))
+            .map(|target| self.change_target(&target.table, &target.row, context))
             .collect();
         let chunks = self.read_rows(&node.child, planned, context).await?;
         let single = node.targets.len() == 1;
@@ -34,19 +32,13 @@ impl Session {
         let mut existing = Existing::new(self.process.clone());
         for chunk in chunks {
             self.process.kill_query.check()?;
-            for ((target, seen), plan) in targets.iter_mut().zip(&node.targets) {
-                let handles = target.handles(&chunk, &types)?;
-                let full = self.full_rows(target, &handles).await?;
-                for (index, handle) in handles.into_iter().enumerate() {
-                    // A row that joins with several others is changed once.
-                    let Some(handle) = handle else { continue };
-                    if !seen.insert(handle.clone()) {
-                        continue;
-                    }
+            for (target, plan) in targets.iter_mut().zip(&node.targets) {
+                let fresh = self.fresh_rows(target, &chunk, &types).await?;
+                for (index, handle) in fresh.handles {
                     counts.found += 1;
                     target.maker.set_row(counts.found);
                     let mut child_row = chunk.row(index, &types);
-                    let old = target.old_row(&handle, &child_row, full.as_ref())?;
+                    let old = target.old_row(&handle, &child_row, fresh.full.as_ref())?;
                     let mut new_row = old.row.clone();
                     let mut assigned = Vec::with_capacity(plan.assignments.len());
                     for assignment in &plan.assignments {

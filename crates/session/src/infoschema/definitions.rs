@@ -38,7 +38,23 @@ const fn vc(length: i32) -> Column {
     Column::Text(length)
 }
 
-type Tables = &'static [(&'static str, &'static [(&'static str, Column)])];
+type Columns = &'static [(&'static str, Column)];
+type Tables = &'static [(&'static str, Columns)];
+
+/// Tables of variables and of status counters.
+const VARIABLES: Columns = &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))];
+
+/// The process list, which both databases show.
+const PROCESSLIST: Columns = &[
+    ("ID", UInt),
+    ("USER", vc(32)),
+    ("HOST", vc(261)),
+    ("DB", NAME),
+    ("COMMAND", vc(16)),
+    ("TIME", Int),
+    ("STATE", vc(64)),
+    ("INFO", Long),
+];
 
 /// `information_schema`.
 pub(super) const INFORMATION_SCHEMA: Tables = &[
@@ -256,19 +272,7 @@ pub(super) const INFORMATION_SCHEMA: Tables = &[
             ("LOAD_OPTION", NAME),
         ],
     ),
-    (
-        "PROCESSLIST",
-        &[
-            ("ID", UInt),
-            ("USER", vc(32)),
-            ("HOST", vc(261)),
-            ("DB", NAME),
-            ("COMMAND", vc(16)),
-            ("TIME", Int),
-            ("STATE", vc(64)),
-            ("INFO", Long),
-        ],
-    ),
+    ("PROCESSLIST", PROCESSLIST),
     (
         "REFERENTIAL_CONSTRAINTS",
         &[
@@ -342,10 +346,10 @@ pub(super) const INFORMATION_SCHEMA: Tables = &[
             ("IS_GRANTABLE", vc(3)),
         ],
     ),
-    ("SESSION_VARIABLES", &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))]),
-    ("GLOBAL_VARIABLES", &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))]),
-    ("SESSION_STATUS", &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))]),
-    ("GLOBAL_STATUS", &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))]),
+    ("SESSION_VARIABLES", VARIABLES),
+    ("GLOBAL_VARIABLES", VARIABLES),
+    ("SESSION_STATUS", VARIABLES),
+    ("GLOBAL_STATUS", VARIABLES),
     (
         "STATISTICS",
         &[
@@ -473,23 +477,11 @@ pub(super) const INFORMATION_SCHEMA: Tables = &[
 
 /// `performance_schema`.
 pub(super) const PERFORMANCE_SCHEMA: Tables = &[
-    ("global_status", &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))]),
-    ("global_variables", &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))]),
-    ("session_status", &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))]),
-    ("session_variables", &[("VARIABLE_NAME", NAME), ("VARIABLE_VALUE", vc(1024))]),
-    (
-        "processlist",
-        &[
-            ("ID", UInt),
-            ("USER", vc(32)),
-            ("HOST", vc(261)),
-            ("DB", NAME),
-            ("COMMAND", vc(16)),
-            ("TIME", Int),
-            ("STATE", vc(64)),
-            ("INFO", Long),
-        ],
-    ),
+    ("global_status", VARIABLES),
+    ("global_variables", VARIABLES),
+    ("session_status", VARIABLES),
+    ("session_variables", VARIABLES),
+    ("processlist", PROCESSLIST),
     (
         "session_account_connect_attrs",
         &[("PROCESSLIST_ID", UInt), ("ATTR_NAME", NAME), ("ATTR_VALUE", vc(1024)), ("ORDINAL_POSITION", Int)],

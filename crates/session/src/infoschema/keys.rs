@@ -21,6 +21,27 @@ pub(crate) struct KeyPart {
     pub(crate) visible: bool,
 }
 
+impl KeyPart {
+    /// From the key's name to its expression, as STATISTICS and SHOW INDEX list it.
+    pub(crate) fn values(self, cardinality: i64) -> [Datum; 13] {
+        [
+            text(self.key),
+            Datum::Int(self.position),
+            text(self.column),
+            text("A"),
+            Datum::Int(cardinality),
+            self.sub_part.map_or(Datum::Null, Datum::Int),
+            Datum::Null,
+            text(if self.nullable { "YES" } else { "" }),
+            text(self.kind),
+            text(""),
+            text(self.comment),
+            text(if self.visible { "YES" } else { "NO" }),
+            Datum::Null,
+        ]
+    }
+}
+
 /// All keys of a table, column by column, the primary key first.
 pub(crate) fn key_parts(table: &TableInfo) -> Vec<KeyPart> {
     let mut parts = Vec::new();
@@ -68,27 +89,17 @@ pub(crate) fn key_parts(table: &TableInfo) -> Vec<KeyPart> {
 pub(super) fn statistics(source: &Source) -> Vec<Row> {
     let mut rows = Vec::new();
     for (database, table) in visible_tables(source) {
+        let cardinality = (source.row_counts)(table.id).unwrap_or(0) as i64;
         for part in key_parts(table) {
-            rows.push(vec![
+            let mut row = vec![
                 text("def"),
                 text(database.name.as_str()),
                 text(table.name.as_str()),
                 Datum::Int(i64::from(!part.unique)),
                 text(database.name.as_str()),
-                text(part.key),
-                Datum::Int(part.position),
-                text(part.column),
-                text("A"),
-                Datum::Int((source.row_counts)(table.id).unwrap_or(0) as i64),
-                part.sub_part.map_or(Datum::Null, Datum::Int),
-                Datum::Null,
-                text(if part.nullable { "YES" } else { "" }),
-                text(part.kind),
-                text(""),
-                text(part.comment),
-                text(if part.visible { "YES" } else { "NO" }),
-                Datum::Null,
-            ]);
+            ];
+            row.extend(part.values(cardinality));
+            rows.push(row);
         }
     }
     rows

@@ -51,23 +51,9 @@ pub(super) fn indexes(session: &Session, source: &Source, name: &ObjectName) -> 
     let rows = key_parts(&table)
         .into_iter()
         .map(|part| {
-            vec![
-                text(table.name.as_str()),
-                Datum::Int(i64::from(!part.unique)),
-                text(part.key),
-                Datum::Int(part.position),
-                text(part.column),
-                text("A"),
-                Datum::Int(cardinality),
-                part.sub_part.map_or(Datum::Null, Datum::Int),
-                Datum::Null,
-                text(if part.nullable { "YES" } else { "" }),
-                text(part.kind),
-                text(""),
-                text(part.comment),
-                text(if part.visible { "YES" } else { "NO" }),
-                Datum::Null,
-            ]
+            let mut row = vec![text(table.name.as_str()), Datum::Int(i64::from(!part.unique))];
+            row.extend(part.values(cardinality));
+            row
         })
         .collect();
     let (t, i) = (text_type, FieldType::int);

@@ -227,7 +227,17 @@ const WORD_DIGITS: i32 = 9;
 /// and not 2.0001. The caller has worked out the type of its own result before, from the digits that are shown.
 pub fn widen_quotient(expr: &mut Expr) {
     let Expr::Function(call) = expr else { return };
-    if call.function.name != "div" || call.field_type.eval_type() != EvalType::Decimal {
+    if call.field_type.eval_type() != EvalType::Decimal {
+        return;
+    }
+    if call.function.name == "unaryminus" {
+        // A sign changes no digits.
+        widen_quotient(&mut call.args[0]);
+        let widened = call.args[0].field_type_ref();
+        (call.field_type.length, call.field_type.decimals) = (widened.length, widened.decimals);
+        return;
+    }
+    if call.function.name != "div" {
         return;
     }
     let shown = call.field_type.decimals.max(0);

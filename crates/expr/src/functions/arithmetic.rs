@@ -8,7 +8,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
 use arrow_buffer::NullBufferBuilder;
 use tidewater_chunk::{DecimalVec, fits_decimal128};
-use tidewater_types::{Decimal, DecimalError, EvalType, FieldType, SqlMode};
+use tidewater_types::{Datum, Decimal, DecimalError, EvalType, FieldType, SqlMode};
 
 use crate::display::sql_text;
 use crate::error::ExprError;
@@ -167,10 +167,13 @@ fn infer_mod(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
 fn infer_negate(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     i.hex_as_numbers();
     let eval_type = numeric_context(i.arg(0));
-    // -9223372036854775808 is a BIGINT though 9223372036854775808 is none; larger ones become DECIMAL.
-    if let Some(tidewater_types::Datum::UInt(v)) = i.literal(0)
-        && *v > 1 << 63
-    {
+    // -9223372036854775808 is a BIGINT though 9223372036854775808 is none. What no BIGINT holds becomes DECIMAL.
+    let exceeds = match i.literal(0) {
+        Some(Datum::UInt(value)) => *value > 1 << 63,
+        Some(Datum::Int(value)) => *value == i64::MIN,
+        _ => false,
+    };
+    if exceeds {
         let digits = decimal_type_of(&i.args[0]);
         i.cast(0, EvalType::Decimal);
         return Ok(keep_not_null(i, digits));
@@ -660,6 +663,6 @@ fn negate(call: &CallContext<'_>, args: &[Value]) -> Result<Value, ExprError> {
             }
             Ok(Value::Array(values.finish(nulls.finish())))
         }
-        _ => real(call, &[Value::Constant(tidewater_types::Datum::Double(0.0)), args[0].clone()], |_, b| -b),
+        _ => real(call, &[Value::Constant(Datum::Double(0.0)), args[0].clone()], |_, b| -b),
     }
 }

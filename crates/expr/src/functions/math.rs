@@ -1,6 +1,6 @@
 //! Functions of numbers.
 
-use tidewater_types::{Datum, Decimal, EvalType, FieldType, MAX_SCALE, TypeFlags};
+use tidewater_types::{Datum, Decimal, EvalType, FieldType, MAX_SCALE, TypeCode, TypeFlags};
 
 use super::string::{bytes, double_text, int};
 use crate::error::ExprError;
@@ -114,8 +114,13 @@ fn infer_conv(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
     Ok(i.text(64))
 }
 
+/// BIN and OCT are CONV from base 10: they read the text of a number, up to its point. Only BIT values and hexadecimal
+/// literals, whose text is no number, are taken as numbers.
 fn infer_digits(i: &mut Inference<'_>) -> Result<FieldType, ExprError> {
-    i.cast(0, EvalType::Int);
+    i.hex_as_numbers();
+    let arg = i.arg(0);
+    let is_number = arg.eval_type() == EvalType::Int || arg.code == TypeCode::Bit;
+    i.cast(0, if is_number { EvalType::Int } else { EvalType::String });
     Ok(i.text(64))
 }
 
@@ -389,22 +394,7 @@ fn conv(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
     if !valid(from) || !valid(to) {
         return Ok(Datum::Null);
     }
-    let text = bytes(&args[0]).trim_ascii();
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let base = from.unsigned_abs();
-    let mut value: u64 = 0;
-    for &byte in digits {
-        let Some(digit) = char::from(byte).to_digit(base as u32) else { break };
-        value =
-            value.checked_mul(base).and_then(|value| value.checked_add(u64::from(digit))).unwrap_or(u64::MAX);
-    }
-    if negative {
-        value = value.wrapping_neg();
-    }
+    let Some(value) = number_in_base(bytes(&args[0]), from.unsigned_abs()) else { return Ok(Datum::Null) };
     Ok(Datum::Bytes(if to < 0 {
         let signed = value as i64;
         let sign = if signed < 0 { "-" } else { "" };
@@ -412,6 +402,25 @@ fn conv(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
     } else {
         in_base(value, to.unsigned_abs()).into_bytes()
     }))
+}
+
+/// The number a text begins with, negative ones as their two's complement; `None` of no text at all.
+fn number_in_base(text: &[u8], base: u64) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    let (negative, digits) = match text.trim_ascii() {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let mut value: u64 = 0;
+    for &byte in digits {
+        let Some(digit) = char::from(byte).to_digit(base as u32) else { break };
+        value =
+            value.checked_mul(base).and_then(|value| value.checked_add(u64::from(digit))).unwrap_or(u64::MAX);
+    }
+    Some(if negative { value.wrapping_neg() } else { value })
 }
 
 fn in_base(mut value: u64, base: u64) -> String {
@@ -427,18 +436,20 @@ fn in_base(mut value: u64, base: u64) -> String {
 }
 
 fn bin(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
-    Ok(Datum::Bytes(in_base(unsigned(&args[0]), 2).into_bytes()))
+    Ok(in_other_base(&args[0], 2))
 }
 
 fn oct(_: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprError> {
-    Ok(Datum::Bytes(in_base(unsigned(&args[0]), 8).into_bytes()))
+    Ok(in_other_base(&args[0], 8))
 }
 
-fn unsigned(datum: &Datum) -> u64 {
-    match datum {
-        Datum::UInt(value) => *value,
-        other => int(other) as u64,
-    }
+fn in_other_base(number: &Datum, base: u64) -> Datum {
+    let value = match number {
+        Datum::UInt(value) => Some(*value),
+        Datum::Bytes(text) => number_in_base(text, 10),
+        other => Some(int(other) as u64),
+    };
+    value.map_or(Datum::Null, |value| Datum::Bytes(in_base(value, base).into_bytes()))
 }
 
 /// A number with commas between thousands. Only the locale `en_US` is known; others warn as MySQL does and fall back.

@@ -409,29 +409,20 @@ fn str_to_date(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprErro
         TypeCode::Duration => "time",
         _ => "datetime",
     };
+    let refuse = || {
+        let text = String::from_utf8_lossy(text);
+        call.eval.warn(1411, format!("Incorrect {type_name} value: '{text}' for function str_to_date"));
+        Ok(Datum::Null)
+    };
     let Some((parts, complete)) = Parts::read(text, format) else {
-        call.eval.warn(
-            1411,
-            format!(
-                "Incorrect {type_name} value: '{}' for function str_to_date",
-                String::from_utf8_lossy(text)
-            ),
-        );
-        return Ok(Datum::Null);
+        return refuse();
     };
     if !complete {
         call.eval.truncated(type_name, text)?;
     }
     let dateless = kind == TypeCode::Duration;
     let Some(time) = parts.into_time() else {
-        call.eval.warn(
-            1411,
-            format!(
-                "Incorrect {type_name} value: '{}' for function str_to_date",
-                String::from_utf8_lossy(text)
-            ),
-        );
-        return Ok(Datum::Null);
+        return refuse();
     };
     if dateless {
         return Ok(Datum::Duration(time.time_of_day()));
@@ -441,14 +432,7 @@ fn str_to_date(call: &CallContext<'_>, args: &[Datum]) -> Result<Datum, ExprErro
     let zero_forbidden =
         mode.contains(SqlMode::NO_ZERO_IN_DATE) || (time.is_zero() && mode.contains(SqlMode::NO_ZERO_DATE));
     if (time.has_zero_part() && zero_forbidden) || (!time.has_zero_part() && !time.is_calendar_date()) {
-        call.eval.warn(
-            1411,
-            format!(
-                "Incorrect {type_name} value: '{}' for function str_to_date",
-                String::from_utf8_lossy(text)
-            ),
-        );
-        return Ok(Datum::Null);
+        return refuse();
     }
     Ok(Datum::Time(time))
 }

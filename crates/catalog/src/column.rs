@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tidewater_codec::ColumnId;
-use tidewater_types::{ConvertContext, Datum, FieldType, TypeCode, TypeFlags, convert};
+use tidewater_types::{ConvertContext, Datum, FieldType, SqlMode, TypeCode, TypeFlags, convert};
 
 use crate::{CiName, SchemaState, stored};
 
@@ -59,9 +59,24 @@ pub struct ColumnInfo {
     /// Whether only indexes see it (expression indexes).
     #[serde(default)]
     pub hidden: bool,
+    /// Of a hidden column that takes the place of another at the end of a change: how its values are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Box<ColumnChange>>,
     /// Layout version; 2 means that TIMESTAMP defaults are kept in UTC.
     #[serde(default)]
     pub version: u64,
+}
+
+/// How values of a column's new type are made from those of the old one. All who do it, backfill and the writers of
+/// any session, must come to the same: the rules are those of the session that asked for the change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnChange {
+    /// Its `sql_mode`.
+    pub sql_mode: SqlMode,
+    /// Its `time_zone`.
+    pub time_zone: String,
+    /// When the statement began, in microseconds since the epoch.
+    pub now_micros: i64,
 }
 
 /// What a column holds when a statement gives no value.
@@ -100,6 +115,7 @@ impl ColumnInfo {
             state: SchemaState::Public,
             comment: String::new(),
             hidden: false,
+            change: None,
             version: 2,
         }
     }

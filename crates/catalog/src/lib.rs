@@ -42,7 +42,7 @@ mod state;
 mod stored;
 mod table;
 
-pub use column::{ColumnInfo, DefaultValue, ROW_ID_COLUMN, ROW_ID_NAME};
+pub use column::{ColumnChange, ColumnInfo, DefaultValue, ROW_ID_COLUMN, ROW_ID_NAME};
 pub use database::DbInfo;
 pub use index::{FULL_LENGTH, IndexColumn, IndexInfo};
 pub use info_schema::{InfoSchema, InfoSchemaBuilder};

@@ -4,16 +4,17 @@
 //! other: a failure in the middle leaves the earlier ones done (TiDB's multi-schema change is atomic; ours is not yet).
 
 use tidewater_catalog::{
-    CiName, ColumnInfo, ColumnPosition, DbInfo, ForeignKeyInfo, IndexInfo, JobKind, TableInfo, TableRename,
+    CiName, ColumnChange, ColumnInfo, ColumnPosition, DbInfo, ForeignKeyInfo, IndexInfo, JobKind, TableInfo,
+    TableRename,
 };
 use tidewater_codec::{DbId, IndexId};
 use tidewater_parser::ast::{
     self, AlterAction, ColumnDef, IndexDef, IndexKind, TableConstraint, TableOption,
 };
-use tidewater_types::{Datum, ErrorCode, TypeFlags};
+use tidewater_types::{Datum, ErrorCode, SqlMode, TypeFlags};
 
 use crate::define::{DefineContext, add_index, build_column, foreign_key_info, resolve_charset, set_default};
-use crate::error::{DdlError, reject};
+use crate::error::{DdlError, cant_drop, reject};
 
 /// Most of ALTER TABLE works on one table; RENAME needs the target's database.
 pub struct AlterContext<'a> {
@@ -351,12 +352,13 @@ impl Planner<'_> {
     }
 
     fn missing(&mut self, name: &str, if_exists: bool) -> Result<(), DdlError> {
-        let message = format!("Can't DROP '{name}'; check that column/key exists");
+        let error = cant_drop(name);
         if if_exists {
-            self.steps.push(AlterStep::Note { code: ErrorCode::CantDropFieldOrKey, message });
+            let (code, message) = (ErrorCode::CantDropFieldOrKey, error.message);
+            self.steps.push(AlterStep::Note { code, message });
             return Ok(());
         }
-        Err(reject(ErrorCode::CantDropFieldOrKey, message))
+        Err(DdlError::Rejected(error))
     }
 
     fn modify_column(
@@ -405,9 +407,10 @@ impl Planner<'_> {
             }
         }
         let position = self.position(position)?;
+        let change = Some(Box::new(self.column_change()));
         self.job(JobKind::ModifyColumn {
             old_name: old.name.clone(),
-            column: Box::new(column.clone()),
+            column: Box::new(ColumnInfo { change, ..column.clone() }),
             position: position.clone(),
             changing_column: None,
         });
@@ -430,6 +433,18 @@ impl Planner<'_> {
             self.add_index_definition(&column_key(IndexKind::Unique, column.name.as_str()))?;
         }
         Ok(())
+    }
+
+    /// The rules by which a change of type converts. Values that do not fit always fail it; zero dates are such values
+    /// in strict mode only, as for INSERT.
+    fn column_change(&self) -> ColumnChange {
+        let convert = &self.ctx.define.convert;
+        let mut sql_mode = convert.sql_mode;
+        if !convert.strict {
+            sql_mode.remove(SqlMode::NO_ZERO_DATE | SqlMode::NO_ZERO_IN_DATE);
+        }
+        let time_zone = convert.time_zone.name().to_owned();
+        ColumnChange { sql_mode, time_zone, now_micros: convert.now_micros }
     }
 
     /// A column whose description changes and whose stored values stay.

@@ -36,6 +36,12 @@ pub fn reject(code: ErrorCode, message: impl Into<String>) -> DdlError {
     DdlError::Rejected(SqlError::new(code, message))
 }
 
+/// The rejection of a DROP of what is not there.
+pub(crate) fn cant_drop(name: impl std::fmt::Display) -> SqlError {
+    let message = format!("Can't DROP '{name}'; check that column/key exists");
+    SqlError::new(ErrorCode::CantDropFieldOrKey, message)
+}
+
 impl DdlError {
     /// What a job keeps of a failure that ends it; `None` when the step should be tried again.
     pub fn final_error(&self) -> Option<JobError> {

@@ -4,9 +4,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tidewater_catalog::{DefaultValue, FULL_LENGTH, HandleKind, IndexInfo, TableInfo};
+use tidewater_catalog::{ColumnChange, DefaultValue, FULL_LENGTH, HandleKind, IndexInfo, TableInfo};
 use tidewater_codec::{ColumnId, DecodeError, Handle, Key, datum, index_value, row, table_key};
-use tidewater_types::{Collation, ConvertContext, Datum, FieldType, TimeZone, TypeCode, convert_from};
+use tidewater_types::{
+    Collation, ConvertContext, Datum, FieldType, SqlMode, TimeZone, TypeCode, convert_from,
+};
 
 use crate::error::TableError;
 
@@ -28,9 +30,16 @@ pub struct TableLayout {
     /// Offsets of the columns that stand in the row value.
     stored: Vec<usize>,
     timestamps: Vec<usize>,
-    /// Columns that take the new form of another's values: (offset, offset of the other).
-    changing: Vec<(usize, usize)>,
+    changing: Vec<Changing>,
     encoder: row::RowEncoder,
+}
+
+/// A column that takes the new form of another's values.
+struct Changing {
+    offset: usize,
+    source: usize,
+    /// The rules of the session that asked for the change.
+    context: ConvertContext,
 }
 
 enum HandleColumns {
@@ -85,8 +94,11 @@ impl TableLayout {
             .iter()
             .filter(|column| column.hidden && column.state.is_writable() && !column.state.is_public())
             .filter_map(|column| {
-                let source = column.dependencies.as_ref()?.keys().next()?;
-                Some((column.offset, info.column(source)?.offset))
+                let source = info.column(column.dependencies.as_ref()?.keys().next()?)?;
+                let mut context = column.change.as_deref().map_or_else(lenient_context, change_context);
+                context.strict = true;
+                context.column = Arc::from(source.name.as_str());
+                Some(Changing { offset: column.offset, source: source.offset, context })
             })
             .collect();
         Self { info, time_zone, handle, stored, timestamps, changing, encoder: row::RowEncoder::new() }
@@ -98,19 +110,14 @@ impl TableLayout {
             return Ok(Cow::Borrowed(row));
         }
         let mut row = row.to_vec();
-        for &(offset, source) in &self.changing {
-            let column = &self.info.columns[offset];
-            let old = &self.info.columns[source];
-            let value = &row[source];
-            row[offset] = if value.is_null() {
-                Datum::Null
-            } else {
-                let mut context = self.convert_context();
-                context.strict = true;
-                context.column = Arc::from(old.name.as_str());
-                convert_from(value, Some(&old.field_type), &column.field_type, &context)
-                    .map_err(|source| TableError::Conversion { column: old.name.to_string(), source })?
-            };
+        for Changing { offset, source, context } in &self.changing {
+            let column = &self.info.columns[*offset];
+            let old = &self.info.columns[*source];
+            // What a TIMESTAMP means depends on where one stands: rows come in our zone, the change has its own.
+            let value = moved(&row[*source], &old.field_type, &self.time_zone, &context.time_zone);
+            let value = convert_from(&value, Some(&old.field_type), &column.field_type, context)
+                .map_err(|source| TableError::Conversion { column: old.name.to_string(), source })?;
+            row[*offset] = moved(&value, &column.field_type, &context.time_zone, &self.time_zone);
         }
         Ok(Cow::Owned(row))
     }
@@ -280,15 +287,7 @@ impl TableLayout {
 
     /// The context in which stored default texts are read: nothing fails, nothing warns.
     pub fn convert_context(&self) -> ConvertContext {
-        ConvertContext {
-            sql_mode: tidewater_types::SqlMode::empty(),
-            strict: false,
-            time_zone: self.time_zone.clone(),
-            now_micros: 0,
-            warnings: tidewater_types::Warnings::default(),
-            column: Arc::from(""),
-            row: 1,
-        }
+        ConvertContext { time_zone: self.time_zone.clone(), ..lenient_context() }
     }
 
     /// A row for a duplicate's message or a check: the text of an index's columns joined by `-`.
@@ -408,4 +407,29 @@ fn cut(value: &Datum, field_type: &FieldType, length: i32) -> Option<Datum> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (end, _) = text.char_indices().nth(length)?;
     Some(Datum::Bytes(bytes[..end].to_vec()))
+}
+
+fn lenient_context() -> ConvertContext {
+    ConvertContext::new(SqlMode::empty())
+}
+
+/// The context of a change of type.
+fn change_context(change: &ColumnChange) -> ConvertContext {
+    ConvertContext {
+        // A name that was a zone's when the statement began still is; should it not be, UTC is as good as any other.
+        time_zone: TimeZone::parse(&change.time_zone).unwrap_or_else(|_| TimeZone::utc()),
+        now_micros: change.now_micros,
+        ..ConvertContext::new(change.sql_mode)
+    }
+}
+
+/// The value as it reads in another time zone.
+fn moved(value: &Datum, field_type: &FieldType, from: &TimeZone, to: &TimeZone) -> Datum {
+    match value {
+        Datum::Time(time) if field_type.code == TypeCode::Timestamp => {
+            // A time that does not exist where it was written is left to the encoder, which says so.
+            Datum::Time(from.local_to_timestamp(*time).map_or(*time, |utc| to.timestamp_to_local(utc)))
+        }
+        other => other.clone(),
+    }
 }

@@ -261,7 +261,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The value as text, as its type prints it.
+    /// The value as text, as its type prints it; a BIT as a number.
     fn text(&self) -> Vec<u8> {
         match self.field_type {
             Some(field_type) if field_type.code != TypeCode::Bit => {
@@ -270,6 +270,18 @@ impl Source<'_> {
                 out
             }
             _ => self.value.to_text().into_owned(),
+        }
+    }
+
+    /// What a string keeps of the value: its text, or a BIT's bytes.
+    fn bytes(&self) -> Vec<u8> {
+        match self.field_type {
+            Some(field_type) if field_type.code == TypeCode::Bit => {
+                let mut out = Vec::new();
+                field_type.write_text(self.value, &mut out);
+                out
+            }
+            _ => self.text(),
         }
     }
 

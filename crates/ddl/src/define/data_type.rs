@@ -62,15 +62,7 @@ pub fn build_field_type(
                     ),
                 ));
             }
-            if scale > SCALE_MAX {
-                return Err(reject(
-                    ErrorCode::TooBigScale,
-                    format!("Too big scale {scale} specified for column '{name}'. Maximum is {SCALE_MAX}."),
-                ));
-            }
-            if scale > precision {
-                return Err(m_below_d(name));
-            }
+            check_scale(name, precision, scale)?;
             Ok(with_signs(FieldType::decimal(precision as u8, scale as u8), data_type))
         }
         TypeName::Float | TypeName::Double => build_real(name, data_type),
@@ -126,15 +118,7 @@ fn build_real(name: &str, data_type: &DataType) -> Result<FieldType, DdlError> {
         if precision > 255 {
             return Err(too_long(name, 255));
         }
-        if scale > SCALE_MAX {
-            return Err(reject(
-                ErrorCode::TooBigScale,
-                format!("Too big scale {scale} specified for column '{name}'. Maximum is {SCALE_MAX}."),
-            ));
-        }
-        if scale > precision {
-            return Err(m_below_d(name));
-        }
+        check_scale(name, precision, scale)?;
         field_type.length = precision as i32;
         field_type.decimals = scale as i32;
     }
@@ -255,9 +239,18 @@ fn too_long(name: &str, max: u32) -> DdlError {
     )
 }
 
-fn m_below_d(name: &str) -> DdlError {
-    reject(
-        ErrorCode::MBiggerThanD,
-        format!("For float(M,D), double(M,D) or decimal(M,D), M must be >= D (column '{name}')."),
-    )
+fn check_scale(name: &str, precision: u32, scale: u32) -> Result<(), DdlError> {
+    if scale > SCALE_MAX {
+        return Err(reject(
+            ErrorCode::TooBigScale,
+            format!("Too big scale {scale} specified for column '{name}'. Maximum is {SCALE_MAX}."),
+        ));
+    }
+    if scale > precision {
+        return Err(reject(
+            ErrorCode::MBiggerThanD,
+            format!("For float(M,D), double(M,D) or decimal(M,D), M must be >= D (column '{name}')."),
+        ));
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use tidewater_codec::{ColumnId, IndexId, table_key};
 use tidewater_types::{ErrorCode, TypeFlags};
 
 use crate::alter::position_offset;
-use crate::error::{DdlError, reject};
+use crate::error::{DdlError, cant_drop, reject};
 use crate::meta::Meta;
 use crate::reorg::{CHANGING_PREFIX, needs_reorganization};
 use crate::worker::{Changes, Outcome, Work};
@@ -59,10 +59,7 @@ pub(super) async fn add(
 pub(super) async fn drop(meta: &mut Meta<'_>, job: &mut Job, name: &CiName) -> Result<Changes, DdlError> {
     let mut table = job_table(meta, job).await?;
     let Some(at) = table.columns.iter().position(|column| column.name == *name) else {
-        return Err(reject(
-            ErrorCode::CantDropFieldOrKey,
-            format!("Can't DROP '{name}'; check that column/key exists"),
-        ));
+        return Err(DdlError::Rejected(cant_drop(name)));
     };
     match table.columns[at].state {
         SchemaState::Public => {
@@ -138,7 +135,8 @@ pub(super) async fn modify(
 }
 
 /// Puts the new description in the old one's place, or where the statement wants it, and renames it in all indexes.
-fn replace(table: &mut TableInfo, at: usize, new: ColumnInfo, position: &ColumnPosition) {
+fn replace(table: &mut TableInfo, at: usize, mut new: ColumnInfo, position: &ColumnPosition) {
+    new.change = None;
     let old_name = table.columns[at].name.clone();
     for index in &mut table.indices {
         for part in &mut index.columns {

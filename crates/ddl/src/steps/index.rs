@@ -4,7 +4,7 @@ use tidewater_catalog::{CiName, IndexInfo, Job, SchemaState, TableInfo};
 use tidewater_codec::{IndexId, table_key};
 use tidewater_types::{ErrorCode, TypeFlags};
 
-use crate::error::{DdlError, reject};
+use crate::error::{DdlError, cant_drop, reject};
 use crate::meta::Meta;
 use crate::worker::{Changes, Outcome, Work};
 
@@ -78,10 +78,7 @@ fn start(
 pub(super) async fn drop(meta: &mut Meta<'_>, job: &mut Job, name: &CiName) -> Result<Changes, DdlError> {
     let mut table = job_table(meta, job).await?;
     let Some(position) = table.indices.iter().position(|index| index.name == *name) else {
-        return Err(reject(
-            ErrorCode::CantDropFieldOrKey,
-            format!("Can't DROP '{name}'; check that column/key exists"),
-        ));
+        return Err(DdlError::Rejected(cant_drop(name)));
     };
     let state = match table.indices[position].state {
         SchemaState::Public => SchemaState::WriteOnly,

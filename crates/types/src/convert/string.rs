@@ -5,7 +5,7 @@ use crate::collation::char_boundary_before;
 use crate::{Datum, FieldType, TypeCode};
 
 pub(super) fn to_string(source: &Source<'_>, to: &FieldType) -> Stored {
-    let mut bytes = source.text();
+    let mut bytes = source.bytes();
     let mut problem = None;
     let mut noted = false;
     if let Err(valid) = to.charset().accepts(&bytes) {

@@ -258,6 +258,16 @@ pub enum JobKind {
         /// Its name.
         name: CiName,
     },
+    /// ALTER TABLE ADD CHECK, ALTER CHECK.
+    PutCheck {
+        /// The constraint, which takes the place of one of its name.
+        check: crate::CheckInfo,
+    },
+    /// ALTER TABLE DROP CHECK.
+    DropCheck {
+        /// Its name.
+        name: CiName,
+    },
     /// Several changes of one ALTER TABLE, which become visible together or are taken back together.
     MultiSchemaChange {
         /// The changes in order.
@@ -304,6 +314,8 @@ impl JobKind {
             JobKind::RebaseAutoIncrement { .. } => "rebase auto_increment ID",
             JobKind::AddForeignKey { .. } => "add foreign key",
             JobKind::DropForeignKey { .. } => "drop foreign key",
+            JobKind::PutCheck { .. } => "add check constraint",
+            JobKind::DropCheck { .. } => "drop check constraint",
             JobKind::MultiSchemaChange { .. } => "alter table multi-schema change",
         }
     }

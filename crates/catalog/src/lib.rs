@@ -31,6 +31,7 @@
 //! assert_eq!(schema.table("shop", "ORDERS").unwrap().columns.len(), 2);
 //! ```
 
+mod check;
 mod column;
 mod database;
 mod index;
@@ -42,6 +43,7 @@ mod state;
 mod stored;
 mod table;
 
+pub use check::CheckInfo;
 pub use column::{ColumnChange, ColumnInfo, DefaultValue, ROW_ID_COLUMN, ROW_ID_NAME};
 pub use database::DbInfo;
 pub use index::{FULL_LENGTH, IndexColumn, IndexInfo};

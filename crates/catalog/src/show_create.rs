@@ -120,6 +120,10 @@ impl Printer<'_> {
             }
             line
         }));
+        lines.extend(self.table.checks.iter().filter(|check| check.state.is_public()).map(|check| {
+            let enforced = if check.enforced { "" } else { " /*!80016 NOT ENFORCED */" };
+            format!("  CONSTRAINT {} CHECK ({}){enforced}", self.name(&check.name), check.expr)
+        }));
         let mut text = format!("CREATE TABLE {} (\n{}\n)", self.name(&self.table.name), lines.join(",\n"));
         self.table_options(&mut text);
         text

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_codec::{ColumnId, IndexId, TableId};
 use tidewater_types::{Charset, Collation, FieldType, TypeFlags};
 
-use crate::{CiName, ColumnInfo, IndexInfo, SchemaState};
+use crate::{CheckInfo, CiName, ColumnInfo, IndexInfo, SchemaState};
 
 /// A table or view as stored under `Table:<id>` of its database.
 ///
@@ -32,6 +32,9 @@ pub struct TableInfo {
     /// FOREIGN KEY clauses: kept and shown, not enforced.
     #[serde(rename = "fk_info", deserialize_with = "null_as_empty", default)]
     pub foreign_keys: Vec<ForeignKeyInfo>,
+    /// CHECK constraints.
+    #[serde(rename = "constraint_info", deserialize_with = "null_as_empty", default)]
+    pub checks: Vec<CheckInfo>,
     /// State of an online change.
     pub state: SchemaState,
     /// Whether the integer primary key column is the row's handle.
@@ -188,6 +191,7 @@ impl TableInfo {
             columns: Vec::new(),
             indices: Vec::new(),
             foreign_keys: Vec::new(),
+            checks: Vec::new(),
             state: SchemaState::Public,
             pk_is_handle: false,
             is_common_handle: false,

@@ -3,9 +3,11 @@
 //! The actions of one statement are planned against the table as the earlier ones leave it, but run one job after the
 //! other: a failure in the middle leaves the earlier ones done (TiDB's multi-schema change is atomic; ours is not yet).
 
+mod check;
+
 use tidewater_catalog::{
-    CiName, ColumnChange, ColumnInfo, ColumnPosition, DbInfo, ForeignKeyInfo, IndexInfo, JobKind, TableInfo,
-    TableRename,
+    CheckInfo, CiName, ColumnChange, ColumnInfo, ColumnPosition, DbInfo, ForeignKeyInfo, IndexInfo, JobKind,
+    TableInfo, TableRename,
 };
 use tidewater_codec::{DbId, IndexId};
 use tidewater_parser::ast::{
@@ -29,6 +31,13 @@ pub struct AlterContext<'a> {
 pub enum AlterStep {
     /// A job.
     Job(JobKind),
+    /// To look whether stored rows keep a constraint.
+    VerifyCheck {
+        /// The constraint.
+        check: CheckInfo,
+        /// What takes it back if they do not.
+        undo: JobKind,
+    },
     /// Nothing to do, but a note: `IF EXISTS` or `IF NOT EXISTS` was written.
     Note {
         /// MySQL's number.
@@ -84,6 +93,8 @@ impl Planner<'_> {
             AlterAction::DropConstraint(name) => {
                 if self.table.foreign_keys.iter().any(|key| key.name.matches(name)) {
                     self.drop_foreign_key(name, false)
+                } else if self.table.checks.iter().any(|check| check.name.matches(name)) {
+                    self.drop_check(name)
                 } else {
                     self.drop_index(name, false)
                 }
@@ -109,9 +120,12 @@ impl Planner<'_> {
             }
             AlterAction::RenameColumn { from, to } => {
                 let mut changed = self.column(from)?.clone();
+                self.release_checks(&changed.name, false)?;
                 changed.name = CiName::new(to.as_str());
                 self.replace_column(from, changed)
             }
+            AlterAction::AlterCheck { name, enforced } => self.alter_check(name, *enforced),
+            AlterAction::DropCheck(name) => self.drop_check(name),
             AlterAction::RenameIndex { from, to } => self.rename_index(from, to),
             AlterAction::AlterIndex { name, visible } => {
                 if self.table.index(name).is_none() {
@@ -144,8 +158,6 @@ impl Planner<'_> {
             | AlterAction::Online(_)
             | AlterAction::Validation(_)
             | AlterAction::Force
-            | AlterAction::AlterCheck { .. }
-            | AlterAction::DropCheck(_)
             | AlterAction::Cache(_)
             | AlterAction::TiFlashReplica(_) => Ok(()),
             AlterAction::Tablespace(_)
@@ -217,7 +229,7 @@ impl Planner<'_> {
         if parts.unique {
             self.add_index_definition(&key(IndexKind::Unique))?;
         }
-        Ok(())
+        parts.checks.iter().try_for_each(|check| self.add_check(check, Some(name.as_str())))
     }
 
     /// Keeps the working copy in step with the jobs planned so far.
@@ -246,8 +258,7 @@ impl Planner<'_> {
                 self.job(JobKind::AddForeignKey { foreign_key: info });
                 Ok(())
             }
-            // CHECK constraints are accepted and not enforced.
-            TableConstraint::Check(_) => Ok(()),
+            TableConstraint::Check(check) => self.add_check(check, None),
         }
     }
 
@@ -321,6 +332,7 @@ impl Planner<'_> {
             }
             self.drop_index(index.as_str(), false)?;
         }
+        self.release_checks(&column, true)?;
         self.table.columns.retain(|other| other.name != column);
         self.table.renumber();
         self.job(JobKind::DropColumn { name: column });
@@ -385,6 +397,9 @@ impl Planner<'_> {
                 format!("Duplicate column name '{}'", definition.name.as_str()),
             ));
         }
+        if renamed {
+            self.release_checks(&old.name, false)?;
+        }
         let (mut column, parts) = build_column(&self.ctx.define, definition, self.table.default_collation())?;
         column.id = old.id;
         column.origin_default.clone_from(&old.origin_default);
@@ -432,7 +447,7 @@ impl Planner<'_> {
         if parts.unique {
             self.add_index_definition(&column_key(IndexKind::Unique, column.name.as_str()))?;
         }
-        Ok(())
+        parts.checks.iter().try_for_each(|check| self.add_check(check, Some(column.name.as_str())))
     }
 
     /// The rules by which a change of type converts. Values that do not fit always fail it; zero dates are such values

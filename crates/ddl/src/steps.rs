@@ -6,10 +6,11 @@ mod database;
 mod index;
 mod table;
 
-use tidewater_catalog::{InfoSchema, Job, JobKind, JobState, TableInfo};
+use tidewater_catalog::{CheckInfo, InfoSchema, Job, JobKind, JobState, TableInfo};
 use tidewater_codec::{DbId, TableId};
 use tidewater_types::ErrorCode;
 
+use crate::define::refuse;
 use crate::error::{DdlError, reject};
 use crate::meta::Meta;
 use crate::worker::{Changes, Outcome};
@@ -83,6 +84,24 @@ pub(crate) async fn apply(
             })
             .await
         }
+        JobKind::PutCheck { check } => {
+            check_names_free(schema, job, std::slice::from_ref(&check))?;
+            alter(meta, job, |table| {
+                match table.checks.iter_mut().find(|other| other.name == check.name) {
+                    Some(other) => *other = check,
+                    None => table.checks.push(check),
+                }
+                Ok(())
+            })
+            .await
+        }
+        JobKind::DropCheck { name } => {
+            alter(meta, job, |table| {
+                table.checks.retain(|check| check.name != name);
+                Ok(())
+            })
+            .await
+        }
         JobKind::MultiSchemaChange { .. } => Err(reject(
             ErrorCode::NotSupportedYet,
             "This version of Tidewater doesn't yet support 'multi-schema change jobs'",
@@ -121,10 +140,23 @@ pub(crate) async fn roll_back(meta: &mut Meta<'_>, job: &mut Job) -> Result<Chan
         | JobKind::RebaseAutoIncrement { .. }
         | JobKind::AddForeignKey { .. }
         | JobKind::DropForeignKey { .. }
+        | JobKind::PutCheck { .. }
+        | JobKind::DropCheck { .. }
         | JobKind::MultiSchemaChange { .. } => Changes::default(),
     };
     changes.outcome = Some(Outcome::Finished);
     Ok(changes)
+}
+
+/// Names of CHECK constraints are the database's: no other table of it may have one.
+fn check_names_free(schema: &InfoSchema, job: &Job, checks: &[CheckInfo]) -> Result<(), DdlError> {
+    let database = job.schema_name.to_lowercase();
+    let others = schema.tables(&database).filter(|table| table.id != job.table_id);
+    let mut taken = others.flat_map(|table| &table.checks).map(|check| &check.name);
+    match taken.find(|name| checks.iter().any(|check| check.name == **name)) {
+        Some(name) => Err(refuse(ErrorCode::CheckConstraintDupName, &[name])),
+        None => Ok(()),
+    }
 }
 
 /// A change of one table's description in one step.

@@ -14,6 +14,7 @@ mod expr;
 mod name;
 mod query;
 mod statement;
+mod walk;
 
 pub use account::*;
 pub use admin::*;

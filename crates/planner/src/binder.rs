@@ -32,7 +32,6 @@ use tidewater_types::FieldType;
 use crate::logical::Logical;
 use crate::{AccessedTable, PlanContext, PlanError, TableAccess};
 
-pub(crate) use aggregate::children as ast_children;
 pub(crate) use dml::{BoundDml, BoundSource, DmlKind, WriteTarget};
 pub(crate) use literal::type_of_datum;
 pub(crate) use query::Bound;

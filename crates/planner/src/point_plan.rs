@@ -126,5 +126,5 @@ fn is_simple(expr: &ast::Expr) -> bool {
             | ast::Expr::Aggregate(_)
             | ast::Expr::Window(_)
     );
-    own && crate::binder::ast_children(expr).into_iter().all(is_simple)
+    own && expr.children().into_iter().all(is_simple)
 }

@@ -89,6 +89,7 @@ pub(crate) fn rows(source: &Source, table: &TableInfo) -> Vec<Row> {
         "columns" => columns::columns(source),
         "statistics" => keys::statistics(source),
         "key_column_usage" => keys::key_column_usage(source),
+        "check_constraints" => keys::check_constraints(source),
         "table_constraints" => keys::table_constraints(source),
         "referential_constraints" => keys::referential_constraints(source),
         "engines" => server_tables::engines(),

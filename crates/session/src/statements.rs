@@ -2,6 +2,7 @@
 
 mod admin;
 mod analyze;
+mod check;
 mod explain;
 mod kill;
 mod locks;

@@ -2,7 +2,7 @@ use tidewater_codec::{DbId, TableId};
 use tidewater_types::{Datum, SqlMode, TimeZone};
 
 use super::*;
-use crate::{Definer, ForeignKeyInfo, SchemaState, ViewInfo};
+use crate::{CheckInfo, Definer, ForeignKeyInfo, SchemaState, ViewInfo};
 
 fn context() -> ConvertContext {
     ConvertContext {
@@ -77,6 +77,30 @@ fn a_foreign_key_and_a_nonclustered_primary_key() {
     assert!(
         text.contains("CONSTRAINT `fk` FOREIGN KEY (`a`) REFERENCES `p` (`x`) ON DELETE CASCADE\n"),
         "{text}"
+    );
+}
+
+#[test]
+fn checks_stand_last_and_say_when_they_are_not_enforced() {
+    let mut table = TableInfo::new(TableId(1), "t");
+    table.add_column("a", FieldType::int());
+    let check = |number, enforced, state| CheckInfo {
+        name: CheckInfo::generated_name("t", number),
+        columns: vec!["a".into()],
+        enforced,
+        expr: "(`a` > 0)".to_owned(),
+        state,
+    };
+    table.checks = vec![
+        check(1, true, SchemaState::Public),
+        check(2, false, SchemaState::Public),
+        check(3, true, SchemaState::WriteOnly),
+    ];
+    assert_eq!(
+        show(&table),
+        "CREATE TABLE `t` (\n  `a` bigint DEFAULT NULL,\n  CONSTRAINT `t_chk_1` CHECK ((`a` > 0)),\n  CONSTRAINT \
+         `t_chk_2` CHECK ((`a` > 0)) /*!80016 NOT ENFORCED */\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 \
+         COLLATE=utf8mb4_bin"
     );
 }
 

@@ -2,7 +2,9 @@
 
 use tidewater_catalog::ColumnInfo;
 use tidewater_codec::ColumnId;
-use tidewater_parser::ast::{ColumnDef, ColumnOption, Expr, ForeignKeyReference, Literal, UnaryOp};
+use tidewater_parser::ast::{
+    CheckConstraint, ColumnDef, ColumnOption, Expr, ForeignKeyReference, Literal, UnaryOp,
+};
 use tidewater_table::datum_text;
 use tidewater_types::{Collation, Datum, ErrorCode, TypeCode, TypeFlags, convert};
 
@@ -24,6 +26,8 @@ pub struct ColumnParts {
     pub unique: bool,
     /// Whether NULL was written.
     pub explicit_null: bool,
+    /// CHECK clauses.
+    pub checks: Vec<CheckConstraint>,
     /// REFERENCES, which MySQL ignores at a column.
     pub references: Option<ForeignKeyReference>,
 }
@@ -79,10 +83,8 @@ pub fn build_column(
                 column.generated_stored = *stored;
             }
             ColumnOption::References(reference) => parts.references = Some(reference.clone()),
-            ColumnOption::Check(_)
-            | ColumnOption::ColumnFormat(_)
-            | ColumnOption::Storage(_)
-            | ColumnOption::Visible(_) => {}
+            ColumnOption::Check(check) => parts.checks.push(check.clone()),
+            ColumnOption::ColumnFormat(_) | ColumnOption::Storage(_) | ColumnOption::Visible(_) => {}
         }
     }
     if parts.primary.is_some() {

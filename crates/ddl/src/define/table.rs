@@ -1,6 +1,6 @@
 //! CREATE TABLE.
 
-use tidewater_catalog::{CiName, DbInfo, ForeignKeyInfo, SchemaState, TableInfo};
+use tidewater_catalog::{CheckInfo, CiName, DbInfo, ForeignKeyInfo, SchemaState, TableInfo};
 use tidewater_codec::{ColumnId, TableId};
 use tidewater_parser::ast::{
     CreateTable, ForeignKey, IndexDef, IndexKind, IndexOptions, IndexPart, IndexPartKey, ReferenceAction,
@@ -11,7 +11,7 @@ use tidewater_types::{Charset, Collation, ConvertContext, ErrorCode};
 use crate::error::{DdlError, reject};
 
 use super::column::{check_identifier, primary_cant_be_null};
-use super::{ColumnParts, add_index, build_column, free_index_name};
+use super::{ColumnParts, add_index, build_check, build_column, free_index_name};
 
 /// Most columns of a table.
 const COLUMNS_MAX: usize = 1017;
@@ -67,6 +67,7 @@ pub fn build_table(ctx: &DefineContext<'_>, create: &CreateTable) -> Result<Tabl
     }
     add_keys(ctx, &mut table, create, &all_parts)?;
     check_auto_increment(&table)?;
+    add_checks(&mut table, create, &all_parts)?;
     for column in &mut table.columns {
         super::column::note_missing_default(column);
     }
@@ -74,12 +75,17 @@ pub fn build_table(ctx: &DefineContext<'_>, create: &CreateTable) -> Result<Tabl
     Ok(table)
 }
 
-/// CREATE TABLE .. LIKE: the same columns and keys, no rows, no foreign keys.
+/// CREATE TABLE .. LIKE: the same columns and keys, no rows, no foreign keys; constraints
+/// have names of its own.
 pub fn build_table_like(like: &TableInfo, name: &str) -> TableInfo {
     let mut table = like.clone();
     table.id = TableId(0);
     table.name = CiName::new(name);
     table.foreign_keys.clear();
+    table.checks.retain(|check| check.state.is_public());
+    for (number, check) in (1..).zip(&mut table.checks) {
+        check.name = CheckInfo::generated_name(name, number);
+    }
     table.auto_inc_id = 0;
     table.columns.retain(|column| column.state.is_public());
     table.indices.retain(|index| index.state.is_public());
@@ -204,6 +210,23 @@ fn apply_options(table: &mut TableInfo, options: &[TableOption]) {
             | TableOption::Other { .. } => {}
         }
     }
+}
+
+/// Those of columns, then those of the table.
+fn add_checks(table: &mut TableInfo, create: &CreateTable, parts: &[ColumnParts]) -> Result<(), DdlError> {
+    for (definition, parts) in create.columns.iter().zip(parts) {
+        for check in &parts.checks {
+            let check = build_check(table, check, Some(definition.name.as_str()))?;
+            table.checks.push(check);
+        }
+    }
+    for constraint in &create.constraints {
+        if let TableConstraint::Check(check) = constraint {
+            let check = build_check(table, check, None)?;
+            table.checks.push(check);
+        }
+    }
+    Ok(())
 }
 
 /// Primary key first, then the keys in the order MySQL lists them: unique ones of columns, then those of the table.

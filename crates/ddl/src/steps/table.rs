@@ -1,6 +1,6 @@
 //! CREATE, DROP, TRUNCATE and RENAME TABLE, views, and what changes a whole table's description.
 
-use tidewater_catalog::{InfoSchema, Job, TableInfo, TableRename};
+use tidewater_catalog::{CheckInfo, InfoSchema, Job, TableInfo, TableRename};
 use tidewater_codec::{TableId, table_key};
 use tidewater_types::{Collation, ErrorCode};
 
@@ -8,7 +8,7 @@ use crate::error::{DdlError, reject};
 use crate::meta::Meta;
 use crate::worker::{Changes, Outcome};
 
-use super::{finished, job_table, put};
+use super::{check_names_free, finished, job_table, put};
 
 pub(super) async fn create(
     meta: &mut Meta<'_>,
@@ -17,6 +17,7 @@ pub(super) async fn create(
     table: &TableInfo,
 ) -> Result<Changes, DdlError> {
     check_free(meta, schema, job, table.name.lower()).await?;
+    check_names_free(schema, job, &table.checks)?;
     let mut table = table.clone();
     put(meta, job.schema_id, &mut table)?;
     if table.auto_inc_id > 1 {
@@ -108,6 +109,12 @@ pub(super) async fn rename(
         let Some(mut table) = meta.table(rename.old_schema_id, rename.table_id).await? else {
             return Err(reject(ErrorCode::NoSuchTable, format!("Table '{}' doesn't exist", rename.old_name)));
         };
+        // Constraints that were named after the table still are.
+        for check in &mut table.checks {
+            if let Some(number) = check.generated_number(rename.old_name.as_str()) {
+                check.name = CheckInfo::generated_name(rename.new_name.as_str(), number);
+            }
+        }
         table.name = rename.new_name.clone();
         if rename.old_schema_id != rename.new_schema_id {
             meta.move_counters(rename.table_id, rename.old_schema_id, rename.new_schema_id).await?;

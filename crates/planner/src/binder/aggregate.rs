@@ -95,52 +95,7 @@ pub(super) fn find_aggregates<'e>(expr: &'e ast::Expr, found: &mut Vec<&'e ast::
         found.push(call);
         return;
     }
-    for child in children(expr) {
+    for child in expr.children() {
         find_aggregates(child, found);
-    }
-}
-
-/// The expressions right inside one; queries are not looked into.
-pub(crate) fn children(expr: &ast::Expr) -> Vec<&ast::Expr> {
-    use ast::Expr as E;
-    match expr {
-        E::Literal(_)
-        | E::Column(_)
-        | E::UserVariable(_)
-        | E::SystemVariable(_)
-        | E::Parameter(_)
-        | E::Default(_)
-        | E::Values(_)
-        | E::Exists(_)
-        | E::Subquery(_)
-        | E::Unit(_) => Vec::new(),
-        E::Assign { value, .. } | E::Interval { value, .. } => vec![value],
-        E::Unary { expr, .. }
-        | E::IsNull { expr, .. }
-        | E::IsTruth { expr, .. }
-        | E::InSubquery { expr, .. }
-        | E::Cast { expr, .. }
-        | E::ConvertUsing { expr, .. }
-        | E::Collate { expr, .. }
-        | E::Quantified { left: expr, .. }
-        | E::Match { against: expr, .. } => vec![expr],
-        E::Binary { left, right, .. } => vec![left, right],
-        E::Between { expr, low, high, .. } => vec![expr, low, high],
-        E::InList { expr, list, .. } => std::iter::once(&**expr).chain(list).collect(),
-        E::Like { expr, pattern, escape, .. } => {
-            [expr, pattern].into_iter().chain(escape).map(|child| &**child).collect()
-        }
-        E::Regexp { expr, pattern, .. } => vec![expr, pattern],
-        E::MemberOf { value, array } => vec![value, array],
-        E::Case(case) => case
-            .operand
-            .iter()
-            .chain(case.branches.iter().flat_map(|(when, then)| [when, then]))
-            .chain(&case.otherwise)
-            .collect(),
-        E::Function(call) => call.args.iter().collect(),
-        E::Aggregate(call) => call.args.iter().chain(call.order_by.iter().map(|item| &item.expr)).collect(),
-        E::Window(_) => Vec::new(),
-        E::Row(items) => items.iter().collect(),
     }
 }

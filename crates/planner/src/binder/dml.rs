@@ -496,7 +496,15 @@ impl Binder<'_> {
                 }
             }
         }
-        Ok(WriteTable { source, generated, default_exprs })
+        let mut checks = Vec::new();
+        let enforced: Vec<_> = info.checks.iter().filter(|check| check.is_enforced()).collect();
+        if !enforced.is_empty() {
+            let scope = Rc::new(self.row_scope(&source, 0));
+            for check in enforced {
+                checks.push((check.name.as_str().into(), self.bind_text(&scope, &check.expr)?));
+            }
+        }
+        Ok(WriteTable { source, generated, default_exprs, checks })
     }
 
     /// An expression that the catalog keeps as text.

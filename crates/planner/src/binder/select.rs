@@ -428,7 +428,7 @@ fn find_names<'e>(expr: &'e ast::Expr, names: &mut Vec<&'e ast::ColumnName>) {
     if let ast::Expr::Column(name) = expr {
         names.push(name);
     }
-    for child in super::aggregate::children(expr) {
+    for child in expr.children() {
         find_names(child, names);
     }
 }

@@ -24,6 +24,8 @@ pub struct WriteTable {
     pub generated: Vec<Assignment>,
     /// Columns whose default is an expression, over nothing.
     pub default_exprs: Vec<Assignment>,
+    /// The constraints its rows must keep: their names, and conditions over a row of the table.
+    pub checks: Vec<(Arc<str>, Expr)>,
 }
 
 /// INSERT and REPLACE.

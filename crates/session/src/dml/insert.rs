@@ -278,6 +278,10 @@ impl InsertTarget {
             existing.fetch(open, keys).await?;
         }
         for (number, (row, handle)) in rows.into_iter().zip(handles).enumerate() {
+            // As in MySQL, rows that IGNORE leaves out for a constraint are not among those it counts.
+            if !self.maker.keeps_checks(&row)? {
+                continue;
+            }
             self.counts.found += 1;
             let id = self.auto_value(&row);
             if self.write_row(open, &mut existing, row, handle).await? {
@@ -451,6 +455,9 @@ impl InsertTarget {
         }
         self.maker.touch(&mut new_row, &assigned);
         self.maker.generate(&mut new_row)?;
+        if !self.maker.keeps_checks(&new_row)? {
+            return Ok(());
+        }
         let new_handle = self.layout.handle_of(&new_row)?.unwrap_or_else(|| conflict.handle.clone());
         // The new values may meet yet another row.
         let other = existing

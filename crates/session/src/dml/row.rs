@@ -1,4 +1,4 @@
-//! From values to a row: defaults, conversion, generated columns, NOT NULL.
+//! From values to a row: defaults, conversion, generated columns, NOT NULL, CHECK.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tidewater_expr::{EvalContext, Expr};
 use tidewater_planner::{Assignment, WriteTable};
 use tidewater_table::{TableLayout, implicit_default};
 use tidewater_types::{
-    ConvertContext, Datum, ErrorCode, FieldType, TypeCode, Warning, WarningLevel, convert_from,
+    ConvertContext, Datum, ErrorCode, FieldType, SqlError, TypeCode, Warning, WarningLevel, convert_from,
 };
 
 use crate::dml::{DmlError, column_types};
@@ -22,6 +22,7 @@ pub(crate) struct RowMaker {
     contexts: Vec<ConvertContext>,
     defaults: Vec<Default>,
     generated: Vec<Assignment>,
+    checks: Vec<(Arc<str>, Expr)>,
     auto_increment: Option<usize>,
 }
 
@@ -83,6 +84,7 @@ impl RowMaker {
             contexts,
             defaults,
             generated: table.generated.clone(),
+            checks: table.checks.clone(),
             auto_increment,
             table: info,
         }
@@ -180,6 +182,24 @@ impl RowMaker {
         Ok(())
     }
 
+    /// Whether a finished row keeps the table's CHECK constraints: a condition that is NULL is kept. With IGNORE the row
+    /// is to be left out, with a warning.
+    pub(crate) fn keeps_checks(&self, row: &[Datum]) -> Result<bool, DmlError> {
+        for (name, condition) in &self.checks {
+            let value = condition.eval_row(&self.eval, row, &self.types)?;
+            if value.is_null() || is_true(&value) {
+                continue;
+            }
+            let error = SqlError::with(ErrorCode::CheckConstraintViolated, &[name]);
+            if !self.eval.ignore_errors {
+                return Err(error.into());
+            }
+            self.warn(ErrorCode::CheckConstraintViolated, error.message);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
     /// Sets ON UPDATE CURRENT_TIMESTAMP columns that the statement did not set.
     pub(crate) fn touch(&self, row: &mut [Datum], assigned: &[usize]) {
         for column in self.table.columns.iter().filter(|column| column.is_on_update_now()) {
@@ -192,6 +212,11 @@ impl RowMaker {
     pub(crate) fn warn(&self, code: ErrorCode, message: String) {
         self.eval.warnings.push(Warning { level: WarningLevel::Warning, code: code.number(), message });
     }
+}
+
+/// The truth of a condition's number.
+fn is_true(value: &Datum) -> bool {
+    !matches!(value, Datum::Int(0) | Datum::UInt(0))
 }
 
 /// CURRENT_TIMESTAMP with a column's digits.

@@ -62,6 +62,9 @@ impl Session {
                     }
                     target.maker.touch(&mut new_row, &assigned);
                     target.maker.generate(&mut new_row)?;
+                    if !target.maker.keeps_checks(&new_row)? {
+                        continue;
+                    }
                     let new_handle = target.layout.handle_of(&new_row)?.unwrap_or_else(|| handle.clone());
                     let Some(open) = &mut self.txn else { continue };
                     if node.ignore {

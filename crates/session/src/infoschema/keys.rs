@@ -146,7 +146,7 @@ pub(super) fn key_column_usage(source: &Source) -> Vec<Row> {
 pub(super) fn table_constraints(source: &Source) -> Vec<Row> {
     let mut rows = Vec::new();
     for (database, table) in visible_tables(source) {
-        let mut push = |name: &str, kind: &str| {
+        let mut push = |name: &str, kind: &str, enforced: bool| {
             rows.push(vec![
                 text("def"),
                 text(database.name.as_str()),
@@ -154,14 +154,32 @@ pub(super) fn table_constraints(source: &Source) -> Vec<Row> {
                 text(database.name.as_str()),
                 text(table.name.as_str()),
                 text(kind),
-                text("YES"),
+                text(if enforced { "YES" } else { "NO" }),
             ]);
         };
         for part in key_parts(table).iter().filter(|part| part.unique && part.position == 1) {
-            push(&part.key, if part.primary { "PRIMARY KEY" } else { "UNIQUE" });
+            push(&part.key, if part.primary { "PRIMARY KEY" } else { "UNIQUE" }, true);
         }
         for key in &table.foreign_keys {
-            push(key.name.as_str(), "FOREIGN KEY");
+            push(key.name.as_str(), "FOREIGN KEY", true);
+        }
+        for check in table.checks.iter().filter(|check| check.state.is_public()) {
+            push(check.name.as_str(), "CHECK", check.enforced);
+        }
+    }
+    rows
+}
+
+pub(super) fn check_constraints(source: &Source) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (database, table) in visible_tables(source) {
+        for check in table.checks.iter().filter(|check| check.state.is_public()) {
+            rows.push(vec![
+                text("def"),
+                text(database.name.as_str()),
+                text(check.name.as_str()),
+                text(check.expr.as_str()),
+            ]);
         }
     }
     rows

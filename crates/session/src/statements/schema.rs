@@ -295,6 +295,12 @@ impl Session {
         for step in steps {
             match step {
                 AlterStep::Job(kind) => self.run_job(kind, database, Some(table), sql).await?,
+                AlterStep::VerifyCheck { check, undo } => {
+                    if let Err(error) = self.verify_check(table.id, &check).await {
+                        self.run_job(undo, database, Some(table), sql).await?;
+                        return Err(error);
+                    }
+                }
                 AlterStep::Note { code, message } => self.warnings.push_note(code.number(), message),
             }
         }

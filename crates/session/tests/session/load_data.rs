@@ -82,6 +82,25 @@ async fn warnings_of_a_batch_that_runs_again_are_told_once() {
 }
 
 #[tokio::test]
+async fn rows_that_break_a_constraint_are_left_out() {
+    let database = open(Regions::One).await;
+    let mut session = root(&database);
+    table(&mut session).await;
+    run(&mut session, "ALTER TABLE t ADD CONSTRAINT short CHECK (id < 10) NOT ENFORCED").await.unwrap();
+    run(&mut session, "DELETE FROM t").await.unwrap();
+    run(&mut session, "ALTER TABLE t ALTER CONSTRAINT short ENFORCED").await.unwrap();
+    let file = "1\ta\n10\tb\n2\tc\n";
+    let ok = load(&mut session, "LOAD DATA LOCAL INFILE 'f' INTO TABLE t", file).await.unwrap();
+    assert_eq!((ok.affected_rows, ok.warnings), (2, 1));
+    assert_eq!(
+        rows(&mut session, "SHOW WARNINGS").await,
+        [["Warning", "3819", "Check constraint 'short' is violated."]]
+    );
+    assert_eq!(rows(&mut session, "SELECT id FROM t ORDER BY id").await, [["1"], ["2"]]);
+    database.close().await;
+}
+
+#[tokio::test]
 async fn within_a_transaction_rows_can_be_rolled_back() {
     let database = open(Regions::One).await;
     let mut session = root(&database);

@@ -495,6 +495,12 @@ error_codes! {
     DefValGeneratedNamedFunctionIsNotAllowed = 3770, "HY000", "Default value expression of column '%s' contains a disallowed function: `%s`.";
     DefaultAsValGenerated = 3773, "HY000", "DEFAULT function cannot be used with default value expressions";
     FkIncompatibleColumns = 3780, "HY000", "Referencing column '%s' and referenced column '%s' in foreign key constraint '%s' are incompatible.";
+    NonBooleanExprForCheckConstraint = 3812, "HY000", "An expression of non-boolean type specified to a check constraint '%s'.";
+    ColumnCheckConstraintReferencesOtherColumn = 3813, "HY000", "Column check constraint '%s' references other column.";
+    CheckConstraintNamedFunctionIsNotAllowed = 3814, "HY000", "An expression of a check constraint '%s' contains disallowed function: %s.";
+    CheckConstraintFunctionIsNotAllowed = 3815, "HY000", "An expression of a check constraint '%s' contains disallowed function.";
+    CheckConstraintVariables = 3816, "HY000", "An expression of a check constraint '%s' cannot refer to a user or system variable.";
+    CheckConstraintRefersAutoIncrementColumn = 3818, "HY000", "Check constraint '%s' cannot refer to an auto-increment column.";
     CheckConstraintViolated = 3819, "HY000", "Check constraint '%s' is violated.";
     CheckConstraintRefersUnknownColumn = 3820, "HY000", "Check constraint '%s' refers to non-existing column '%s'.";
     CheckConstraintNotFound = 3821, "HY000", "Check constraint '%s' is not found in the table.";

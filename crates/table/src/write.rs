@@ -104,7 +104,7 @@ pub fn update(
         if old_entry.key == new_entry.key {
             // The same key for a row that moved, or with other restored values.
             if index.state.is_writable() {
-                let locking = if new_entry.distinct { Locking::WithStatement } else { Locking::AtCommit };
+                let locking = if new_entry.distinct { Locking::WithStatement } else { Locking::Guarded };
                 txn.put_with(new_entry.key, new_entry.value, locking)?;
             } else {
                 delete_entry(txn, old_entry)?;
@@ -168,7 +168,7 @@ fn put_entry(
     uniqueness: Uniqueness,
 ) -> Result<(), TableError> {
     if !entry.distinct {
-        txn.put_with(entry.key, entry.value, Locking::AtCommit)?;
+        txn.put_with(entry.key, entry.value, Locking::Guarded)?;
         return Ok(());
     }
     if is_live(txn, &entry.key) {
@@ -178,7 +178,7 @@ fn put_entry(
 }
 
 fn delete_entry(txn: &mut Transaction, entry: IndexEntry) -> Result<(), TableError> {
-    let locking = if entry.distinct { Locking::WithStatement } else { Locking::AtCommit };
+    let locking = if entry.distinct { Locking::WithStatement } else { Locking::Guarded };
     txn.delete_with(entry.key, locking)?;
     Ok(())
 }

@@ -34,14 +34,17 @@ pub enum Presumption {
     NotExists,
 }
 
-/// Whether a write of a pessimistic transaction needs a lock beforehand.
+/// What keeps others from a key until the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Locking {
-    /// The key is locked when the statement that writes it ends.
+    /// A pessimistic transaction locks the key when the statement that writes it ends.
     #[default]
     WithStatement,
-    /// The key is locked at commit only: another key that is locked guards it (an entry of a non-unique index and its row).
+    /// The key is locked at commit only: nobody else knows of it (a row with a new hidden id).
     AtCommit,
+    /// Another key of the same transaction guards it (an entry of a non-unique index, and its row): whoever writes the one writes the
+    /// other. It is locked at commit only, and nobody looks for newer versions of it.
+    Guarded,
 }
 
 /// A point to go back to. Stages nest: the last opened is the first released or rolled back.

@@ -75,10 +75,10 @@ pub(crate) enum Change {
     CheckNotExists,
 }
 
-/// What a pessimistic transaction knows about a key.
+/// What a transaction knows about a key; of these an optimistic one says `Skip` and `CheckConstraint` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PessimisticAction {
-    /// It needs no lock: another key that is locked guards it.
+    /// It needs neither lock nor check: another key, which has both, guards it.
     Skip,
     /// It was locked.
     LockIsHeld,
@@ -229,7 +229,7 @@ impl Prewrite {
 
     fn must_check_newer(&self, mutation: &Mutation) -> bool {
         let must_not_exist = matches!(mutation.change, Change::Insert(_) | Change::CheckNotExists);
-        if self.for_update_ts.is_zero() {
+        if self.for_update_ts.is_zero() && mutation.pessimistic != PessimisticAction::Skip {
             return !self.skip_constraint_check || must_not_exist;
         }
         match mutation.pessimistic {

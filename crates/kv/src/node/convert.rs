@@ -69,10 +69,11 @@ pub(super) fn mutation(
         }
     };
     let pessimistic = match action {
-        _ if !is_pessimistic => PessimisticAction::Skip,
-        Some(Action::DoPessimisticCheck) => PessimisticAction::LockIsHeld,
+        Some(Action::DoPessimisticCheck) if is_pessimistic => PessimisticAction::LockIsHeld,
         Some(Action::DoConstraintCheck) => PessimisticAction::CheckConstraint,
-        Some(Action::SkipPessimisticCheck) | None => PessimisticAction::Skip,
+        Some(Action::SkipPessimisticCheck) => PessimisticAction::Skip,
+        None if is_pessimistic => PessimisticAction::Skip,
+        Some(Action::DoPessimisticCheck) | None => PessimisticAction::CheckConstraint,
     };
     Ok(Mutation { key, change, pessimistic, assertion })
 }

@@ -197,7 +197,7 @@ impl Transaction {
     fn held_check(&self) -> PessimisticAction {
         match self.kind {
             TxnKind::Pessimistic => PessimisticAction::DoPessimisticCheck,
-            TxnKind::Optimistic => PessimisticAction::SkipPessimisticCheck,
+            TxnKind::Optimistic => PessimisticAction::DoConstraintCheck,
         }
     }
 
@@ -211,9 +211,11 @@ impl Transaction {
         };
         let held = self.held.get(key).is_some_and(|held| held.sure);
         let check = match (self.kind, write.locking) {
-            (TxnKind::Optimistic, _) => PessimisticAction::SkipPessimisticCheck,
             (TxnKind::Pessimistic, _) if held => PessimisticAction::DoPessimisticCheck,
-            (TxnKind::Pessimistic, Locking::AtCommit) => PessimisticAction::SkipPessimisticCheck,
+            (_, Locking::Guarded) | (TxnKind::Pessimistic, Locking::AtCommit) => {
+                PessimisticAction::SkipPessimisticCheck
+            }
+            (TxnKind::Optimistic, _) => PessimisticAction::DoConstraintCheck,
             (TxnKind::Pessimistic, Locking::WithStatement) => PessimisticAction::DoConstraintCheck,
         };
         // A lock must become something: an insert that was taken back keeps its lock as a lock.
@@ -323,19 +325,17 @@ impl TwoPhase {
             value: mutation.value.clone(),
             assertion: 0,
         };
-        let (pessimistic_actions, for_update_ts) = match self.kind {
-            TxnKind::Optimistic => (Vec::new(), 0),
-            TxnKind::Pessimistic => (
-                mutations.iter().map(|mutation| mutation.check as i32).collect(),
-                self.for_update_ts.into_inner(),
-            ),
+        let for_update_ts = match self.kind {
+            TxnKind::Optimistic => 0,
+            TxnKind::Pessimistic => self.for_update_ts.into_inner(),
         };
         kvrpcpb::PrewriteRequest {
             mutations: mutations.iter().map(wire).collect(),
             primary_lock: self.primary.clone(),
             start_version: self.start.into_inner(),
             lock_ttl: millis(self.begun.elapsed() + self.ttl()),
-            pessimistic_actions,
+            // TiKV does not look at them in an optimistic transaction, and then checks every key.
+            pessimistic_actions: mutations.iter().map(|mutation| mutation.check as i32).collect(),
             txn_size: self.mutations.len() as u64,
             for_update_ts,
             min_commit_ts: self.start.0.max(self.for_update_ts).next().into_inner(),

@@ -68,8 +68,8 @@ impl Default for CoprocessorConfig {
             page_bytes_max: 3 << 20,
             page_scanned_rows_max: 1 << 20,
             memory_quota: 1 << 30,
-            cut_after_rows: 4 * 1024,
-            piece_rows_min: 8 * 1024,
+            cut_after_rows: 16 * 1024,
+            piece_rows_min: 32 * 1024,
         }
     }
 }

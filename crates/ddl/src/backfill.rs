@@ -68,6 +68,8 @@ async fn batches(
             return Err(DdlError::Cancelled);
         }
         let mut txn = begin_unless(&ddl.client, &cancelled).await?;
+        // Writers of rows do not check index entries: they must find themselves above this.
+        txn.commit_in_two_phases();
         let rows = txn.scan(start.clone()..range.end.clone()).collect(batch_rows).await?;
         let Some((last, _)) = rows.last() else {
             txn.rollback().await?;

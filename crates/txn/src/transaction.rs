@@ -91,6 +91,7 @@ pub struct Transaction {
     primary: Option<Bytes>,
     heart_beat: Option<HeartBeat>,
     commit_gate: Option<Arc<dyn CommitGate>>,
+    two_phases: bool,
     interrupt: Option<Arc<AtomicBool>>,
     state: State,
 }
@@ -119,6 +120,7 @@ impl Transaction {
             primary: None,
             heart_beat: None,
             commit_gate: None,
+            two_phases: false,
             interrupt: options.interrupt.clone(),
             state: State::Active,
         }
@@ -273,6 +275,12 @@ impl Transaction {
     /// Undoes what was written since, and forgets the point. Locks stay, as in MySQL.
     pub fn rollback_to(&mut self, stage: Stage) {
         self.buffer.rollback_to(stage);
+    }
+
+    /// Has the transaction commit in two phases, at a timestamp of the placement driver. Where that is noted by a store, nothing commits
+    /// below it any more; a one-phase commit makes no such promise to those who write the same keys unchecked ([`Locking::Guarded`]).
+    pub fn commit_in_two_phases(&mut self) {
+        self.two_phases = true;
     }
 
     /// Has the commit go through a gate.

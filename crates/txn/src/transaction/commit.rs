@@ -126,7 +126,9 @@ impl Transaction {
         let mut backoff = self.cluster.backoff(self.cluster.config.patience.prewrite);
         backoff.interrupt.clone_from(&self.interrupt);
         let mut batches = two_phase.cluster.batches(two_phase.mutations.clone(), &mut backoff).await?;
-        if self.cluster.config.one_phase_commit == OnePhaseCommit::WhenPossible && batches.len() == 1 {
+        let one_phase =
+            self.cluster.config.one_phase_commit == OnePhaseCommit::WhenPossible && !self.two_phases;
+        if one_phase && batches.len() == 1 {
             let min_commit = two_phase.next_commit_ts().await?;
             // A lost answer may be a commit: from here on we must not roll back on our own.
             self.state = State::Over;

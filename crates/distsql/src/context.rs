@@ -88,6 +88,9 @@ pub struct ReadContext {
     pub dirty: Option<Arc<dyn DirtyRows>>,
     /// For point reads that lock.
     pub locker: Option<Arc<dyn KeyLocker>>,
+    /// Point reads lock although their plan does not say so: for rows that are about to be changed. Like every locking point read they
+    /// lock keys without a row, too, so that whoever deletes and inserts a row in one transaction does not meet another who does.
+    pub lock_points: Option<LockWait>,
     /// Set for EXPLAIN ANALYZE: what the stores report about the steps they ran.
     pub cop_stats: Option<CopStats>,
 }
@@ -104,6 +107,7 @@ impl ReadContext {
             lookup_batch_rows: LOOKUP_BATCH_ROWS,
             dirty: None,
             locker: None,
+            lock_points: None,
             cop_stats: None,
         }
     }

@@ -51,7 +51,7 @@ impl PointReader {
             keys: vec![plan.key.clone()],
             columns: Arc::clone(&plan.columns),
             schema: plan.base.field_types(),
-            lock: plan.lock,
+            lock: plan.lock.or(ctx.lock_points),
             sort: None,
             output: None,
         }
@@ -67,7 +67,7 @@ impl PointReader {
             keys: plan.keys.clone(),
             columns: Arc::clone(&plan.columns),
             schema: plan.base.field_types(),
-            lock: plan.lock,
+            lock: plan.lock.or(ctx.lock_points),
             sort: plan.keep_order.then_some(sorting),
             output: None,
         }

@@ -308,7 +308,9 @@ impl Session {
     ) -> Result<Vec<Chunk>, DmlError> {
         let Some(open) = &self.txn else { return Ok(Vec::new()) };
         let snapshot = open.writer_snapshot();
-        let builder = self.builder(plan, snapshot, &planned.schema, context);
+        let mut builder = self.builder(plan, snapshot, &planned.schema, context);
+        let changes = matches!(&*planned.plan.root, PhysicalPlan::Update(_) | PhysicalPlan::Delete(_));
+        builder.read.lock_points = changes.then_some(LockWait::Default);
         let mut operator = builder.build(plan)?;
         let mut memory = builder.read.exec.memory.child("rows to write").reservation();
         operator.open().await?;

@@ -148,3 +148,28 @@ fn spawn(
     let mut session = root(database);
     tokio::spawn(async move { run(&mut session, statement).await })
 }
+
+/// Two transactions that replace the same row by DELETE and INSERT take turns, also when there is no row yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_of_nothing_keeps_others_out() {
+    let database = open(Regions::One).await;
+    let mut first = root(&database);
+    run(&mut first, "CREATE TABLE t (id INT PRIMARY KEY, n INT)").await.expect("a table");
+    for statement in ["BEGIN", "DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 1)"] {
+        run(&mut first, statement).await.expect(statement);
+    }
+    let mut second = root(&database);
+    let replacing = tokio::spawn(async move {
+        for statement in ["BEGIN", "DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 2)", "COMMIT"] {
+            run(&mut second, statement).await?;
+        }
+        Ok::<_, SqlError>(())
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!replacing.is_finished(), "the key is locked");
+    run(&mut first, "COMMIT").await.expect("a commit");
+    replacing.await.unwrap().expect("it deletes what the first inserted");
+    let rows = run(&mut first, "SELECT id, n FROM t").await.expect("rows");
+    assert_eq!(rows, Answer::Rows(vec![vec!["1".to_owned(), "2".to_owned()]]));
+    database.close().await;
+}

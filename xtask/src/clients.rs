@@ -155,7 +155,7 @@ fn go(scripts: &Path, folder: &Path, port: u16) -> anyhow::Result<()> {
 
 /// A dump, loaded into an empty database, dumps to the same text again.
 fn dump(scripts: &Path, port: u16) -> anyhow::Result<()> {
-    let source = std::fs::read_to_string(scripts.join("dump.sql"))?;
+    let source = std::fs::read(scripts.join("dump.sql"))?;
     load(port, &source)?;
     for options in DUMP_OPTIONS {
         let first = dumped(port, options)?;
@@ -167,20 +167,23 @@ fn dump(scripts: &Path, port: u16) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load(port: u16, text: &str) -> anyhow::Result<()> {
+fn load(port: u16, text: &[u8]) -> anyhow::Result<()> {
     let mut client = client("mariadb", port);
     client.args(["--execute", "DROP DATABASE IF EXISTS dump_check; CREATE DATABASE dump_check"]);
     command::output(&mut client)?;
     let mut client = self::client("mariadb", port);
     let mut child = client.arg("dump_check").stdin(Stdio::piped()).spawn()?;
-    child.stdin.take().context("stdin is piped")?.write_all(text.as_bytes())?;
+    child.stdin.take().context("stdin is piped")?.write_all(text)?;
     let status = child.wait()?;
     anyhow::ensure!(status.success(), "the dump did not load");
     Ok(())
 }
 
-fn dumped(port: u16, options: &[&str]) -> anyhow::Result<String> {
-    command::output(client("mariadb-dump", port).arg("--skip-dump-date").args(options).arg("dump_check"))
+/// Binary columns make a dump that is not text.
+fn dumped(port: u16, options: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let mut dump = client("mariadb-dump", port);
+    dump.arg("--skip-dump-date").args(options).arg("dump_check");
+    command::output_bytes(&mut dump)
 }
 
 fn client(program: &str, port: u16) -> Command {

@@ -35,13 +35,18 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command and returns what it printed on standard output.
+/// Runs a command and returns what it printed on standard output, as text.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
+    output_bytes(command).map(|output| String::from_utf8_lossy(&output).into_owned())
+}
+
+/// Runs a command and returns what it printed on standard output.
+pub fn output_bytes(command: &mut Command) -> anyhow::Result<Vec<u8>> {
     let output = command.output().with_context(|| format!("cannot start {}", display(command)))?;
     if !output.status.success() {
         bail!("{} failed: {}\n{}", display(command), output.status, String::from_utf8_lossy(&output.stderr));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(output.stdout)
 }
 
 /// Whether a program of this name can be started.

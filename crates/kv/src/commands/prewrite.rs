@@ -107,8 +107,9 @@ impl WriteCommand for Prewrite {
         let mut locked = Vec::new();
         let mut new_locks = Vec::with_capacity(self.mutations.len());
         let mut done_before = DoneBefore::default();
+        let primary = DataKey::from_raw(self.primary.as_bytes());
         for mutation in &self.mutations {
-            match self.prewrite_key(&mut context.reader, mutation) {
+            match self.prewrite_key(&mut context.reader, mutation, mutation.key == primary) {
                 Ok(Checked::Lock(new)) => new_locks.push(*new),
                 Ok(Checked::Nothing) => {}
                 Ok(Checked::DoneBefore { min_commit_ts }) => done_before.lock(min_commit_ts),
@@ -181,6 +182,7 @@ impl Prewrite {
         &self,
         reader: &mut MvccReader<'_>,
         mutation: &Mutation,
+        is_primary: bool,
     ) -> Result<Checked, CommandError> {
         let key = &mutation.key;
         let mut held = None;
@@ -216,7 +218,7 @@ impl Prewrite {
             None => {}
         }
         let mut newest = Newest::NotRead;
-        if held.is_none() && self.must_check_newer(mutation) {
+        if held.is_none() && self.must_check_newer(mutation, is_primary) {
             match self.check_newer_version(reader, mutation)? {
                 Newer::Fine(found) => newest = found,
                 Newer::CommittedBefore { commit_ts } => return Ok(Checked::CommittedBefore { commit_ts }),
@@ -227,7 +229,7 @@ impl Prewrite {
         Ok(Checked::Lock(Box::new(new)))
     }
 
-    fn must_check_newer(&self, mutation: &Mutation) -> bool {
+    fn must_check_newer(&self, mutation: &Mutation, is_primary: bool) -> bool {
         let must_not_exist = matches!(mutation.change, Change::Insert(_) | Change::CheckNotExists);
         if self.for_update_ts.is_zero() && mutation.pessimistic != PessimisticAction::Skip {
             return !self.skip_constraint_check || must_not_exist;
@@ -236,7 +238,8 @@ impl Prewrite {
             PessimisticAction::LockIsHeld => false,
             PessimisticAction::CheckConstraint => true,
             // A repeated request may come after the transaction is over: then its own record must be found.
-            PessimisticAction::Skip => self.is_retry || must_not_exist,
+            // So may one that the network delivers twice: then the primary, which decides about all others, must not be locked anew.
+            PessimisticAction::Skip => self.is_retry || must_not_exist || is_primary,
         }
     }
 

@@ -180,7 +180,13 @@ impl Transaction {
             check: self.held_check(),
         }));
         mutations.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        let first = mutations.iter().find(|mutation| is_lockable(mutation)).or(mutations.first());
+        // The primary is a key that is checked: a prewrite that comes twice must not lock it again when all is over.
+        let is_checked = |mutation: &&Mutation| {
+            is_lockable(mutation) && mutation.check != PessimisticAction::SkipPessimisticCheck
+        };
+        let first =
+            mutations.iter().find(is_checked).or_else(|| mutations.iter().find(|each| is_lockable(each)));
+        let first = first.or(mutations.first());
         let primary =
             self.primary.clone().or_else(|| first.map(|mutation| mutation.key.clone())).unwrap_or_default();
         TwoPhase {

@@ -45,8 +45,20 @@ async fn kill_query_ends_a_statement_and_leaves_the_connection() {
         .query_drop("CREATE DATABASE k; USE k; CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1)")
         .await
         .expect("a table");
+    // Rows for many batches of a backfill.
+    watcher
+        .query_drop("CREATE TABLE big (id INT PRIMARY KEY, v INT); INSERT INTO big VALUES (0, 0)")
+        .await
+        .expect("a table");
+    for bit in 0..15 {
+        let double = format!("INSERT INTO big SELECT id + {0}, v + {0} FROM big", 1 << bit);
+        watcher.query_drop(double).await.expect("rows");
+    }
     let mut holder = server.connect().await;
-    holder.query_drop("BEGIN; UPDATE k.t SET v = 2 WHERE id = 1").await.expect("a lock");
+    holder
+        .query_drop("BEGIN; UPDATE k.t SET v = 2 WHERE id = 1; SELECT GET_LOCK('name', 0)")
+        .await
+        .expect("locks");
     let cases = [
         ("SET autocommit = 1", SLOW),
         ("SET autocommit = 1", "SELECT BENCHMARK(100000000000, MD5('x'))"),
@@ -55,8 +67,9 @@ async fn kill_query_ends_a_statement_and_leaves_the_connection() {
         ("SET autocommit = 0", "UPDATE k.t SET v = 3 WHERE id = 1"),
         ("SET autocommit = 0", "SELECT * FROM k.t WHERE id = 1 FOR UPDATE"),
         ("SET autocommit = 0", "REPLACE INTO k.t VALUES (1, 4)"),
-        // Has to give every row an entry, also the locked one.
-        ("SET autocommit = 1", "ALTER TABLE k.t ADD INDEX by_v (v)"),
+        ("SET autocommit = 1", "SELECT GET_LOCK('name', 60)"),
+        ("SET autocommit = 1", "SELECT * FROM k.t WHERE SLEEP(60)"),
+        ("SET autocommit = 1", "ALTER TABLE k.big ADD INDEX by_v (v)"),
     ];
     for (before, statement) in cases {
         let mut victim = server.connect().await;
@@ -82,8 +95,30 @@ async fn kill_query_ends_a_statement_and_leaves_the_connection() {
     let value: Option<i32> = watcher.query_first("SELECT v FROM k.t").await.expect("a value");
     assert_eq!(value, Some(1), "no killed statement has changed anything");
     let (_, definition): (String, String) =
-        watcher.query_first("SHOW CREATE TABLE k.t").await.expect("the table").expect("a row");
+        watcher.query_first("SHOW CREATE TABLE k.big").await.expect("the table").expect("a row");
     assert!(!definition.contains("by_v"), "the index was taken back: {definition}");
+}
+
+/// More waiting statements than the server has threads for the network.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_wait_are_in_nobodys_way() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = ServerProcess::start(folder.path());
+    let mut watcher = server.connect().await;
+    watcher.query_drop("SELECT GET_LOCK('name', 0)").await.expect("the lock");
+    let mut waiting = Vec::new();
+    for statement in ["SELECT GET_LOCK('name', 60)", SLOW].repeat(8) {
+        let mut client = server.connect().await;
+        waiting.push(tokio::spawn(async move { client.query_drop(statement).await }));
+    }
+    let started = Instant::now();
+    for _ in 0..20 {
+        let one: Option<u8> = watcher.query_first("SELECT 1").await.expect("an answer");
+        assert_eq!(one, Some(1));
+        server.connect().await.query_drop("SELECT 2").await.expect("an answer for somebody new");
+    }
+    assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(flavor = "multi_thread")]

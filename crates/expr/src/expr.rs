@@ -259,6 +259,16 @@ impl Expr {
         }
     }
 
+    /// Whether it calls a function that may take as long as it likes, such as SLEEP().
+    pub fn may_wait(&self) -> bool {
+        match self {
+            Self::Function(call) => {
+                call.function.traits.contains(FunctionTraits::WAITS) || call.args.iter().any(Expr::may_wait)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether equal inputs give equal values within a statement.
     pub fn is_deterministic(&self) -> bool {
         match self {

@@ -43,6 +43,8 @@ bitflags::bitflags! {
         const SESSION = 2;
         /// The kernel takes masks as they are.
         const MASKS = 4;
+        /// One call may take as long as it likes: not for a thread that others wait for.
+        const WAITS = 8;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The storage node: engine, multi-version records, transaction commands, regions, coprocessor.
 //!
-//! Floor 4: above `codec` (keys and records) and `executor` (operators the coprocessor runs), below everything that talks to a store
+//! Floor 5: above `codec` (keys and records) and `executor` (operators the coprocessor runs), below everything that talks to a store
 //! through `proto`. One way in: [`Node`] implements [`StoreService`](tidewater_proto::StoreService), command in, answer out.
 //!
 //! # Invariants

@@ -1,6 +1,6 @@
 //! The placement driver: timestamps, ids, cluster and region metadata, safe points.
 //!
-//! Floor 4, beside `kv` and `txn`, which know it only through [`tidewater_proto::PdService`]. One way in:
+//! Floor 5, beside `kv` and `txn`, which know it only through [`tidewater_proto::PdService`]. One way in:
 //! [`PlacementDriver::open`] over a [`Storage`] and a [`WallClock`](tidewater_types::clock::WallClock).
 //!
 //! # Invariants

@@ -364,24 +364,15 @@ fn is_heavy(plan: &PhysicalPlan) -> bool {
         return true;
     }
     let own = match plan {
-        PhysicalPlan::Projection(node) => node.exprs.iter().any(takes_its_time),
+        // One row may take for ever, and on the task of a connection nobody would see meanwhile whether the client is there.
+        PhysicalPlan::Projection(node) => node.exprs.iter().any(Expr::may_wait),
+        PhysicalPlan::Selection(node) => node.conditions.iter().any(Expr::may_wait),
         PhysicalPlan::TableReader(node) => node.scan.base.rows > INLINE_ROWS_MAX,
         PhysicalPlan::IndexReader(node) => node.scan.base.rows > INLINE_ROWS_MAX,
         PhysicalPlan::IndexLookUp(node) => node.index_scan.base.rows > INLINE_ROWS_MAX,
         _ => false,
     };
     own || plan.children().into_iter().any(|child| is_heavy(child))
-}
-
-/// Whether a call of SLEEP() or BENCHMARK() is in the expression: one row of these may take for ever, and on the task of
-/// a connection nobody would see meanwhile whether the client is still there.
-fn takes_its_time(expr: &Expr) -> bool {
-    match expr {
-        Expr::Function(call) => {
-            matches!(call.function.name, "sleep" | "benchmark") || call.args.iter().any(takes_its_time)
-        }
-        _ => false,
-    }
 }
 
 /// Whether a locking read is in the plan.

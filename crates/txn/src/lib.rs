@@ -1,6 +1,6 @@
 //! The transactional client: timestamps, region cache, snapshots, write buffer, two-phase commit.
 //!
-//! Floor 4, beside `kv` and `pd`, which it reaches only through the seams of [`tidewater_proto`]: [`TxnClient::new`] takes a
+//! Floor 5, beside `kv` and `pd`, which it reaches only through the seams of [`tidewater_proto`]: [`TxnClient::new`] takes a
 //! [`PdService`](tidewater_proto::PdService) and a [`StoreConnector`](tidewater_proto::StoreConnector), and does not know whether a function
 //! call, a socket or a simulated network is behind them.
 //!

@@ -21,7 +21,8 @@ const TRY_EVERY: Duration = Duration::from_millis(10);
 const WAIT_MAX: Duration = Duration::from_secs(31_536_000);
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
-    FunctionDef::new("get_lock", 2, 2, infer_get_lock, Kernel::Row(get_lock)).with(VOLATILE),
+    FunctionDef::new("get_lock", 2, 2, infer_get_lock, Kernel::Row(get_lock))
+        .with(VOLATILE.union(FunctionTraits::WAITS)),
     FunctionDef::new("release_lock", 1, 1, infer_named, Kernel::Row(release_lock)).with(VOLATILE),
     FunctionDef::new("release_all_locks", 0, 0, |_| Ok(FieldType::uint()), Kernel::Row(release_all_locks))
         .with(VOLATILE),

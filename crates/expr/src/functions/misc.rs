@@ -10,13 +10,14 @@ use crate::expr::Expr;
 use crate::registry::{CallContext, FunctionDef, FunctionTraits, Inference, Kernel};
 
 const VOLATILE: FunctionTraits = FunctionTraits::VOLATILE;
+const WAITS: FunctionTraits = VOLATILE.union(FunctionTraits::WAITS);
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     // The variable's name is a literal.
     FunctionDef::new("getvar", 1, 1, infer_getvar, Kernel::Row(getvar)).with(VOLATILE),
     FunctionDef::new("setvar", 2, 2, infer_setvar, Kernel::Row(setvar)).with(VOLATILE),
-    FunctionDef::new("sleep", 1, 1, infer_sleep, Kernel::Row(sleep)).with(VOLATILE),
-    FunctionDef::new("benchmark", 2, 2, infer_benchmark, Kernel::Row(benchmark)).with(VOLATILE),
+    FunctionDef::new("sleep", 1, 1, infer_sleep, Kernel::Row(sleep)).with(WAITS),
+    FunctionDef::new("benchmark", 2, 2, infer_benchmark, Kernel::Row(benchmark)).with(WAITS),
     FunctionDef::new("any_value", 1, 1, |i| Ok(i.arg(0).clone()), Kernel::Vector(|_, a| Ok(a[0].clone()))),
     FunctionDef::new("values", 1, 1, |i| Ok(i.arg(0).clone()), Kernel::Vector(|_, a| Ok(a[0].clone()))),
     FunctionDef::new("uuid", 0, 0, infer_uuid, Kernel::Row(uuid)).with(VOLATILE),

@@ -28,6 +28,21 @@ pub struct Lock {
     pub rolled_back: Vec<u64>,
 }
 
+impl Lock {
+    fn new(start: u64, kind: Kind, primary: String) -> Self {
+        Self {
+            start,
+            kind,
+            primary,
+            ttl: 0,
+            for_update: 0,
+            min_commit: 0,
+            is_async: false,
+            rolled_back: Vec::new(),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Record {
     pub start: u64,
@@ -204,15 +219,12 @@ impl Model {
                 kvrpcpb::Op::Del => Kind::Delete,
                 _ => Kind::Lock,
             };
+            let primary = text(&request.primary_lock);
             let mut lock = Lock {
-                start,
-                kind,
-                primary: text(&request.primary_lock),
                 ttl: request.lock_ttl,
                 for_update,
                 min_commit: request.min_commit_ts,
-                is_async: false,
-                rolled_back: Vec::new(),
+                ..Lock::new(start, kind, primary)
             };
             match &state.lock {
                 Some(other) if other.start != start && held => match state.fate(start) {
@@ -298,15 +310,12 @@ impl Model {
         for mutation in &request.mutations {
             let key = text(&mutation.key);
             let state = self.keys.entry(key.clone()).or_default();
+            let primary = text(&request.primary_lock);
             let mut lock = Lock {
-                start,
-                kind: Kind::Pessimistic,
-                primary: text(&request.primary_lock),
                 ttl: request.lock_ttl,
                 for_update,
                 min_commit: request.min_commit_ts,
-                is_async: false,
-                rolled_back: Vec::new(),
+                ..Lock::new(start, Kind::Pessimistic, primary)
             };
             match &state.lock {
                 Some(other) if other.start != start => return Err(state.locked(&key)),

@@ -1,12 +1,15 @@
 //! Compiles the `.proto` files with `protox`, so that no `protoc` is needed on the machine.
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "metapb.proto",
     "errorpb.proto",
     "deadlock.proto",
     "pdpb.proto",
+    "keyspacepb.proto",
+    "etcdserverpb.proto",
     "kvrpcpb.proto",
     "coprocessor.proto",
+    "regionmovepb.proto",
     "tikvpb.proto",
     "tipb.proto",
 ];
@@ -14,10 +17,12 @@ const FILES: [&str; 8] = [
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(FILES, ["proto"])?;
-    prost_build::Config::new()
-        // Keys and values are cut out of one receive buffer and shared, never copied.
-        .bytes(["."])
-        .include_file("packages.rs")
-        .compile_fds(descriptors)?;
+    let mut messages = prost_build::Config::new();
+    // Keys and values are cut out of one receive buffer and shared, never copied.
+    messages.bytes(["."]).include_file("packages.rs");
+    #[cfg(feature = "grpc")]
+    tonic_prost_build::configure().compile_fds_with_config(descriptors, messages)?;
+    #[cfg(not(feature = "grpc"))]
+    messages.compile_fds(descriptors)?;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod convert;
 mod gc;
 mod metrics;
 mod open;
+mod raw;
 mod read;
 mod split;
 mod write;
@@ -18,7 +19,8 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_codec::TimeStamp;
 use tidewater_proto::{
-    PdService, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, kvrpcpb, tikvpb,
+    PdService, StoreRequest, StoreResponse, StoreService, TransportError, command_index, errorpb, kvrpcpb,
+    tikvpb,
 };
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
@@ -95,7 +97,7 @@ impl StoreService for Node {
         's: 'f,
         Self: 'f,
     {
-        let command = metrics::command_index(&request);
+        let command = command_index(&request);
         match request {
             StoreRequest::Get(request) => Box::pin(async move {
                 let started = Instant::now();
@@ -152,6 +154,36 @@ impl Node {
             }
             StoreRequest::SplitRegion(request) => {
                 StoreResponse::SplitRegion(self.split_region(request).await)
+            }
+            StoreRequest::RawGet(_)
+            | StoreRequest::RawBatchGet(_)
+            | StoreRequest::RawPut(_)
+            | StoreRequest::RawBatchPut(_)
+            | StoreRequest::RawDelete(_)
+            | StoreRequest::RawBatchDelete(_)
+            | StoreRequest::RawScan(_)
+            | StoreRequest::RawDeleteRange(_)
+            | StoreRequest::RawBatchScan(_)
+            | StoreRequest::RawGetKeyTtl(_)
+            | StoreRequest::RawCas(_)
+            | StoreRequest::RawChecksum(_) => raw::answer(&request),
+            StoreRequest::StoreSafeTs(_) => {
+                StoreResponse::StoreSafeTs(kvrpcpb::StoreSafeTsResponse::default())
+            }
+            StoreRequest::MvccGetByKey(_) => {
+                StoreResponse::MvccGetByKey(kvrpcpb::MvccGetByKeyResponse::default())
+            }
+            StoreRequest::GetLockWaitInfo(_) => {
+                StoreResponse::GetLockWaitInfo(kvrpcpb::GetLockWaitInfoResponse::default())
+            }
+            StoreRequest::InstallRegion(_) => {
+                StoreResponse::InstallRegion(tidewater_proto::regionmovepb::InstallResponse {
+                    error: "regions do not move yet".into(),
+                    ..Default::default()
+                })
+            }
+            StoreRequest::Deadlock(_) => {
+                StoreResponse::Deadlock(tidewater_proto::deadlock::DeadlockResponse::default())
             }
             StoreRequest::Empty(request) => {
                 StoreResponse::Empty(tikvpb::BatchCommandsEmptyResponse { test_id: request.test_id })

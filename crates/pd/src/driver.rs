@@ -317,6 +317,7 @@ impl PdService for PlacementDriver {
             region_id: region.id,
             region_epoch: region.region_epoch,
             target_peer: request.leader,
+            ..Default::default()
         };
         let report = RegionRecord { region, leader: request.leader };
         // Most heart beats say nothing new and must not touch the disk.

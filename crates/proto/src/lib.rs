@@ -33,6 +33,11 @@ mod packages {
     include!(concat!(env!("OUT_DIR"), "/packages.rs"));
 }
 
-pub use packages::{coprocessor, deadlock, errorpb, kvrpcpb, metapb, pdpb, tikvpb, tipb};
+pub use packages::{
+    coprocessor, deadlock, errorpb, etcdserverpb, keyspacepb, kvrpcpb, metapb, pdpb, regionmovepb, tikvpb,
+    tipb,
+};
 pub use pd::{PdError, PdService};
-pub use store::{StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError};
+pub use store::{
+    COMMAND_NAMES, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
+};

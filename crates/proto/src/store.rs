@@ -44,3 +44,100 @@ pub trait StoreConnector: Send + Sync {
     /// Returns a (usually cached) connection; connecting may be lazy.
     async fn connect(&self, address: &str) -> Result<Arc<dyn StoreService>, TransportError>;
 }
+
+/// Hands the table of all commands to a macro: `Variant name method Request => Response;`, where `method` is the unary RPC of the public
+/// protocol, or `none` for commands that exist in the batch stream only.
+///
+/// ```
+/// macro_rules! count {
+///     ($($variant:ident $name:ident $method:ident $request:path => $response:path;)*) => {
+///         [$(stringify!($name)),*].len()
+///     };
+/// }
+/// assert_eq!(tidewater_proto::store_commands!(count), tidewater_proto::COMMAND_NAMES.len());
+/// ```
+#[macro_export]
+macro_rules! store_commands {
+    ($then:ident) => {
+        $then! {
+            Get get kv_get $crate::kvrpcpb::GetRequest => $crate::kvrpcpb::GetResponse;
+            Scan scan kv_scan $crate::kvrpcpb::ScanRequest => $crate::kvrpcpb::ScanResponse;
+            Prewrite prewrite kv_prewrite $crate::kvrpcpb::PrewriteRequest => $crate::kvrpcpb::PrewriteResponse;
+            Commit commit kv_commit $crate::kvrpcpb::CommitRequest => $crate::kvrpcpb::CommitResponse;
+            Cleanup cleanup kv_cleanup $crate::kvrpcpb::CleanupRequest => $crate::kvrpcpb::CleanupResponse;
+            BatchGet batch_get kv_batch_get $crate::kvrpcpb::BatchGetRequest => $crate::kvrpcpb::BatchGetResponse;
+            BatchRollback batch_rollback kv_batch_rollback
+                $crate::kvrpcpb::BatchRollbackRequest => $crate::kvrpcpb::BatchRollbackResponse;
+            ScanLock scan_lock kv_scan_lock $crate::kvrpcpb::ScanLockRequest => $crate::kvrpcpb::ScanLockResponse;
+            ResolveLock resolve_lock kv_resolve_lock
+                $crate::kvrpcpb::ResolveLockRequest => $crate::kvrpcpb::ResolveLockResponse;
+            Gc gc kv_gc $crate::kvrpcpb::GcRequest => $crate::kvrpcpb::GcResponse;
+            DeleteRange delete_range kv_delete_range
+                $crate::kvrpcpb::DeleteRangeRequest => $crate::kvrpcpb::DeleteRangeResponse;
+            Coprocessor coprocessor coprocessor $crate::coprocessor::Request => $crate::coprocessor::Response;
+            PessimisticLock pessimistic_lock kv_pessimistic_lock
+                $crate::kvrpcpb::PessimisticLockRequest => $crate::kvrpcpb::PessimisticLockResponse;
+            PessimisticRollback pessimistic_rollback kv_pessimistic_rollback
+                $crate::kvrpcpb::PessimisticRollbackRequest => $crate::kvrpcpb::PessimisticRollbackResponse;
+            TxnHeartBeat txn_heart_beat kv_txn_heart_beat
+                $crate::kvrpcpb::TxnHeartBeatRequest => $crate::kvrpcpb::TxnHeartBeatResponse;
+            CheckTxnStatus check_txn_status kv_check_txn_status
+                $crate::kvrpcpb::CheckTxnStatusRequest => $crate::kvrpcpb::CheckTxnStatusResponse;
+            CheckSecondaryLocks check_secondary_locks kv_check_secondary_locks
+                $crate::kvrpcpb::CheckSecondaryLocksRequest => $crate::kvrpcpb::CheckSecondaryLocksResponse;
+            UnsafeDestroyRange unsafe_destroy_range unsafe_destroy_range
+                $crate::kvrpcpb::UnsafeDestroyRangeRequest => $crate::kvrpcpb::UnsafeDestroyRangeResponse;
+            SplitRegion split_region split_region
+                $crate::kvrpcpb::SplitRegionRequest => $crate::kvrpcpb::SplitRegionResponse;
+            RawGet raw_get raw_get $crate::kvrpcpb::RawGetRequest => $crate::kvrpcpb::RawGetResponse;
+            RawBatchGet raw_batch_get raw_batch_get
+                $crate::kvrpcpb::RawBatchGetRequest => $crate::kvrpcpb::RawBatchGetResponse;
+            RawPut raw_put raw_put $crate::kvrpcpb::RawPutRequest => $crate::kvrpcpb::RawPutResponse;
+            RawBatchPut raw_batch_put raw_batch_put
+                $crate::kvrpcpb::RawBatchPutRequest => $crate::kvrpcpb::RawBatchPutResponse;
+            RawDelete raw_delete raw_delete $crate::kvrpcpb::RawDeleteRequest => $crate::kvrpcpb::RawDeleteResponse;
+            RawBatchDelete raw_batch_delete raw_batch_delete
+                $crate::kvrpcpb::RawBatchDeleteRequest => $crate::kvrpcpb::RawBatchDeleteResponse;
+            RawScan raw_scan raw_scan $crate::kvrpcpb::RawScanRequest => $crate::kvrpcpb::RawScanResponse;
+            RawDeleteRange raw_delete_range raw_delete_range
+                $crate::kvrpcpb::RawDeleteRangeRequest => $crate::kvrpcpb::RawDeleteRangeResponse;
+            RawBatchScan raw_batch_scan raw_batch_scan
+                $crate::kvrpcpb::RawBatchScanRequest => $crate::kvrpcpb::RawBatchScanResponse;
+            RawGetKeyTtl raw_get_key_ttl raw_get_key_ttl
+                $crate::kvrpcpb::RawGetKeyTtlRequest => $crate::kvrpcpb::RawGetKeyTtlResponse;
+            RawCas raw_compare_and_swap raw_compare_and_swap
+                $crate::kvrpcpb::RawCasRequest => $crate::kvrpcpb::RawCasResponse;
+            RawChecksum raw_checksum raw_checksum
+                $crate::kvrpcpb::RawChecksumRequest => $crate::kvrpcpb::RawChecksumResponse;
+            StoreSafeTs store_safe_ts get_store_safe_ts
+                $crate::kvrpcpb::StoreSafeTsRequest => $crate::kvrpcpb::StoreSafeTsResponse;
+            MvccGetByKey mvcc_get_by_key mvcc_get_by_key
+                $crate::kvrpcpb::MvccGetByKeyRequest => $crate::kvrpcpb::MvccGetByKeyResponse;
+            GetLockWaitInfo get_lock_wait_info get_lock_wait_info
+                $crate::kvrpcpb::GetLockWaitInfoRequest => $crate::kvrpcpb::GetLockWaitInfoResponse;
+            InstallRegion install_region none
+                $crate::regionmovepb::InstallRequest => $crate::regionmovepb::InstallResponse;
+            Deadlock deadlock none $crate::deadlock::DeadlockRequest => $crate::deadlock::DeadlockResponse;
+            Empty empty none
+                $crate::tikvpb::BatchCommandsEmptyRequest => $crate::tikvpb::BatchCommandsEmptyResponse;
+        }
+    };
+}
+
+macro_rules! names {
+    ($($variant:ident $name:ident $method:ident $request:path => $response:path;)*) => {
+        /// The names of all commands, for metrics, logs and traces.
+        pub const COMMAND_NAMES: [&str; [$(stringify!($name)),*].len()] = [$(stringify!($name)),*];
+
+        /// The place of a command's name in [`COMMAND_NAMES`].
+        pub fn command_index(request: &StoreRequest) -> usize {
+            #[derive(Clone, Copy)]
+            enum Index { $($variant),* }
+            match request {
+                $(StoreRequest::$variant(_) => Index::$variant as usize,)*
+            }
+        }
+    };
+}
+
+store_commands!(names);

@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tidewater_proto::{StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, errorpb};
+use tidewater_proto::{
+    COMMAND_NAMES, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
+    errorpb,
+};
 use tokio::time::Instant;
 
 /// How bad the network is. Probabilities are per call.
@@ -132,7 +135,7 @@ impl StoreService for FaultyStore {
     async fn call(&self, request: StoreRequest) -> Result<StoreResponse, TransportError> {
         let fate = self.network.draw();
         let trace = self.network.trace.clone();
-        trace.record("send", &format!("{} {fate:?}", name(&request)));
+        trace.record("send", &format!("{} {fate:?}", COMMAND_NAMES[command_index(&request)]));
         let timeout = self.network.faults.timeout;
         let inner = self.inner.clone();
         // What is on the wire arrives, whether or not the sender still waits.
@@ -211,31 +214,6 @@ fn region_error(request: &StoreRequest, kind: u8) -> Option<StoreResponse> {
         ResolveLock: kvrpcpb::ResolveLockResponse,
         TxnHeartBeat: kvrpcpb::TxnHeartBeatResponse,
         Coprocessor: coprocessor::Response,
-    }
-}
-
-fn name(request: &StoreRequest) -> &'static str {
-    match request {
-        StoreRequest::Get(_) => "get",
-        StoreRequest::Scan(_) => "scan",
-        StoreRequest::Prewrite(_) => "prewrite",
-        StoreRequest::Commit(_) => "commit",
-        StoreRequest::Cleanup(_) => "cleanup",
-        StoreRequest::BatchGet(_) => "batch_get",
-        StoreRequest::BatchRollback(_) => "batch_rollback",
-        StoreRequest::ScanLock(_) => "scan_lock",
-        StoreRequest::ResolveLock(_) => "resolve_lock",
-        StoreRequest::Gc(_) => "gc",
-        StoreRequest::DeleteRange(_) => "delete_range",
-        StoreRequest::Coprocessor(_) => "coprocessor",
-        StoreRequest::PessimisticLock(_) => "pessimistic_lock",
-        StoreRequest::PessimisticRollback(_) => "pessimistic_rollback",
-        StoreRequest::CheckTxnStatus(_) => "check_txn_status",
-        StoreRequest::TxnHeartBeat(_) => "txn_heart_beat",
-        StoreRequest::CheckSecondaryLocks(_) => "check_secondary_locks",
-        StoreRequest::Empty(_) => "empty",
-        StoreRequest::UnsafeDestroyRange(_) => "unsafe_destroy_range",
-        StoreRequest::SplitRegion(_) => "split_region",
     }
 }
 

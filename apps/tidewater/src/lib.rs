@@ -25,7 +25,6 @@
 
 mod direct;
 mod open;
-mod sleep;
 
 pub use open::{Database, OpenError, OpenOptions};
 pub use tidewater_session::{OkResult, RecordSet, ResultField, Session, StatementResult};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidewater_kv::{Engine, EngineError, MemoryEngine, Node, NodeConfig, NodeError, RocksEngine};
 use tidewater_pd::{FileStorage, MemoryStorage, PdConfig, PlacementDriver, Storage, StorageError};
 use tidewater_proto::PdService;
+use tidewater_server::ThreadSleeper;
 use tidewater_session::{DatabaseOptions, Session, SessionOptions};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::SqlError;
@@ -13,7 +14,6 @@ use tidewater_types::clock::{SystemClock, WallClock};
 use tokio::runtime::Handle;
 
 use crate::direct::DirectConnector;
-use crate::sleep::ThreadSleeper;
 
 /// What `@@version` answers: clients look for MySQL's version in front.
 const SERVER_VERSION: &str = concat!("8.0.11-Tidewater-v", env!("CARGO_PKG_VERSION"));

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use tidewater::{Database, OpenOptions};
-use tidewater_server::{Server, ServerOptions, StatusServer, TlsSettings, install_metrics};
-use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tidewater_rpc::{StatusPages, StatusServer, install_metrics};
+use tidewater_server::{Server, ServerOptions, TlsSettings, status_report};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 /// Options of the server.
 #[derive(Args)]
@@ -45,26 +44,14 @@ pub struct Options {
 
 /// Runs the server until Ctrl-C or SIGTERM.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&options.log).with_context(|| format!("--log {}", options.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    // Two runtimes: a long scan must never keep a packet waiting.
-    let compute =
-        Builder::new_multi_thread().thread_name("compute").build().context("cannot start threads")?;
-    let network = Builder::new_multi_thread()
-        .thread_name("network")
-        .enable_all()
-        .build()
-        .context("cannot start threads")?;
-    let outcome = network.block_on(serve(options, &compute));
-    network.shutdown_timeout(std::time::Duration::from_secs(1));
-    compute.shutdown_background();
-    outcome
+    let log = options.log.clone();
+    tidewater_daemon::serve(&log, |compute, stop| serve(options, compute, stop))
 }
 
-async fn serve(options: Options, compute: &Runtime) -> anyhow::Result<()> {
+async fn serve(options: Options, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = install_metrics();
     let path = (!options.in_memory).then(|| options.data.clone());
-    let open = OpenOptions { path, compute: Some(compute.handle().clone()), ..OpenOptions::default() };
+    let open = OpenOptions { path, compute: Some(compute), ..OpenOptions::default() };
     let database = match Database::open_with(open).await {
         Ok(database) => database,
         Err(error) if options.in_memory => bail!(error),
@@ -77,11 +64,12 @@ async fn serve(options: Options, compute: &Runtime) -> anyhow::Result<()> {
     let server_options = ServerOptions {
         tls,
         max_connections: options.max_connections,
-        ..ServerOptions::new(database.sql().clone(), secret_seed()?)
+        ..ServerOptions::new(database.sql().clone(), tidewater_daemon::secret_seed()?)
     };
     let server = Server::bind(&format!("{}:{}", options.host, options.port), server_options).await?;
     let status_address = format!("{}:{}", options.host, options.status_port);
-    let status = StatusServer::bind(&status_address, database.sql().clone(), metrics).await?;
+    let pages = StatusPages::new(status_report(database.sql().clone()), metrics);
+    let status = StatusServer::bind(&status_address, pages).await?;
     let (sql, http) = (server.local_addr()?, status.local_addr()?);
     eprintln!("Tidewater {} is ready.", env!("CARGO_PKG_VERSION"));
     eprintln!("  connect:  mariadb -h {} -P {} -u root", sql.ip(), sql.port());
@@ -91,41 +79,11 @@ async fn serve(options: Options, compute: &Runtime) -> anyhow::Result<()> {
     }
     eprintln!("  stop:     Ctrl-C");
 
-    let stop = CancellationToken::new();
     let status_task = tokio::spawn(status.run(stop.clone()));
-    tokio::spawn(cancel_on_signal(stop.clone()));
     server.run(stop.clone()).await;
     stop.cancel();
     let _ = status_task.await;
     database.close().await;
     eprintln!("Tidewater has stopped.");
     Ok(())
-}
-
-/// Cancels at Ctrl-C or SIGTERM.
-async fn cancel_on_signal(stop: CancellationToken) {
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                biased;
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(error) => {
-            tracing::warn!(%error, "cannot listen for SIGTERM");
-            let _ = tokio::signal::ctrl_c().await;
-        }
-    }
-    stop.cancel();
-}
-
-/// Randomness of the operating system for the nonces of handshakes.
-fn secret_seed() -> anyhow::Result<[u8; 32]> {
-    use std::io::Read;
-    let mut seed = [0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut seed))
-        .context("cannot read the system's random source")?;
-    Ok(seed)
 }

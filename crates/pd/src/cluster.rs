@@ -1,11 +1,13 @@
 //! What the driver knows of the cluster, loaded from and kept in the storage.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message;
-use tidewater_proto::{metapb, pdpb};
+use tidewater_proto::{keyspacepb::KeyspaceMeta, metapb, pdpb};
 
+use crate::keyspaces::Keyspaces;
 use crate::regions::{Change, RegionRecord, RegionTree};
 use crate::safe_point::{Claim, SafePoints};
 use crate::storage::Batch;
@@ -17,6 +19,7 @@ pub(crate) struct Cluster {
     pub(crate) stores: BTreeMap<u64, StoreRecord>,
     pub(crate) regions: RegionTree,
     pub(crate) safe_points: SafePoints,
+    pub(crate) keyspaces: Keyspaces,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -24,6 +27,17 @@ pub(crate) struct StoreRecord {
     pub(crate) store: metapb::Store,
     /// As last reported; not kept over restarts.
     pub(crate) stats: Option<pdpb::StoreStats>,
+}
+
+impl StoreRecord {
+    /// Whether regions may be put on the store: it is up and was heard of lately.
+    pub(crate) fn takes_regions(&self, now_micros: i64, silence_max: Duration) -> bool {
+        let silence_max = i64::try_from(silence_max.as_micros()).unwrap_or(i64::MAX);
+        let heard = self.store.last_heartbeat / 1_000;
+        self.stats.is_some()
+            && self.store.state() == metapb::StoreState::Up
+            && now_micros.saturating_sub(heard) <= silence_max
+    }
 }
 
 /// The numbers that live beside the cluster.
@@ -42,6 +56,7 @@ pub(crate) enum Update {
     Region(Change),
     GcSafePoint(u64),
     Service { id: Bytes, claim: Option<Claim> },
+    Keyspace(KeyspaceMeta),
 }
 
 impl Update {
@@ -67,6 +82,9 @@ impl Update {
                     claim.map(|claim| records::encode_service(id, claim.safe_point, claim.expires_micros));
                 batch.push((records::service(id), value));
             }
+            Self::Keyspace(keyspace) => {
+                batch.push((records::keyspace(keyspace.id), Some(keyspace.encode_to_vec())));
+            }
         }
     }
 }
@@ -87,6 +105,7 @@ impl Cluster {
             Update::Service { id, claim: None } => {
                 self.safe_points.services.remove(&id[..]);
             }
+            Update::Keyspace(keyspace) => self.keyspaces.insert(keyspace),
         }
     }
 
@@ -107,6 +126,9 @@ impl Cluster {
                 _ if name.starts_with(records::REGION_PREFIX) => {
                     let (region, leader) = records::decode_region(name, value)?;
                     cluster.load_region(RegionRecord { region, leader });
+                }
+                _ if name.starts_with(records::KEYSPACE_PREFIX) => {
+                    cluster.apply(Update::Keyspace(records::decode_keyspace(name, value)?));
                 }
                 _ if name.starts_with(records::SERVICE_PREFIX) => {
                     let (id, safe_point, expires_micros) = records::decode_service(name, value)?;

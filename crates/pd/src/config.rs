@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+pub use crate::balance::ScheduleConfig;
+
 /// Settings of a placement driver. The defaults suit production and tests alike.
 #[derive(Debug, Clone)]
 pub struct PdConfig {
@@ -9,11 +11,18 @@ pub struct PdConfig {
     pub tso: TsoConfig,
     /// Ids are reserved on disk in steps of this many.
     pub id_step: u64,
+    /// How regions are placed.
+    pub schedule: ScheduleConfig,
 }
 
 impl Default for PdConfig {
     fn default() -> Self {
-        Self { cluster_id: None, tso: TsoConfig::default(), id_step: 1_000 }
+        Self {
+            cluster_id: None,
+            tso: TsoConfig::default(),
+            id_step: 1_000,
+            schedule: ScheduleConfig::default(),
+        }
     }
 }
 

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use tidewater_proto::{PdError, PdService, metapb, pdpb};
+use tidewater_proto::{PdError, PdService, keyspacepb::KeyspaceMeta, metapb, pdpb};
 use tidewater_types::clock::WallClock;
 
+use crate::balance::{Moves, ScheduleConfig};
 use crate::cluster::{Cluster, Update};
 use crate::error::storage_failed;
 use crate::id::IdAllocator;
@@ -36,6 +37,8 @@ pub struct PlacementDriver {
     cluster: Arc<RwLock<Cluster>>,
     /// Held from deciding on a change until it is durable and applied; readers only take `cluster`.
     writer: Arc<Mutex<()>>,
+    schedule: ScheduleConfig,
+    moves: Mutex<Moves>,
 }
 
 impl PlacementDriver {
@@ -65,6 +68,8 @@ impl PlacementDriver {
             storage,
             cluster: Arc::new(RwLock::new(cluster)),
             writer: Arc::default(),
+            schedule: config.schedule,
+            moves: Mutex::default(),
         }))
     }
 
@@ -131,6 +136,29 @@ impl PlacementDriver {
             // Dropping the handle lets the task run on.
             Residence::Disk => drop(tokio::task::spawn_blocking(refill)),
         }
+    }
+
+    /// What a region that has reported itself is to do.
+    async fn order(&self, report: &RegionRecord) -> Result<Option<pdpb::ChangePeerV2>, PdError> {
+        let now = self.clock.now_micros();
+        let decided = self.moves.lock().decide(&self.schedule, &self.cluster.read(), report, now);
+        let Some(decided) = decided else { return Ok(None) };
+        tracing::info!(
+            region = report.region.id,
+            from = decided.from,
+            to = decided.to,
+            "a region is to move"
+        );
+        let newcomer =
+            metapb::Peer { id: self.alloc_id(1).await?, store_id: decided.to, ..Default::default() };
+        let change = |peer, change_type: pdpb::ConfChangeType| pdpb::ChangePeer {
+            peer: Some(peer),
+            change_type: change_type.into(),
+        };
+        let leavers = report.region.peers.iter().filter(|peer| peer.store_id == decided.from);
+        let mut changes = vec![change(newcomer, pdpb::ConfChangeType::AddNode)];
+        changes.extend(leavers.map(|peer| change(*peer, pdpb::ConfChangeType::RemoveNode)));
+        Ok(Some(pdpb::ChangePeerV2 { changes }))
     }
 
     fn region_response(&self, record: Option<&Arc<RegionRecord>>) -> pdpb::GetRegionResponse {
@@ -321,11 +349,12 @@ impl PdService for PlacementDriver {
         };
         let report = RegionRecord { region, leader: request.leader };
         // Most heart beats say nothing new and must not touch the disk.
-        if self.cluster.read().regions.by_id(report.region.id).is_some_and(|known| **known == report) {
-            return Ok(response);
+        if self.cluster.read().regions.by_id(report.region.id).is_none_or(|known| **known != report) {
+            let report = report.clone();
+            self.update(move |cluster| Ok((region_update(cluster, report)?.into_iter().collect(), ())))
+                .await?;
         }
-        self.update(move |cluster| Ok((region_update(cluster, report)?.into_iter().collect(), ()))).await?;
-        Ok(response)
+        Ok(pdpb::RegionHeartbeatResponse { change_peer_v2: self.order(&report).await?, ..response })
     }
 
     async fn ask_batch_split(
@@ -437,6 +466,26 @@ impl PdService for PlacementDriver {
             ttl: lowest.map_or(0, |(_, claim)| (claim.expires_micros - now) / 1_000_000),
             min_safe_point: lowest.map_or(cluster.safe_points.gc, |(_, claim)| claim.safe_point),
         })
+    }
+
+    async fn load_keyspace(&self, name: &str) -> Result<KeyspaceMeta, PdError> {
+        self.cluster.read().keyspaces.get(name)
+    }
+
+    async fn keyspaces(&self) -> Result<Vec<KeyspaceMeta>, PdError> {
+        Ok(self.cluster.read().keyspaces.all())
+    }
+
+    async fn create_keyspace(&self, name: &str) -> Result<KeyspaceMeta, PdError> {
+        let (name, now) = (name.to_owned(), self.clock.now_micros());
+        self.update(move |cluster| {
+            if let Ok(known) = cluster.keyspaces.get(&name) {
+                return Ok((Vec::new(), known));
+            }
+            let planned = cluster.keyspaces.plan(&name, now)?;
+            Ok((vec![Update::Keyspace(planned.clone())], planned))
+        })
+        .await
     }
 }
 

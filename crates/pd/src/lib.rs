@@ -37,18 +37,20 @@
 //! # What it does not do yet
 //! It schedules nothing (no balancing, no replica repair) and is not replicated itself.
 
+mod balance;
 mod cluster;
 mod config;
 mod driver;
 mod error;
 mod id;
+mod keyspaces;
 mod records;
 mod regions;
 mod safe_point;
 mod storage;
 mod tso;
 
-pub use config::{PdConfig, TsoConfig};
+pub use config::{PdConfig, ScheduleConfig, TsoConfig};
 pub use driver::PlacementDriver;
 pub use error::{OpenError, StorageError};
 pub use storage::{Batch, FileStorage, MemoryStorage, Residence, Storage};

@@ -3,7 +3,7 @@
 //! Numbers are eight bytes, big-endian; messages are protobuf. Ids in names are padded so that they sort.
 
 use prost::Message;
-use tidewater_proto::{metapb, pdpb};
+use tidewater_proto::{keyspacepb, metapb, pdpb};
 
 use crate::OpenError;
 
@@ -14,6 +14,7 @@ pub(crate) const ID_BOUND: &str = "id/bound";
 pub(crate) const GC_SAFE_POINT: &str = "gc/safe_point";
 pub(crate) const STORE_PREFIX: &str = "store/";
 pub(crate) const REGION_PREFIX: &str = "region/";
+pub(crate) const KEYSPACE_PREFIX: &str = "keyspace/";
 pub(crate) const SERVICE_PREFIX: &str = "gc/service/";
 
 pub(crate) fn store(id: u64) -> String {
@@ -22,6 +23,10 @@ pub(crate) fn store(id: u64) -> String {
 
 pub(crate) fn region(id: u64) -> String {
     format!("{REGION_PREFIX}{id:020}")
+}
+
+pub(crate) fn keyspace(id: u32) -> String {
+    format!("{KEYSPACE_PREFIX}{id:010}")
 }
 
 pub(crate) fn service(id: &[u8]) -> String {
@@ -40,6 +45,10 @@ pub(crate) fn decode_u64(name: &str, value: &[u8]) -> Result<u64, OpenError> {
 
 pub(crate) fn decode_store(name: &str, value: &[u8]) -> Result<metapb::Store, OpenError> {
     metapb::Store::decode(value).map_err(|error| damaged(name, &error.to_string()))
+}
+
+pub(crate) fn decode_keyspace(name: &str, value: &[u8]) -> Result<keyspacepb::KeyspaceMeta, OpenError> {
+    keyspacepb::KeyspaceMeta::decode(value).map_err(|error| damaged(name, &error.to_string()))
 }
 
 pub(crate) fn decode_region(

@@ -36,6 +36,8 @@ pub(crate) struct Change {
 pub(crate) struct RegionTree {
     by_start: BTreeMap<Bytes, Arc<RegionRecord>>,
     start_by_id: BTreeMap<u64, Bytes>,
+    /// Regions by the store that leads them.
+    led: BTreeMap<u64, usize>,
 }
 
 impl RegionTree {
@@ -94,13 +96,24 @@ impl RegionTree {
 
     pub(crate) fn apply(&mut self, change: &Change) {
         for id in change.remove.iter().chain([&change.install.region.id]) {
-            if let Some(start) = self.start_by_id.remove(id) {
-                self.by_start.remove(&start);
+            if let Some(start) = self.start_by_id.remove(id)
+                && let Some(gone) = self.by_start.remove(&start)
+            {
+                let led = gone.leader.as_ref().and_then(|leader| self.led.get_mut(&leader.store_id));
+                led.into_iter().for_each(|count| *count -= 1);
             }
+        }
+        if let Some(leader) = &change.install.leader {
+            *self.led.entry(leader.store_id).or_default() += 1;
         }
         let region = &change.install.region;
         self.start_by_id.insert(region.id, region.start_key.clone());
         self.by_start.insert(region.start_key.clone(), change.install.clone());
+    }
+
+    /// How many regions a store leads.
+    pub(crate) fn led_by(&self, store_id: u64) -> usize {
+        self.led.get(&store_id).copied().unwrap_or_default()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{TransportError, pdpb};
+use crate::{TransportError, keyspacepb, pdpb};
 
 /// Why the placement driver did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,12 @@ pub enum PdError {
     StoreNotFound {
         /// The store in question.
         store_id: u64,
+    },
+    /// No such keyspace.
+    #[error("keyspace {name:?} does not exist")]
+    KeyspaceNotFound {
+        /// Its name.
+        name: String,
     },
     /// The request contradicts itself or the cluster's state.
     #[error("{reason}")]
@@ -127,4 +133,17 @@ pub trait PdService: Send + Sync {
         &self,
         request: pdpb::UpdateServiceGcSafePointRequest,
     ) -> Result<pdpb::UpdateServiceGcSafePointResponse, PdError>;
+
+    /// A keyspace by its name. A driver without keyspaces knows none.
+    async fn load_keyspace(&self, name: &str) -> Result<keyspacepb::KeyspaceMeta, PdError> {
+        Err(PdError::KeyspaceNotFound { name: name.to_owned() })
+    }
+    /// All keyspaces, in the order of their ids.
+    async fn keyspaces(&self) -> Result<Vec<keyspacepb::KeyspaceMeta>, PdError> {
+        Ok(Vec::new())
+    }
+    /// Makes a keyspace, or returns the one that has the name already.
+    async fn create_keyspace(&self, name: &str) -> Result<keyspacepb::KeyspaceMeta, PdError> {
+        Err(PdError::InvalidValue { reason: format!("keyspace {name:?} cannot be made here") })
+    }
 }

@@ -13,7 +13,7 @@
 //! # Tour
 //! [`Server`] accepts; `handshake` and `auth` let a client in; `connection` runs its commands (`command` reads them,
 //! `parameters` decodes bound values, `rows` encodes chunks, `packets` everything else); `packet` is the framing below
-//! all of these. [`StatusServer`] is the HTTP side for operators.
+//! all of these. [`status_report`] is what it says of itself over HTTP.
 //!
 //! # Use
 //! ```no_run
@@ -39,11 +39,13 @@ mod packets;
 mod parameters;
 mod rows;
 mod server;
+mod sleep;
 mod status;
 mod tls;
 
 pub use packet::{FLUSH_BYTES, LOGIN_PACKET_BYTES};
 pub use rows::{RowError, RowFormat, encode_chunk};
 pub use server::{Server, ServerError, ServerOptions};
-pub use status::{StatusServer, install_metrics};
+pub use sleep::ThreadSleeper;
+pub use status::status_report;
 pub use tls::{TlsError, TlsSettings};

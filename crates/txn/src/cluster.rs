@@ -79,7 +79,9 @@ impl Cluster {
 
     async fn pause_for_pd(&self, backoff: &mut Backoff, error: PdError) -> Result<(), TxnError> {
         match error {
-            PdError::InvalidValue { .. } | PdError::AlreadyBootstrapped => Err(TxnError::Pd(error)),
+            PdError::InvalidValue { .. }
+            | PdError::AlreadyBootstrapped
+            | PdError::KeyspaceNotFound { .. } => Err(TxnError::Pd(error)),
             PdError::NotBootstrapped
             | PdError::StoreTombstone { .. }
             | PdError::RegionNotFound { .. }

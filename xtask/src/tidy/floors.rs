@@ -9,6 +9,8 @@ use anyhow::Context;
 const FLOORS: &[(&str, u8)] = &[
     ("tidewater-types", 0),
     ("tidewater-proto", 0),
+    ("tidewater-rpc", 1),
+    ("tidewater-daemon", 1),
     ("tidewater-codec", 1),
     ("tidewater-parser", 1),
     ("tidewater-chunk", 2),
@@ -25,7 +27,10 @@ const FLOORS: &[(&str, u8)] = &[
     ("tidewater-ddl", 7),
     ("tidewater-session", 8),
     ("tidewater-server", 9),
-    ("tidewater", 10),
+    ("tidewater-pd-server", 10),
+    ("tidewater-store-server", 10),
+    ("tidewater-sql-server", 10),
+    ("tidewater", 11),
 ];
 
 /// The folders of all crates that ship (`crates/*` and `apps/*`), in name order.

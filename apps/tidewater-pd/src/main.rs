@@ -1,0 +1,26 @@
+//! The placement driver as a server: timestamps, cluster metadata, safe points over gRPC.
+
+use clap::Parser;
+use tidewater_pd_server::Options;
+
+/// Small, short-lived allocations on many threads are most of what a server asks for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The placement driver as a server: timestamps, cluster metadata, safe points over gRPC.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> std::process::ExitCode {
+    match tidewater_pd_server::run(Arguments::parse().options) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidewater-pd: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

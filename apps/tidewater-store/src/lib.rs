@@ -1,0 +1,104 @@
+//! The store's process: settings, wiring, start and stop. No logic.
+
+mod settings;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use tidewater_daemon::CommonOptions;
+use tidewater_kv::{Node, RocksEngine};
+use tidewater_rpc::{
+    ChannelOptions, GrpcConnector, GrpcPd, RpcServer, StatusPages, StatusServer, install_metrics,
+    store_routes,
+};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+pub use settings::Settings;
+
+/// Options of the store; the names are TiKV's.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    #[command(flatten)]
+    common: CommonOptions,
+    /// Where to listen for clients; port 0 takes a free one.
+    #[arg(long, short = 'A')]
+    addr: Option<String>,
+    /// Where clients find this store, if not there.
+    #[arg(long)]
+    advertise_addr: Option<String>,
+    /// Where to listen for operators, over HTTP.
+    #[arg(long)]
+    status_addr: Option<String>,
+    /// Folder of the data; made when missing.
+    #[arg(long, short = 's')]
+    data_dir: Option<PathBuf>,
+    /// Addresses of the placement driver's members.
+    #[arg(long, visible_alias = "pd", value_delimiter = ',')]
+    pd_endpoints: Option<Vec<String>>,
+}
+
+/// Runs the store until Ctrl-C or SIGTERM.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let common = options.common.clone();
+    let change = |settings: &mut Settings| {
+        set(&mut settings.server.addr, options.addr);
+        set(&mut settings.server.advertise_addr, options.advertise_addr);
+        set(&mut settings.server.status_addr, options.status_addr);
+        set(&mut settings.storage.data_dir, options.data_dir);
+        set(&mut settings.pd.endpoints, options.pd_endpoints);
+    };
+    tidewater_daemon::run(&common, |settings| &mut settings.log, change, serve)
+}
+
+fn set<T>(setting: &mut T, option: Option<T>) {
+    if let Some(option) = option {
+        *setting = option;
+    }
+}
+
+async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {
+    let metrics = install_metrics();
+    let server = RpcServer::bind(&settings.server.addr, settings.security.clone()).await?;
+    let address = match settings.server.advertise_addr.is_empty() {
+        true => server.local_addr()?.to_string(),
+        false => settings.server.advertise_addr.clone(),
+    };
+    let channels = ChannelOptions { security: settings.security.clone(), ..ChannelOptions::default() };
+    let Some(pd) = GrpcPd::wait_for(&settings.pd.endpoints, channels.clone(), &stop).await? else {
+        return Ok(());
+    };
+    let folder = settings.storage.data_dir.clone();
+    let left = || format!("cannot use the data in {}; it was left as it is", folder.display());
+    let engine = RocksEngine::open_with(folder.join("kv"), &settings.engine()).with_context(left)?;
+    let connector = Arc::new(GrpcConnector::new(channels));
+    let node =
+        Node::open_in_cluster(settings.node(address.clone(), compute), Arc::new(engine), pd, connector)
+            .await
+            .with_context(left)?;
+    let pages = {
+        let node = Arc::downgrade(&node);
+        let report = move || {
+            let node = node.upgrade();
+            json!({
+                "store_id": node.as_ref().map(|node| node.store_id()),
+                "regions": node.as_ref().map(|node| node.region_count()),
+                "version": env!("CARGO_PKG_VERSION"),
+            })
+        };
+        StatusPages::new(report, metrics)
+    };
+    let status = StatusServer::bind(&settings.server.status_addr, pages).await?;
+    let http = status.local_addr()?;
+    eprintln!("Store {} is ready: {address} (status: http://{http}/status)", node.store_id());
+    tracing::info!(data = %folder.display(), "serving");
+    let status = tokio::spawn(status.run(stop.clone()));
+    let served = server.run(store_routes(node.clone()), stop.clone()).await;
+    stop.cancel();
+    let _ = status.await;
+    eprintln!("Store {} has stopped.", node.store_id());
+    Ok(served?)
+}

@@ -1,0 +1,186 @@
+//! The settings file of the store; names are TiKV's where the meaning is.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tidewater_daemon::{LogSettings, Size, Span};
+use tidewater_kv::{NodeConfig, RocksConfig};
+use tidewater_rpc::Security;
+
+/// All settings of the store.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// Logs.
+    pub log: LogSettings,
+    /// Where to listen.
+    pub server: Server,
+    /// Where the data is.
+    pub storage: Storage,
+    /// The placement driver.
+    pub pd: Pd,
+    /// How large regions grow.
+    pub coprocessor: Coprocessor,
+    /// How often the store reports.
+    pub raftstore: Raftstore,
+    /// Waiting for locks.
+    pub pessimistic_txn: PessimisticTxn,
+    /// Garbage collection.
+    pub gc: Gc,
+    /// TLS between components.
+    pub security: Security,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Server {
+    /// For clients; port 0 takes a free one.
+    pub addr: String,
+    /// Where clients find this store; empty: where it listens.
+    pub advertise_addr: String,
+    /// For operators, over HTTP; port 0 takes a free one.
+    pub status_addr: String,
+}
+
+/// Where the data is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Storage {
+    /// Folder of the data.
+    pub data_dir: PathBuf,
+    /// Memory for blocks of the engine.
+    pub block_cache: Size,
+    /// Memory for the newest versions of keys that are read one by one.
+    pub row_cache: Size,
+}
+
+/// The placement driver.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Pd {
+    /// Addresses of its members.
+    pub endpoints: Vec<String>,
+}
+
+/// How large regions grow.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Coprocessor {
+    /// A region larger than this is split.
+    pub region_max_size: Size,
+    /// The size of the pieces.
+    pub region_split_size: Size,
+    /// A region with more keys than this is split.
+    pub region_max_keys: u64,
+    /// The number of keys in the pieces.
+    pub region_split_keys: u64,
+}
+
+/// How often the store reports.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Raftstore {
+    /// Pause between two reports of the store and its regions.
+    pub pd_heartbeat_tick_interval: Span,
+}
+
+/// Waiting for locks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PessimisticTxn {
+    /// How long a lock request waits in the store before its client looks after the holder.
+    pub wait_for_lock_timeout: Span,
+}
+
+/// Garbage collection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Gc {
+    /// How often the placement driver is asked for a new safe point.
+    pub poll_safe_point_interval: Span,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            addr: "127.0.0.1:20160".to_owned(),
+            advertise_addr: String::new(),
+            status_addr: "127.0.0.1:20180".to_owned(),
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let rows = NodeConfig::default().row_cache_bytes;
+        let blocks = RocksConfig::default().block_cache_bytes;
+        Self {
+            data_dir: "./tidewater-store".into(),
+            block_cache: Size::b(blocks as u64),
+            row_cache: Size::b(rows),
+        }
+    }
+}
+
+impl Default for Pd {
+    fn default() -> Self {
+        Self { endpoints: vec!["127.0.0.1:2379".to_owned()] }
+    }
+}
+
+impl Default for Coprocessor {
+    fn default() -> Self {
+        let config = NodeConfig::default();
+        Self {
+            region_max_size: Size::b(config.region_bytes_max),
+            region_split_size: Size::b(config.region_bytes_split),
+            region_max_keys: config.region_keys_max,
+            region_split_keys: config.region_keys_split,
+        }
+    }
+}
+
+impl Default for Raftstore {
+    fn default() -> Self {
+        Self { pd_heartbeat_tick_interval: Span(NodeConfig::default().heartbeat_interval) }
+    }
+}
+
+impl Default for PessimisticTxn {
+    fn default() -> Self {
+        Self { wait_for_lock_timeout: Span(NodeConfig::default().lock_wait_max) }
+    }
+}
+
+impl Default for Gc {
+    fn default() -> Self {
+        Self { poll_safe_point_interval: Span(NodeConfig::default().gc_poll_interval.unwrap_or_default()) }
+    }
+}
+
+impl Settings {
+    /// The node's part.
+    pub fn node(&self, address: String, compute: tokio::runtime::Handle) -> NodeConfig {
+        NodeConfig {
+            address,
+            region_bytes_max: self.coprocessor.region_max_size.as_u64(),
+            region_bytes_split: self.coprocessor.region_split_size.as_u64(),
+            region_keys_max: self.coprocessor.region_max_keys,
+            region_keys_split: self.coprocessor.region_split_keys,
+            row_cache_bytes: self.storage.row_cache.as_u64(),
+            lock_wait_max: self.pessimistic_txn.wait_for_lock_timeout.0,
+            heartbeat_interval: self.raftstore.pd_heartbeat_tick_interval.0,
+            gc_poll_interval: Some(self.gc.poll_safe_point_interval.0),
+            compute: Some(compute),
+        }
+    }
+
+    /// The engine's part.
+    pub fn engine(&self) -> RocksConfig {
+        RocksConfig {
+            block_cache_bytes: usize::try_from(self.storage.block_cache.as_u64()).unwrap_or(usize::MAX),
+            ..RocksConfig::default()
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! The placement driver over gRPC, with the two neighbors that clients expect on its port: keyspaces and a corner of etcd.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tidewater_proto::etcdserverpb::cluster_server::{Cluster, ClusterServer};
+use tidewater_proto::etcdserverpb::kv_server::{Kv, KvServer};
+use tidewater_proto::keyspacepb::keyspace_server::{Keyspace, KeyspaceServer};
+use tidewater_proto::pdpb::pd_server::{Pd, PdServer};
+use tidewater_proto::{PdError, PdService, etcdserverpb, keyspacepb, pdpb};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::pd_http;
+use crate::{MESSAGE_BYTES_MAX, pd_error};
+
+/// Where old clients of the garbage collector's safe point look.
+const SAVED_SAFE_POINT_KEY: &[u8] = b"/tidb/store/gcworker/saved_safe_point";
+
+/// Who the placement driver is to its clients.
+#[derive(Debug, Clone)]
+pub struct PdIdentity {
+    /// The cluster's id; requests that name another are refused.
+    pub cluster_id: u64,
+    /// This member's name.
+    pub name: String,
+    /// This member's id, not zero.
+    pub member_id: u64,
+    /// Where clients reach this member, with scheme.
+    pub client_urls: Vec<String>,
+    /// Where other members reach this member, with scheme.
+    pub peer_urls: Vec<String>,
+}
+
+/// The `pdpb.PD`, `keyspacepb.Keyspace`, `etcdserverpb.KV` and `etcdserverpb.Cluster` services of a placement driver, and its HTTP pages.
+pub fn pd_routes(pd: Arc<dyn PdService>, identity: PdIdentity) -> Routes {
+    let server = PdEndpoint(Arc::new(Inner { pd, identity }));
+    let service = PdServer::new(server.clone())
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let mut routes = Routes::new(service)
+        .add_service(KeyspaceServer::new(server.clone()))
+        .add_service(KvServer::new(server.clone()))
+        .add_service(ClusterServer::new(server.clone()));
+    let router = routes.axum_router_mut();
+    *router = std::mem::take(router).merge(pd_http::router(server.0));
+    routes
+}
+
+pub(super) struct Inner {
+    pub pd: Arc<dyn PdService>,
+    pub identity: PdIdentity,
+}
+
+#[derive(Clone)]
+struct PdEndpoint(Arc<Inner>);
+
+impl Inner {
+    fn check(&self, header: Option<&pdpb::RequestHeader>) -> Result<(), Status> {
+        let named = header.map_or(0, |header| header.cluster_id);
+        if named == self.identity.cluster_id {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "mismatch cluster id, need {} but got {named}",
+            self.identity.cluster_id
+        )))
+    }
+
+    fn header(&self, error: Option<pdpb::Error>) -> Option<pdpb::ResponseHeader> {
+        Some(pdpb::ResponseHeader { cluster_id: self.identity.cluster_id, error })
+    }
+
+    pub fn member(&self) -> pdpb::Member {
+        pdpb::Member {
+            name: self.identity.name.clone(),
+            member_id: self.identity.member_id,
+            peer_urls: self.identity.peer_urls.clone(),
+            client_urls: self.identity.client_urls.clone(),
+            binary_version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Default::default()
+        }
+    }
+}
+
+/// Every response has a header for errors.
+trait Headed: Default {
+    fn set_header(&mut self, header: Option<pdpb::ResponseHeader>);
+}
+
+macro_rules! headed {
+    ($($package:ident: $($response:ident)*;)*) => {
+        $($(impl Headed for $package::$response {
+            fn set_header(&mut self, header: Option<pdpb::ResponseHeader>) {
+                self.header = header;
+            }
+        })*)*
+    };
+}
+
+headed! {
+    pdpb: GetMembersResponse GetClusterInfoResponse TsoResponse BootstrapResponse IsBootstrappedResponse AllocIdResponse
+        GetStoreResponse PutStoreResponse GetAllStoresResponse StoreHeartbeatResponse RegionHeartbeatResponse GetRegionResponse
+        ScanRegionsResponse BatchScanRegionsResponse AskBatchSplitResponse ReportBatchSplitResponse ScatterRegionResponse
+        GetOperatorResponse GetGcSafePointResponse UpdateGcSafePointResponse UpdateServiceGcSafePointResponse GetGcStateResponse
+        GetMinTsResponse;
+    keyspacepb: LoadKeyspaceResponse GetAllKeyspacesResponse;
+}
+
+/// Errors of the driver travel in the header, as the protocol wants.
+fn answer<R: Headed>(inner: &Inner, result: Result<R, PdError>) -> R {
+    match result {
+        Ok(mut response) => {
+            response.set_header(inner.header(None));
+            response
+        }
+        Err(error) => {
+            let mut response = R::default();
+            response.set_header(inner.header(Some(pd_error::to_wire(&error))));
+            response
+        }
+    }
+}
+
+type Answered<R> = Result<Response<R>, Status>;
+
+impl PdEndpoint {
+    /// Checks the header, asks, answers.
+    async fn serve<R, F>(&self, header: Option<&pdpb::RequestHeader>, ask: F) -> Answered<R>
+    where
+        R: Headed,
+        F: Future<Output = Result<R, PdError>>,
+    {
+        self.0.check(header)?;
+        Ok(Response::new(answer(&self.0, ask.await)))
+    }
+}
+
+/// Calls that hand the message on as it is.
+macro_rules! pass {
+    ($self:ident, $request:ident, $method:ident) => {{
+        let request = $request.into_inner();
+        let header = request.header.clone();
+        $self.serve(header.as_ref(), $self.0.pd.$method(request)).await
+    }};
+}
+
+#[tonic::async_trait]
+impl Pd for PdEndpoint {
+    async fn get_cluster_info(
+        &self,
+        _: Request<pdpb::GetClusterInfoRequest>,
+    ) -> Answered<pdpb::GetClusterInfoResponse> {
+        Ok(Response::new(pdpb::GetClusterInfoResponse {
+            header: self.0.header(None),
+            service_modes: vec![pdpb::ServiceMode::PdSvcMode.into()],
+            tso_urls: Vec::new(),
+        }))
+    }
+
+    async fn get_members(&self, _: Request<pdpb::GetMembersRequest>) -> Answered<pdpb::GetMembersResponse> {
+        // Clients ask this to learn the cluster's id: they cannot name it yet.
+        let member = self.0.member();
+        Ok(Response::new(pdpb::GetMembersResponse {
+            header: self.0.header(None),
+            members: vec![member.clone()],
+            leader: Some(member.clone()),
+            etcd_leader: Some(member),
+        }))
+    }
+
+    type TsoStream = BoxStream<'static, Result<pdpb::TsoResponse, Status>>;
+
+    async fn tso(&self, request: Request<Streaming<pdpb::TsoRequest>>) -> Answered<Self::TsoStream> {
+        let inner = self.0.clone();
+        let responses = request.into_inner().then(move |request| {
+            let inner = inner.clone();
+            async move {
+                let request = request?;
+                inner.check(request.header.as_ref())?;
+                let count = request.count;
+                // There is no place for an error that the public clients would read: the stream ends with it.
+                let last = inner.pd.timestamps(count).await.map_err(|error| match error {
+                    PdError::InvalidValue { reason } => Status::invalid_argument(reason),
+                    other => Status::unavailable(other.to_string()),
+                })?;
+                Ok(pdpb::TsoResponse { header: inner.header(None), count, timestamp: Some(last) })
+            }
+        });
+        Ok(Response::new(responses.boxed()))
+    }
+
+    async fn bootstrap(&self, request: Request<pdpb::BootstrapRequest>) -> Answered<pdpb::BootstrapResponse> {
+        pass!(self, request, bootstrap)
+    }
+
+    async fn is_bootstrapped(
+        &self,
+        request: Request<pdpb::IsBootstrappedRequest>,
+    ) -> Answered<pdpb::IsBootstrappedResponse> {
+        let ask = async {
+            let bootstrapped = self.0.pd.is_bootstrapped().await?;
+            Ok(pdpb::IsBootstrappedResponse { bootstrapped, ..Default::default() })
+        };
+        self.serve(request.get_ref().header.as_ref(), ask).await
+    }
+
+    async fn alloc_id(&self, request: Request<pdpb::AllocIdRequest>) -> Answered<pdpb::AllocIdResponse> {
+        // Old clients ask for one without saying so.
+        let count = request.get_ref().count.max(1);
+        let ask = async {
+            let id = self.0.pd.alloc_id(count).await?;
+            Ok(pdpb::AllocIdResponse { id, count, ..Default::default() })
+        };
+        self.serve(request.get_ref().header.as_ref(), ask).await
+    }
+
+    async fn get_store(&self, request: Request<pdpb::GetStoreRequest>) -> Answered<pdpb::GetStoreResponse> {
+        pass!(self, request, get_store)
+    }
+
+    async fn put_store(&self, request: Request<pdpb::PutStoreRequest>) -> Answered<pdpb::PutStoreResponse> {
+        pass!(self, request, put_store)
+    }
+
+    async fn get_all_stores(
+        &self,
+        request: Request<pdpb::GetAllStoresRequest>,
+    ) -> Answered<pdpb::GetAllStoresResponse> {
+        pass!(self, request, get_all_stores)
+    }
+
+    async fn store_heartbeat(
+        &self,
+        request: Request<pdpb::StoreHeartbeatRequest>,
+    ) -> Answered<pdpb::StoreHeartbeatResponse> {
+        pass!(self, request, store_heartbeat)
+    }
+
+    type RegionHeartbeatStream = BoxStream<'static, Result<pdpb::RegionHeartbeatResponse, Status>>;
+
+    async fn region_heartbeat(
+        &self,
+        request: Request<Streaming<pdpb::RegionHeartbeatRequest>>,
+    ) -> Answered<Self::RegionHeartbeatStream> {
+        let inner = self.0.clone();
+        let responses = request.into_inner().then(move |request| {
+            let inner = inner.clone();
+            async move {
+                let request = request?;
+                inner.check(request.header.as_ref())?;
+                Ok(answer(&inner, inner.pd.region_heartbeat(request).await))
+            }
+        });
+        Ok(Response::new(responses.boxed()))
+    }
+
+    async fn get_region(
+        &self,
+        request: Request<pdpb::GetRegionRequest>,
+    ) -> Answered<pdpb::GetRegionResponse> {
+        pass!(self, request, get_region)
+    }
+
+    async fn get_prev_region(
+        &self,
+        request: Request<pdpb::GetRegionRequest>,
+    ) -> Answered<pdpb::GetRegionResponse> {
+        pass!(self, request, get_prev_region)
+    }
+
+    async fn get_region_by_id(
+        &self,
+        request: Request<pdpb::GetRegionByIdRequest>,
+    ) -> Answered<pdpb::GetRegionResponse> {
+        pass!(self, request, get_region_by_id)
+    }
+
+    async fn scan_regions(
+        &self,
+        request: Request<pdpb::ScanRegionsRequest>,
+    ) -> Answered<pdpb::ScanRegionsResponse> {
+        pass!(self, request, scan_regions)
+    }
+
+    async fn batch_scan_regions(
+        &self,
+        request: Request<pdpb::BatchScanRegionsRequest>,
+    ) -> Answered<pdpb::BatchScanRegionsResponse> {
+        let request = request.into_inner();
+        self.serve(request.header.as_ref(), scan_ranges(&*self.0.pd, &request)).await
+    }
+
+    async fn ask_batch_split(
+        &self,
+        request: Request<pdpb::AskBatchSplitRequest>,
+    ) -> Answered<pdpb::AskBatchSplitResponse> {
+        pass!(self, request, ask_batch_split)
+    }
+
+    async fn report_batch_split(
+        &self,
+        request: Request<pdpb::ReportBatchSplitRequest>,
+    ) -> Answered<pdpb::ReportBatchSplitResponse> {
+        pass!(self, request, report_batch_split)
+    }
+
+    async fn scatter_region(
+        &self,
+        request: Request<pdpb::ScatterRegionRequest>,
+    ) -> Answered<pdpb::ScatterRegionResponse> {
+        // The balance scheduler spreads regions in any case; there is nothing to wait for.
+        let response = pdpb::ScatterRegionResponse { finished_percentage: 100, ..Default::default() };
+        self.serve(request.get_ref().header.as_ref(), async { Ok(response) }).await
+    }
+
+    async fn get_operator(
+        &self,
+        request: Request<pdpb::GetOperatorRequest>,
+    ) -> Answered<pdpb::GetOperatorResponse> {
+        let response =
+            pdpb::GetOperatorResponse { region_id: request.get_ref().region_id, ..Default::default() };
+        self.serve(request.get_ref().header.as_ref(), async { Ok(response) }).await
+    }
+
+    async fn get_gc_safe_point(
+        &self,
+        request: Request<pdpb::GetGcSafePointRequest>,
+    ) -> Answered<pdpb::GetGcSafePointResponse> {
+        pass!(self, request, get_gc_safe_point)
+    }
+
+    async fn update_gc_safe_point(
+        &self,
+        request: Request<pdpb::UpdateGcSafePointRequest>,
+    ) -> Answered<pdpb::UpdateGcSafePointResponse> {
+        pass!(self, request, update_gc_safe_point)
+    }
+
+    async fn update_service_gc_safe_point(
+        &self,
+        request: Request<pdpb::UpdateServiceGcSafePointRequest>,
+    ) -> Answered<pdpb::UpdateServiceGcSafePointResponse> {
+        pass!(self, request, update_service_gc_safe_point)
+    }
+
+    async fn get_gc_state(
+        &self,
+        request: Request<pdpb::GetGcStateRequest>,
+    ) -> Answered<pdpb::GetGcStateResponse> {
+        let request = request.into_inner();
+        let ask = async {
+            let safe_point = safe_point(&*self.0.pd).await?;
+            let state = pdpb::GcState {
+                keyspace_scope: request.keyspace_scope,
+                is_keyspace_level_gc: false,
+                txn_safe_point: safe_point,
+                gc_safe_point: safe_point,
+            };
+            Ok(pdpb::GetGcStateResponse { gc_state: Some(state), ..Default::default() })
+        };
+        self.serve(request.header.as_ref(), ask).await
+    }
+
+    async fn get_min_ts(&self, request: Request<pdpb::GetMinTsRequest>) -> Answered<pdpb::GetMinTsResponse> {
+        let ask = async {
+            let timestamp = Some(self.0.pd.timestamps(1).await?);
+            Ok(pdpb::GetMinTsResponse { timestamp, ..Default::default() })
+        };
+        self.serve(request.get_ref().header.as_ref(), ask).await
+    }
+}
+
+async fn safe_point(pd: &dyn PdService) -> Result<u64, PdError> {
+    Ok(pd.get_gc_safe_point(pdpb::GetGcSafePointRequest::default()).await?.safe_point)
+}
+
+async fn scan_ranges(
+    pd: &dyn PdService,
+    request: &pdpb::BatchScanRegionsRequest,
+) -> Result<pdpb::BatchScanRegionsResponse, PdError> {
+    let mut regions: Vec<pdpb::Region> = Vec::new();
+    let limit = usize::try_from(request.limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+    for range in &request.ranges {
+        if regions.len() >= limit {
+            break;
+        }
+        let scan = pdpb::ScanRegionsRequest {
+            header: None,
+            start_key: range.start_key.clone(),
+            end_key: range.end_key.clone(),
+            limit: i32::try_from(limit - regions.len()).unwrap_or(i32::MAX),
+        };
+        let last = regions.last().and_then(|last| last.region.as_ref()).map(|last| last.id);
+        let found = pd.scan_regions(scan).await?.regions;
+        // Two ranges may meet in one region.
+        let again = found.first().and_then(|first| first.region.as_ref()).map(|first| first.id) == last;
+        regions.extend(found.into_iter().skip(usize::from(again && last.is_some())));
+    }
+    Ok(pdpb::BatchScanRegionsResponse { regions, ..Default::default() })
+}
+
+#[tonic::async_trait]
+impl Keyspace for PdEndpoint {
+    async fn load_keyspace(
+        &self,
+        request: Request<keyspacepb::LoadKeyspaceRequest>,
+    ) -> Answered<keyspacepb::LoadKeyspaceResponse> {
+        let request = request.into_inner();
+        let ask = async {
+            let keyspace = Some(self.0.pd.load_keyspace(&request.name).await?);
+            Ok(keyspacepb::LoadKeyspaceResponse { keyspace, ..Default::default() })
+        };
+        self.serve(request.header.as_ref(), ask).await
+    }
+
+    async fn get_all_keyspaces(
+        &self,
+        request: Request<keyspacepb::GetAllKeyspacesRequest>,
+    ) -> Answered<keyspacepb::GetAllKeyspacesResponse> {
+        let request = request.into_inner();
+        let ask = async {
+            let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
+            let mut keyspaces = self.0.pd.keyspaces().await?;
+            keyspaces.retain(|keyspace| keyspace.id >= request.start_id);
+            keyspaces.truncate(limit);
+            Ok(keyspacepb::GetAllKeyspacesResponse { keyspaces, ..Default::default() })
+        };
+        self.serve(request.header.as_ref(), ask).await
+    }
+}
+
+impl PdEndpoint {
+    fn etcd_header(&self) -> Option<etcdserverpb::ResponseHeader> {
+        let identity = &self.0.identity;
+        Some(etcdserverpb::ResponseHeader {
+            cluster_id: identity.cluster_id,
+            member_id: identity.member_id,
+            revision: 1,
+            raft_term: 1,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Kv for PdEndpoint {
+    /// Only the garbage collector's saved safe point is kept under a key; all other keys are absent.
+    async fn range(
+        &self,
+        request: Request<etcdserverpb::RangeRequest>,
+    ) -> Answered<etcdserverpb::RangeResponse> {
+        let mut response = etcdserverpb::RangeResponse { header: self.etcd_header(), ..Default::default() };
+        if request.get_ref().key == SAVED_SAFE_POINT_KEY {
+            let saved =
+                safe_point(&*self.0.pd).await.map_err(|error| Status::unavailable(error.to_string()))?;
+            response.count = 1;
+            response.kvs.push(etcdserverpb::KeyValue {
+                key: SAVED_SAFE_POINT_KEY.into(),
+                value: saved.to_string().into(),
+                create_revision: 1,
+                mod_revision: 1,
+                version: 1,
+                lease: 0,
+            });
+        }
+        Ok(Response::new(response))
+    }
+}
+
+#[tonic::async_trait]
+impl Cluster for PdEndpoint {
+    async fn member_list(
+        &self,
+        _: Request<etcdserverpb::MemberListRequest>,
+    ) -> Answered<etcdserverpb::MemberListResponse> {
+        let member = self.0.member();
+        Ok(Response::new(etcdserverpb::MemberListResponse {
+            header: self.etcd_header(),
+            members: vec![etcdserverpb::Member {
+                id: member.member_id,
+                name: member.name,
+                peer_urls: member.peer_urls,
+                client_urls: member.client_urls,
+                is_learner: false,
+            }],
+        }))
+    }
+}

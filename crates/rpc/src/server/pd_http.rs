@@ -1,0 +1,186 @@
+//! The placement driver's pages over HTTP, on the port of its gRPC; paths and names are PD's.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use axum::{Router, extract::Path};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidewater_proto::{PdError, metapb, pdpb};
+
+use super::pd::Inner;
+
+/// Regions listed when the asker gives no limit.
+const REGIONS_LISTED: i32 = 16;
+
+type Shared = State<Arc<Inner>>;
+
+pub(super) fn router(inner: Arc<Inner>) -> Router {
+    Router::new()
+        .route("/pd/api/v1/version", get(version))
+        .route("/pd/api/v1/status", get(version))
+        .route("/pd/api/v1/health", get(health))
+        .route("/pd/api/v1/cluster", get(cluster))
+        .route("/pd/api/v1/members", get(members))
+        .route("/pd/api/v1/stores", get(stores))
+        .route("/pd/api/v1/store/{id}", get(store))
+        .route("/pd/api/v1/regions", get(regions))
+        .route("/pd/api/v1/region/id/{id}", get(region))
+        .route("/pd/api/v2/keyspaces", get(keyspaces).post(create_keyspace))
+        .route("/pd/api/v2/keyspaces/{name}", get(keyspace))
+        .with_state(inner)
+}
+
+/// The driver's errors as HTTP: a status and a sentence.
+struct Failure(PdError);
+
+impl From<PdError> for Failure {
+    fn from(error: PdError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match self.0 {
+            PdError::RegionNotFound { .. }
+            | PdError::StoreNotFound { .. }
+            | PdError::KeyspaceNotFound { .. } => StatusCode::NOT_FOUND,
+            PdError::InvalidValue { .. } | PdError::AlreadyBootstrapped => StatusCode::BAD_REQUEST,
+            PdError::StoreTombstone { .. } => StatusCode::GONE,
+            PdError::NotBootstrapped | PdError::Storage { .. } | PdError::Transport(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        (status, Json(json!(self.0.to_string()))).into_response()
+    }
+}
+
+type Page = Result<Json<Value>, Failure>;
+
+async fn version(State(inner): Shared) -> Json<Value> {
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "cluster_id": inner.identity.cluster_id,
+        "name": inner.identity.name,
+    }))
+}
+
+async fn health(State(inner): Shared) -> Json<Value> {
+    let member = inner.member();
+    Json(json!([{
+        "name": member.name, "member_id": member.member_id, "client_urls": member.client_urls, "health": true,
+    }]))
+}
+
+async fn cluster(State(inner): Shared) -> Json<Value> {
+    Json(json!({ "id": inner.identity.cluster_id, "max_peer_count": 1 }))
+}
+
+async fn members(State(inner): Shared) -> Json<Value> {
+    let member = inner.member();
+    let member = json!({
+        "name": member.name, "member_id": member.member_id,
+        "peer_urls": member.peer_urls, "client_urls": member.client_urls,
+    });
+    Json(json!({
+        "header": { "cluster_id": inner.identity.cluster_id },
+        "members": [member], "leader": member, "etcd_leader": member,
+    }))
+}
+
+fn store_page(store: &metapb::Store, stats: Option<&pdpb::StoreStats>) -> Value {
+    let state = match store.state() {
+        metapb::StoreState::Up => "Up",
+        metapb::StoreState::Offline => "Offline",
+        metapb::StoreState::Tombstone => "Tombstone",
+    };
+    json!({
+        "store": {
+            "id": store.id, "address": store.address, "status_address": store.status_address,
+            "version": store.version, "state_name": state, "last_heartbeat": store.last_heartbeat,
+        },
+        "status": stats.map(|stats| json!({
+            "capacity": stats.capacity, "available": stats.available, "used_size": stats.used_size,
+            "region_count": stats.region_count, "leader_count": stats.region_count,
+        })),
+    })
+}
+
+async fn stores(State(inner): Shared) -> Page {
+    let all = inner.pd.get_all_stores(pdpb::GetAllStoresRequest::default()).await?.stores;
+    let mut pages = Vec::with_capacity(all.len());
+    for store in all {
+        let request = pdpb::GetStoreRequest { store_id: store.id, ..Default::default() };
+        pages.push(store_page(&store, inner.pd.get_store(request).await?.stats.as_ref()));
+    }
+    Ok(Json(json!({ "count": pages.len(), "stores": pages })))
+}
+
+async fn store(State(inner): Shared, Path(store_id): Path<u64>) -> Page {
+    let found = inner.pd.get_store(pdpb::GetStoreRequest { store_id, ..Default::default() }).await?;
+    let store = found.store.ok_or(PdError::StoreNotFound { store_id })?;
+    Ok(Json(store_page(&store, found.stats.as_ref())))
+}
+
+fn key_text(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn region_page(region: &metapb::Region, leader: Option<&metapb::Peer>) -> Value {
+    let peer = |peer: &metapb::Peer| json!({ "id": peer.id, "store_id": peer.store_id });
+    let epoch = region.region_epoch.unwrap_or_default();
+    json!({
+        "id": region.id, "start_key": key_text(&region.start_key), "end_key": key_text(&region.end_key),
+        "epoch": { "conf_ver": epoch.conf_ver, "version": epoch.version },
+        "peers": region.peers.iter().map(peer).collect::<Vec<_>>(),
+        "leader": leader.map(peer),
+    })
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    limit: Option<i32>,
+}
+
+/// `count` is the number of all regions, listed or not.
+async fn regions(State(inner): Shared, Query(listing): Query<Listing>) -> Page {
+    let all = inner.pd.scan_regions(pdpb::ScanRegionsRequest::default()).await?.regions;
+    let limit = usize::try_from(listing.limit.unwrap_or(REGIONS_LISTED)).unwrap_or(usize::MAX);
+    let page =
+        |found: &pdpb::Region| found.region.as_ref().map(|region| region_page(region, found.leader.as_ref()));
+    let pages: Vec<_> = all.iter().take(limit).filter_map(page).collect();
+    Ok(Json(json!({ "count": all.len(), "regions": pages })))
+}
+
+async fn region(State(inner): Shared, Path(region_id): Path<u64>) -> Page {
+    let request = pdpb::GetRegionByIdRequest { region_id, ..Default::default() };
+    let found = inner.pd.get_region_by_id(request).await?;
+    let region = found.region.ok_or(PdError::RegionNotFound { region_id })?;
+    Ok(Json(region_page(&region, found.leader.as_ref())))
+}
+
+fn keyspace_page(keyspace: &tidewater_proto::keyspacepb::KeyspaceMeta) -> Value {
+    json!({ "id": keyspace.id, "name": keyspace.name, "state": "ENABLED", "created_at": keyspace.created_at })
+}
+
+async fn keyspaces(State(inner): Shared) -> Page {
+    let all = inner.pd.keyspaces().await?;
+    Ok(Json(json!({ "keyspaces": all.iter().map(keyspace_page).collect::<Vec<_>>() })))
+}
+
+async fn keyspace(State(inner): Shared, Path(name): Path<String>) -> Page {
+    Ok(Json(keyspace_page(&inner.pd.load_keyspace(&name).await?)))
+}
+
+#[derive(Deserialize)]
+struct NewKeyspace {
+    name: String,
+}
+
+async fn create_keyspace(State(inner): Shared, Json(new): Json<NewKeyspace>) -> Page {
+    Ok(Json(keyspace_page(&inner.pd.create_keyspace(&new.name).await?)))
+}

@@ -13,6 +13,8 @@ const FORMAT_KEY: &[u8] = b"\x01format";
 const IDENT_KEY: &[u8] = b"\x01ident";
 const REGION_PREFIX: &[u8] = b"\x01region";
 const REGION_PREFIX_END: &[u8] = b"\x01regioo";
+const MOVE_PREFIX: &[u8] = b"\x01move";
+const MOVE_PREFIX_END: &[u8] = b"\x01movf";
 
 /// Refuses data this release does not understand, and marks a new directory as its own.
 pub(crate) fn check_format(engine: &dyn Engine) -> Result<(), EngineError> {
@@ -60,18 +62,52 @@ pub(crate) fn delete_region(batch: &mut WriteBatch, region_id: u64) {
     batch.delete(Cf::Default, region_key(region_id));
 }
 
+/// Notes that a region is on its way to another peer.
+pub(crate) fn put_move(batch: &mut WriteBatch, region_id: u64, newcomer: &metapb::Peer) {
+    batch.put(Cf::Default, move_key(region_id), newcomer.encode_to_vec());
+}
+
+pub(crate) fn delete_move(batch: &mut WriteBatch, region_id: u64) {
+    batch.delete(Cf::Default, move_key(region_id));
+}
+
+/// Moves that were begun, by region.
+pub(crate) fn load_moves(snapshot: &dyn Snapshot) -> Result<Vec<(u64, metapb::Peer)>, EngineError> {
+    let corrupt = |reason: String| EngineError::Corrupt { what: "move record", reason };
+    load(snapshot, MOVE_PREFIX, MOVE_PREFIX_END, |key, value| {
+        let id = <[u8; 8]>::try_from(&key[MOVE_PREFIX.len()..]);
+        let id = id.map_err(|_| corrupt("the length of its key is wrong".to_owned()))?;
+        let newcomer = metapb::Peer::decode(value).map_err(|error| corrupt(error.to_string()))?;
+        Ok((u64::from_be_bytes(id), newcomer))
+    })
+}
+
 pub(crate) fn load_regions(snapshot: &dyn Snapshot) -> Result<Vec<metapb::Region>, EngineError> {
-    let options = IteratorOptions::range(REGION_PREFIX.to_vec(), Some(REGION_PREFIX_END.to_vec()));
+    load(snapshot, REGION_PREFIX, REGION_PREFIX_END, |_, value| {
+        metapb::Region::decode(value)
+            .map_err(|error| EngineError::Corrupt { what: "region record", reason: error.to_string() })
+    })
+}
+
+fn load<T>(
+    snapshot: &dyn Snapshot,
+    prefix: &[u8],
+    end: &[u8],
+    decode: impl Fn(&[u8], &[u8]) -> Result<T, EngineError>,
+) -> Result<Vec<T>, EngineError> {
+    let options = IteratorOptions::range(prefix.to_vec(), Some(end.to_vec()));
     let mut iterator = snapshot.iterator(Cf::Default, options);
-    let mut regions = Vec::new();
-    let mut valid = iterator.seek(REGION_PREFIX)?;
+    let mut records = Vec::new();
+    let mut valid = iterator.seek(prefix)?;
     while valid {
-        let region = metapb::Region::decode(iterator.value())
-            .map_err(|error| EngineError::Corrupt { what: "region record", reason: error.to_string() })?;
-        regions.push(region);
+        records.push(decode(iterator.key(), iterator.value())?);
         valid = iterator.next()?;
     }
-    Ok(regions)
+    Ok(records)
+}
+
+fn move_key(region_id: u64) -> Vec<u8> {
+    [MOVE_PREFIX, &region_id.to_be_bytes()].concat()
 }
 
 fn region_key(region_id: u64) -> Vec<u8> {

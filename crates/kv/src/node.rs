@@ -11,16 +11,17 @@ mod open;
 mod raw;
 mod read;
 mod split;
+mod transfer;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_codec::TimeStamp;
 use tidewater_proto::{
-    PdService, StoreRequest, StoreResponse, StoreService, TransportError, command_index, errorpb, kvrpcpb,
-    tikvpb,
+    PdService, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
+    errorpb, kvrpcpb, tikvpb,
 };
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
@@ -57,6 +58,11 @@ pub struct Node {
     /// The safe point garbage was last collected for.
     gc_done: Mutex<TimeStamp>,
     tasks: Mutex<Vec<AbortHandle>>,
+    /// The way to other stores; `None` if there are none.
+    peers: Option<Arc<dyn StoreConnector>>,
+    transfers: transfer::Transfers,
+    /// For tasks that outlive a call.
+    this: Weak<Node>,
     metrics: metrics::CommandMetrics,
 }
 
@@ -150,7 +156,7 @@ impl Node {
             StoreRequest::Gc(request) => StoreResponse::Gc(self.gc_region(request).await),
             StoreRequest::DeleteRange(request) => StoreResponse::DeleteRange(self.delete_range(request)),
             StoreRequest::UnsafeDestroyRange(request) => {
-                StoreResponse::UnsafeDestroyRange(self.unsafe_destroy_range(request))
+                StoreResponse::UnsafeDestroyRange(self.unsafe_destroy_range(request).await)
             }
             StoreRequest::SplitRegion(request) => {
                 StoreResponse::SplitRegion(self.split_region(request).await)
@@ -176,11 +182,8 @@ impl Node {
             StoreRequest::GetLockWaitInfo(_) => {
                 StoreResponse::GetLockWaitInfo(kvrpcpb::GetLockWaitInfoResponse::default())
             }
-            StoreRequest::InstallRegion(_) => {
-                StoreResponse::InstallRegion(tidewater_proto::regionmovepb::InstallResponse {
-                    error: "regions do not move yet".into(),
-                    ..Default::default()
-                })
+            StoreRequest::InstallRegion(request) => {
+                StoreResponse::InstallRegion(self.install_region(request).await)
             }
             StoreRequest::Deadlock(_) => {
                 StoreResponse::Deadlock(tidewater_proto::deadlock::DeadlockResponse::default())

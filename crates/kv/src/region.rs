@@ -4,8 +4,8 @@ use std::{
     collections::BTreeMap,
     ops::Bound,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use tidewater_codec::{DecodeError, EncodedKey};
 use tidewater_proto::{errorpb, kvrpcpb, metapb};
 
-use crate::{Cf, WriteBatch, WriteOp};
+use crate::{Cf, WriteBatch, WriteOp, mvcc::data_range};
 
 /// The request is not for this region as it is.
 pub(crate) type RegionError = Box<errorpb::Error>;
@@ -28,6 +28,17 @@ pub(crate) struct Region {
     pub raw_start: Vec<u8>,
     pub raw_end: Vec<u8>,
     pub load: RegionLoad,
+    flights: Flights,
+}
+
+/// Commands under way, for those who have to wait for their end.
+#[derive(Default)]
+struct Flights {
+    count: AtomicUsize,
+    /// The region is about to leave: nothing new begins.
+    closed: AtomicBool,
+    /// What the region was cut out of: commands may be under way there, too.
+    ancestors: Vec<Weak<Region>>,
 }
 
 /// Counters of a region.
@@ -56,7 +67,53 @@ impl Region {
             peer: peer.ok_or(DecodeError::Invalid("region without a peer on this store"))?,
             meta,
             load: RegionLoad::default(),
+            flights: Flights::default(),
         })
+    }
+
+    /// A region that was cut out of this one.
+    pub(crate) fn part(self: &Arc<Self>, meta: metapb::Region, store_id: u64) -> Result<Self, DecodeError> {
+        let mut part = Self::new(meta, store_id)?;
+        part.flights.ancestors =
+            self.flights.ancestors.iter().filter(|each| each.strong_count() > 0).cloned().collect();
+        part.flights.ancestors.push(Arc::downgrade(self));
+        Ok(part)
+    }
+
+    /// Lets no command begin any more.
+    pub(crate) fn close(&self) {
+        self.flights.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets commands begin again.
+    pub(crate) fn open(&self) {
+        self.flights.closed.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether commands may begin.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.flights.closed.load(Ordering::SeqCst)
+    }
+
+    /// Whether all commands that had begun are over.
+    pub(crate) fn is_drained(&self) -> bool {
+        let is_over = |region: &Self| region.flights.count.load(Ordering::SeqCst) == 0;
+        is_over(self) && self.flights.ancestors.iter().filter_map(Weak::upgrade).all(|each| is_over(&each))
+    }
+
+    /// Where the transactional data lies in the engine.
+    pub(crate) fn data_range(&self) -> (Vec<u8>, Vec<u8>) {
+        data_range(&self.raw_start, &self.raw_end)
+    }
+
+    /// Where all data lies in the engine.
+    pub(crate) fn engine_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        vec![self.data_range()]
+    }
+
+    /// Whether an engine key lies in the region.
+    pub(crate) fn owns_engine_key(&self, key: &[u8]) -> bool {
+        self.engine_ranges().iter().any(|(lower, upper)| *key >= lower[..] && *key < upper[..])
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -112,6 +169,39 @@ impl Region {
     }
 }
 
+/// A region with a command under way in it.
+pub(crate) struct RegionGuard(Arc<Region>);
+
+impl RegionGuard {
+    fn enter(region: &Arc<Region>) -> Result<Self, RegionError> {
+        let guard = Self(region.clone());
+        region.flights.count.fetch_add(1, Ordering::SeqCst);
+        // Of this look and that of whoever closes the region, at least one sees the other.
+        if region.flights.closed.load(Ordering::SeqCst) {
+            return Err(Box::new(errorpb::Error {
+                message: format!("region {} is on its way to another store", region.id()),
+                stale_command: Some(errorpb::StaleCommand {}),
+                ..Default::default()
+            }));
+        }
+        Ok(guard)
+    }
+}
+
+impl std::ops::Deref for RegionGuard {
+    type Target = Arc<Region>;
+
+    fn deref(&self) -> &Arc<Region> {
+        &self.0
+    }
+}
+
+impl Drop for RegionGuard {
+    fn drop(&mut self) {
+        self.0.flights.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// All regions of the node.
 pub(crate) struct RegionTable {
     store_id: u64,
@@ -142,6 +232,21 @@ impl RegionTable {
         }
     }
 
+    pub(crate) fn remove(&self, id: u64) {
+        let mut regions = self.regions.write();
+        if let Some(old) = regions.by_id.remove(&id) {
+            regions.by_start.remove(&old.raw_start);
+        }
+    }
+
+    /// Whether a region of the table holds keys of another one.
+    pub(crate) fn overlaps(&self, other: &Region) -> bool {
+        let ends_before = |end: &[u8], start: &[u8]| !end.is_empty() && end <= start;
+        self.regions.read().by_id.values().any(|region| {
+            !ends_before(&region.raw_end, &other.raw_start) && !ends_before(&other.raw_end, &region.raw_start)
+        })
+    }
+
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Region>> {
         self.regions.read().by_id.get(&id).cloned()
     }
@@ -151,7 +256,7 @@ impl RegionTable {
     }
 
     /// The region a request is for, if the client's picture of it is right.
-    pub(crate) fn check(&self, context: Option<&kvrpcpb::Context>) -> Result<Arc<Region>, RegionError> {
+    pub(crate) fn check(&self, context: Option<&kvrpcpb::Context>) -> Result<RegionGuard, RegionError> {
         let context = context.ok_or_else(|| region_not_found(0))?;
         let regions = self.regions.read();
         if let Some(peer) = &context.peer
@@ -201,7 +306,7 @@ impl RegionTable {
                 ..Default::default()
             }));
         }
-        Ok(region.clone())
+        RegionGuard::enter(region)
     }
 }
 

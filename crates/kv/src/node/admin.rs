@@ -1,11 +1,13 @@
 //! Reports to the placement driver, and commands that work on whole ranges.
 
 use std::{
-    sync::{Weak, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
-use tidewater_proto::{kvrpcpb, pdpb};
+use bytes::Bytes;
+use tidewater_proto::{StoreRequest, kvrpcpb, pdpb};
+use tokio::time::Instant;
 
 use super::{Node, try_command, try_region};
 use crate::{
@@ -43,7 +45,7 @@ impl Node {
         }
     }
 
-    pub(super) async fn report_region(&self, region: &Region) {
+    pub(super) async fn report_region(&self, region: &Arc<Region>) {
         let load = &region.load;
         let heartbeat = pdpb::RegionHeartbeatRequest {
             region: Some(region.meta.clone()),
@@ -54,9 +56,9 @@ impl Node {
             approximate_keys: load.keys.load(Ordering::Relaxed),
             ..Default::default()
         };
-        // Orders in the answer concern replicas, of which there is one.
-        if let Err(error) = self.pd.region_heartbeat(heartbeat).await {
-            tracing::warn!(%error, region = region.id(), "the region heartbeat failed");
+        match self.pd.region_heartbeat(heartbeat).await {
+            Ok(order) => self.obey(region, &order),
+            Err(error) => tracing::warn!(%error, region = region.id(), "the region heartbeat failed"),
         }
     }
 
@@ -70,12 +72,27 @@ impl Node {
         kvrpcpb::DeleteRangeResponse::default()
     }
 
-    pub(super) fn unsafe_destroy_range(
+    pub(super) async fn unsafe_destroy_range(
         &self,
         request: kvrpcpb::UnsafeDestroyRangeRequest,
     ) -> kvrpcpb::UnsafeDestroyRangeResponse {
         // By intention without regard to regions: it goes to every store.
+        let asked = Instant::now();
+        let moved = self.moved_since(asked).await;
         try_command!(self.destroy(&request.start_key, &request.end_key));
+        for (region, store) in moved {
+            let (start, end) = region.clamp(&request.start_key, &request.end_key);
+            if end.is_empty() || start < end {
+                let clamped = kvrpcpb::UnsafeDestroyRangeRequest {
+                    start_key: Bytes::copy_from_slice(start),
+                    end_key: Bytes::copy_from_slice(end),
+                    ..request.clone()
+                };
+                if let Err(error) = store.call(StoreRequest::UnsafeDestroyRange(clamped)).await {
+                    tracing::warn!(%error, "a deleted range may leave remains on another store");
+                }
+            }
+        }
         kvrpcpb::UnsafeDestroyRangeResponse::default()
     }
 

@@ -47,16 +47,29 @@ impl Node {
         engine: Arc<dyn Engine>,
         pd: Arc<dyn PdService>,
     ) -> Result<Arc<Self>, NodeError> {
+        Self::open_with(config, engine, pd, None).await
+    }
+
+    async fn open_with(
+        config: NodeConfig,
+        engine: Arc<dyn Engine>,
+        pd: Arc<dyn PdService>,
+        peers: Option<Arc<dyn StoreConnector>>,
+    ) -> Result<Arc<Self>, NodeError> {
         meta::check_format(&*engine)?;
         let store_id = join_cluster(&config, &*engine, &*pd).await?;
         let regions = RegionTable::new(store_id);
+        let moves = meta::load_moves(&*engine.snapshot())?;
         let mut loaded = Vec::new();
         for meta in meta::load_regions(&*engine.snapshot())? {
             let region = Region::new(meta, store_id)?;
-            let (lower, upper) = data_range(&region.raw_start, &region.raw_end);
+            let (lower, upper) = region.data_range();
             let bytes =
                 [Cf::Write, Cf::Default].map(|cf| engine.approximate_size(cf, &lower, &upper)).iter().sum();
             region.load.bytes.store(bytes, Ordering::Relaxed);
+            if moves.iter().any(|(id, _)| *id == region.id()) {
+                region.close();
+            }
             loaded.push(Arc::new(region));
         }
         regions.install(loaded);
@@ -65,8 +78,9 @@ impl Node {
         let now = TimeStamp::compose(now.physical.unsigned_abs(), now.logical.unsigned_abs());
         let (split_checks, requested) = mpsc::unbounded_channel();
         let compute = config.compute.clone().unwrap_or_else(tokio::runtime::Handle::current);
-        let node = Arc::new(Self {
-            scheduler: Scheduler::new(engine, ConcurrencyManager::new(now), config.row_cache_bytes)?,
+        let scheduler = Scheduler::new(engine, ConcurrencyManager::new(now), config.row_cache_bytes)?;
+        let node = Arc::new_cyclic(|this| Self {
+            scheduler,
             config,
             store_id,
             pd,
@@ -76,9 +90,13 @@ impl Node {
             split_checks,
             gc_done: Mutex::new(TimeStamp::ZERO),
             tasks: Mutex::default(),
+            peers,
+            transfers: super::transfer::Transfers::default(),
+            this: this.clone(),
             metrics: super::metrics::CommandMetrics::new(),
         });
         node.start_tasks(requested);
+        node.resume_moves(moves);
         node.report().await;
         Ok(node)
     }
@@ -90,8 +108,7 @@ impl Node {
         pd: Arc<dyn PdService>,
         peers: Arc<dyn StoreConnector>,
     ) -> Result<Arc<Self>, NodeError> {
-        let _ = peers;
-        Self::open(config, engine, pd).await
+        Self::open_with(config, engine, pd, Some(peers)).await
     }
 
     fn start_tasks(self: &Arc<Self>, split_checks: mpsc::UnboundedReceiver<u64>) {

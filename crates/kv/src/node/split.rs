@@ -122,7 +122,7 @@ impl Node {
     /// Cuts a region at user keys; those on its boundaries or outside are ignored. Returns all parts in key order.
     async fn split(&self, region_id: u64, keys: &[Key]) -> Result<Vec<Arc<Region>>, SplitError> {
         let _gate = self.split_gate.lock().await;
-        let region = self.regions.get(region_id).ok_or(SplitError::Gone)?;
+        let region = self.regions.get(region_id).filter(|region| region.is_open()).ok_or(SplitError::Gone)?;
         let inside = |key: &&Key| region.contains(key.as_bytes()) && key.as_bytes() != region.raw_start;
         let cuts = keys.iter().filter(inside).map(Key::encode).collect::<BTreeSet<_>>();
         let cuts = cuts.into_iter().take(PIECES_MAX - 1).collect::<Vec<_>>();
@@ -148,7 +148,8 @@ impl Node {
         let mut parts = Vec::with_capacity(metas.len());
         let share = metas.len() as u64;
         for meta in &metas {
-            let part = Region::new(meta.clone(), self.store_id)
+            let part = region
+                .part(meta.clone(), self.store_id)
                 .map_err(|error| EngineError::Corrupt { what: "region", reason: error.to_string() })?;
             part.load.bytes.store(region.load.bytes.load(Ordering::Relaxed) / share, Ordering::Relaxed);
             part.load.keys.store(region.load.keys.load(Ordering::Relaxed) / share, Ordering::Relaxed);

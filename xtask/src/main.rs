@@ -3,7 +3,9 @@
 mod bench;
 mod ci;
 mod clients;
+mod cluster;
 mod command;
+mod conformance;
 mod metrics;
 mod run;
 mod sources;
@@ -33,6 +35,8 @@ enum Task {
     Metrics(metrics::Options),
     /// Check drivers of other languages against a server.
     Clients(clients::Options),
+    /// Run the test suites of TiKV's own clients against a cluster of ours.
+    Conformance(conformance::Options),
     /// Make the TPC-H tables as text files.
     TpchData(tpch::Options),
     /// Run a whole-system benchmark against MariaDB on this machine.
@@ -46,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Metrics(options) => metrics::run(&options),
         Task::Clients(options) => clients::run(&options),
+        Task::Conformance(options) => conformance::run(&options),
         Task::TpchData(options) => tpch::run(&options),
         Task::Bench(options) => bench::run(options),
     }

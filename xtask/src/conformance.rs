@@ -1,0 +1,188 @@
+//! `cargo xtask conformance`: TiKV's own clients against a cluster of ours.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::cluster::Cluster;
+use crate::command;
+
+/// The Rust client, whose tests are run as they are.
+const TIKV_CLIENT: &str = "0.4.0";
+/// The Go client.
+const CLIENT_GO: &str = "github.com/tikv/client-go/v2@v2.0.7";
+/// The benchmark that Go programmers run.
+const GO_YCSB: &str = "github.com/pingcap/go-ycsb@v1.0.1";
+const GO_YCSB_PROGRAM: &str = "github.com/pingcap/go-ycsb/cmd/go-ycsb";
+/// Many tiny regions, which move about: the settings that the Rust client's tests ask for.
+const TINY_REGIONS: &str = "[coprocessor]\nregion-max-keys = 10\nregion-split-keys = 7\n\
+                            [raftstore]\npd-heartbeat-tick-interval = \"2s\"\n";
+/// Regions as small as to split under a benchmark.
+const SMALL_REGIONS: &str = "[coprocessor]\nregion-max-keys = 2000\nregion-split-keys = 1000\n\
+                             [raftstore]\npd-heartbeat-tick-interval = \"1s\"\n";
+
+/// Whose client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Suite {
+    /// The crate `tikv-client`: its own integration and failpoint tests.
+    TikvClient,
+    /// The Go module `client-go`, raw and transactional, and `go-ycsb` in raw mode.
+    Go,
+}
+
+/// What to run.
+#[derive(Args)]
+pub struct Options {
+    /// Whose client.
+    suite: Suite,
+    /// A program to check in place of a fresh release build.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Stores of the cluster.
+    #[arg(long, default_value_t = 3)]
+    stores: u16,
+    /// Only tests whose names contain this.
+    #[arg(long, default_value = "")]
+    filter: String,
+}
+
+/// Runs a suite.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            command::run(command::cargo().args(["build", "--release", "--package", "tidewater"]))?;
+            command::target_dir().join("release/tidewater")
+        }
+    };
+    match options.suite {
+        Suite::TikvClient => tikv_client(options, &program),
+        Suite::Go => go(options, &program),
+    }
+}
+
+fn tikv_client(options: &Options, program: &Path) -> anyhow::Result<()> {
+    let home = command::target_dir().join("conformance/tikv-client");
+    let suite = fetch_tikv_client(&home)?;
+    let tests = |name: &str| {
+        let mut test = command::cargo();
+        test.current_dir(&suite).env("CARGO_TARGET_DIR", home.join("target"));
+        test.env_remove("CARGO_MANIFEST_DIR").args([
+            "test",
+            "--features",
+            "integration-tests",
+            "--test",
+            name,
+        ]);
+        test
+    };
+    for name in ["integration_tests", "failpoint_tests"] {
+        command::run(tests(name).arg("--no-run"))?;
+        let cluster = Cluster::start(program, "tikv-client", options.stores, 0, TINY_REGIONS)?;
+        let mut test = tests(name);
+        test.args(["--", "--test-threads=1", &options.filter]);
+        test.env("PD_ADDRS", &cluster.pd).env("MULTI_REGION", "1");
+        command::run(&mut test).with_context(|| format!("see {}/cluster.log", cluster.folder().display()))?;
+    }
+    println!("tikv-client {TIKV_CLIENT}: ok");
+    Ok(())
+}
+
+/// Copies the crate out of the registry into a folder of its own, outside of this workspace.
+fn fetch_tikv_client(home: &Path) -> anyhow::Result<PathBuf> {
+    let suite = home.join("suite");
+    if suite.join("Cargo.toml").exists() {
+        return Ok(suite);
+    }
+    let probe = home.join("probe");
+    std::fs::create_dir_all(probe.join("src"))?;
+    std::fs::write(probe.join("src/lib.rs"), "")?;
+    let manifest = format!(
+        "[package]\nname = \"probe\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
+         [dependencies]\ntikv-client = \"={TIKV_CLIENT}\"\n"
+    );
+    std::fs::write(probe.join("Cargo.toml"), manifest)?;
+    let mut metadata = command::cargo();
+    metadata.current_dir(&probe).args(["metadata", "--format-version", "1"]);
+    let metadata: serde_json::Value = serde_json::from_str(&command::output(&mut metadata)?)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let package =
+        packages.iter().find(|package| package["name"] == "tikv-client").context("no tikv-client")?;
+    let source = package["manifest_path"].as_str().context("the package has no path")?;
+    let source = Path::new(source).parent().context("the package has no folder")?;
+    command::output(Command::new("cp").arg("-r").arg(source).arg(&suite))?;
+    // The toolchain it was released with is not ours to install.
+    let _ = std::fs::remove_file(suite.join("rust-toolchain.toml"));
+    let manifest = std::fs::read_to_string(suite.join("Cargo.toml"))?;
+    std::fs::write(suite.join("Cargo.toml"), format!("{manifest}\n[workspace]\n"))?;
+    Ok(suite)
+}
+
+fn go(options: &Options, program: &Path) -> anyhow::Result<()> {
+    if !command::exists("go") {
+        println!("client-go: skipped, there is no go here");
+        return Ok(());
+    }
+    let home = command::target_dir().join("conformance/go");
+    let check = build_check(&home)?;
+    for part in ["raw", "txn"] {
+        // Raw clients without keyspaces and transactional ones must not share a cluster.
+        let cluster = Cluster::start(program, "go", options.stores, 0, SMALL_REGIONS)?;
+        let mut run = Command::new(&check);
+        command::run(run.args([part, &cluster.pd]))
+            .with_context(|| format!("see {}/cluster.log", cluster.folder().display()))?;
+    }
+    ycsb(options, program, &home)
+}
+
+fn build_check(home: &Path) -> anyhow::Result<PathBuf> {
+    let folder = home.join("check");
+    std::fs::create_dir_all(&folder)?;
+    let source = command::workspace_root().join("apps/tidewater-store/tests/conformance/check.go");
+    std::fs::copy(source, folder.join("check.go"))?;
+    go_module(&folder, "check", CLIENT_GO)?;
+    command::run(Command::new("go").args(["mod", "tidy"]).current_dir(&folder))?;
+    command::run(Command::new("go").args(["build", "-o", "check", "."]).current_dir(&folder))?;
+    Ok(folder.join("check"))
+}
+
+fn go_module(folder: &Path, name: &str, dependency: &str) -> anyhow::Result<()> {
+    if !folder.join("go.mod").exists() {
+        command::output(Command::new("go").args(["mod", "init", name]).current_dir(folder))?;
+    }
+    command::output(Command::new("go").args(["get", dependency]).current_dir(folder)).map(drop)
+}
+
+/// Workloads a to f in raw mode.
+fn ycsb(options: &Options, program: &Path, home: &Path) -> anyhow::Result<()> {
+    let folder = home.join("ycsb");
+    std::fs::create_dir_all(&folder)?;
+    let import = format!("//go:build tools\n\npackage tools\n\nimport _ {GO_YCSB_PROGRAM:?}\n");
+    std::fs::write(folder.join("tools.go"), import)?;
+    go_module(&folder, "ycsb", GO_YCSB)?;
+    let mut build = Command::new("go");
+    build.args(["build", "-mod=mod", "-o", "go-ycsb", GO_YCSB_PROGRAM]).current_dir(&folder);
+    command::run(&mut build)?;
+    let workloads = command::output(
+        Command::new("go")
+            .args(["list", "-m", "-f", "{{.Dir}}", "github.com/pingcap/go-ycsb"])
+            .current_dir(&folder),
+    )?;
+    let workloads = Path::new(workloads.trim()).join("workloads");
+    for workload in ["a", "b", "c", "d", "e", "f"] {
+        let cluster = Cluster::start(program, "ycsb", options.stores, 0, SMALL_REGIONS)?;
+        for step in ["load", "run"] {
+            let mut ycsb = Command::new(folder.join("go-ycsb"));
+            ycsb.args([step, "tikv", "-P"]).arg(workloads.join(format!("workload{workload}")));
+            ycsb.args(["-p", "tikv.type=raw", "-p", &format!("tikv.pd={}", cluster.pd)]);
+            ycsb.args(["-p", "recordcount=10000", "-p", "operationcount=10000", "-p", "threadcount=16"]);
+            let said = command::output(&mut ycsb)?;
+            println!("{workload} {step}:\n{said}");
+            ensure!(!said.contains("_ERROR"), "workload {workload} {step} had errors");
+        }
+    }
+    println!("go-ycsb a to f: ok");
+    Ok(())
+}

@@ -1,26 +1,36 @@
 //! A whole cluster in the test's process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tidewater_kv::{Engine, MemoryEngine, Node, NodeConfig};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
 use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
+use tidewater_rpc::{
+    ChannelOptions, GrpcConnector, GrpcPd, PdIdentity, RpcServer, Security, pd_routes, store_routes,
+};
 use tidewater_session::{Database, DatabaseOptions, Session, SessionOptions, StatementResult};
+use tidewater_txn::fault::{Faults, FaultyConnector};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::{ManualClock, WallClock};
 use tidewater_types::{Datum, FieldType, SqlError};
+use tokio_util::sync::CancellationToken;
 
 /// 2025-01-01 00:00:00 UTC.
 pub const NOW_MICROS: i64 = 1_735_689_600_000_000;
 
-/// How tables are laid out.
+/// Where the data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Regions {
     /// One region holds everything.
     One,
     /// Every table is cut into many.
     Many,
+    /// Every table is cut into many, the store is behind a network that loses, delays, repeats and reorders; for paused time.
+    Faulty,
+    /// Every table is cut into many, on three stores that are reached by gRPC, and between which regions move.
+    Remote,
 }
 
 struct Direct(Arc<Node>);
@@ -38,21 +48,69 @@ pub async fn open(regions: Regions) -> Arc<Database> {
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
     let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone())
         .expect("pd");
+    if regions == Regions::Remote {
+        let (pd, connector) = remote_cluster(pd).await;
+        return database(regions, pd, connector, clock).await;
+    }
     let node =
         Node::open(NodeConfig::default(), engine, pd.clone() as Arc<dyn PdService>).await.expect("node");
-    let txn = TxnClient::new(pd, Arc::new(Direct(node)), TxnConfig::default());
+    let direct = Arc::new(Direct(node));
+    match regions {
+        Regions::Faulty => {
+            let network = FaultyConnector::new(direct, Faults::default(), 1);
+            database(regions, pd, Arc::new(network), clock).await
+        }
+        _ => database(regions, pd, direct, clock).await,
+    }
+}
+
+async fn database(
+    regions: Regions,
+    pd: Arc<dyn PdService>,
+    connector: Arc<dyn StoreConnector>,
+    clock: Arc<dyn WallClock>,
+) -> Arc<Database> {
+    let txn = TxnClient::new(pd, connector, TxnConfig::default());
     Database::open(DatabaseOptions {
         txn: Arc::new(txn),
         clock,
         compute: None,
         seed: 1,
         server_version: "8.0.11-Tidewater-test".to_owned(),
-        split_tables: regions == Regions::Many,
+        split_tables: regions != Regions::One,
         gc: false,
         sleeper: None,
     })
     .await
     .expect("the database opens")
+}
+
+/// Three stores and a placement driver behind sockets. They live as long as the runtime.
+async fn remote_cluster(pd: Arc<PlacementDriver>) -> (Arc<dyn PdService>, Arc<dyn StoreConnector>) {
+    let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.expect("a port");
+    let url = format!("http://{}", server.local_addr().expect("an address"));
+    let identity = PdIdentity {
+        cluster_id: pd.cluster_id(),
+        name: "pd".to_owned(),
+        member_id: 1,
+        client_urls: vec![url.clone()],
+        peer_urls: vec![url.clone()],
+    };
+    tokio::spawn(server.run(pd_routes(pd, identity), CancellationToken::new()));
+    let pd = GrpcPd::connect(&[url], ChannelOptions::default()).await.expect("the driver answers");
+    let connector = Arc::new(GrpcConnector::new(ChannelOptions::default()));
+    for _ in 0..3 {
+        let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.expect("a port");
+        let config = NodeConfig {
+            address: server.local_addr().expect("an address").to_string(),
+            heartbeat_interval: Duration::from_millis(100),
+            ..NodeConfig::default()
+        };
+        let engine = Arc::new(MemoryEngine::new());
+        let node = Node::open_in_cluster(config, engine, pd.clone(), connector.clone()).await.expect("node");
+        tokio::spawn(server.run(store_routes(node), CancellationToken::new()));
+    }
+    (pd, connector)
 }
 
 /// A session as root in the database `test`.

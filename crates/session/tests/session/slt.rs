@@ -53,7 +53,12 @@ fn wanted(path: &Path) -> bool {
 }
 
 fn check_all(regions: Regions) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    match regions {
+        Regions::Faulty => runtime.enable_time().start_paused(true),
+        _ => runtime.enable_all(),
+    };
+    let runtime = runtime.build().expect("a runtime");
     let mut failed = Vec::new();
     for file in files().into_iter().filter(|file| wanted(file)) {
         let result = runtime.block_on(async {
@@ -87,4 +92,14 @@ fn sql_files_give_the_same_answers_in_one_region() {
 #[test]
 fn sql_files_give_the_same_answers_in_many_regions() {
     check_all(Regions::Many);
+}
+
+#[test]
+fn sql_files_give_the_same_answers_over_a_bad_network() {
+    check_all(Regions::Faulty);
+}
+
+#[test]
+fn sql_files_give_the_same_answers_from_three_stores_by_grpc() {
+    check_all(Regions::Remote);
 }

@@ -2,7 +2,7 @@
 //!
 //! Vertices are transactions (by start timestamp), an edge is "waits for a lock of". Before an edge is added the graph is searched from
 //! its target: if the waiter can be reached, the wait would never end, and the waiter is told so with the chain that closes. One
-//! store sees the waits of its own regions; a circle over several stores ends by the lock-wait timeout.
+//! store sees the waits of its own regions; `detector` sees those of all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +49,11 @@ impl WaitGraph {
         if holders.is_empty() {
             self.edges.remove(&edge.waiter);
         }
+    }
+
+    /// Removes all edges of a waiter.
+    pub(crate) fn remove_waiter(&mut self, waiter: StartTs) {
+        self.edges.remove(&waiter);
     }
 
     /// The edges that lead from one transaction to another, if any do.

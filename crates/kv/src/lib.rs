@@ -25,6 +25,7 @@ mod concurrency;
 mod config;
 mod coprocessor;
 mod deadlock;
+mod detector;
 mod engine;
 mod error;
 mod latch;

@@ -15,10 +15,11 @@ use std::{
 
 use parking_lot::Mutex;
 use tidewater_codec::StartTs;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     deadlock::{WaitEdge, WaitGraph},
+    detector::WaitEvent,
     error::CommandError,
     mvcc::DataKey,
 };
@@ -32,7 +33,7 @@ pub(crate) struct LockWaits {
 
 #[derive(Default)]
 struct State {
-    graph: WaitGraph,
+    edges: Edges,
     queues: BTreeMap<DataKey, Queue>,
     next_id: u64,
 }
@@ -71,6 +72,25 @@ pub(crate) struct Ticket {
 }
 
 impl LockWaits {
+    /// Tells `listener` of every wait from now on.
+    pub(crate) fn listen(&self, listener: mpsc::UnboundedSender<WaitEvent>) {
+        self.state.lock().edges.listener = Some(listener);
+    }
+
+    /// A wait was found to close a circle over several stores: the waiter is told.
+    pub(crate) fn break_circle(&self, edge: WaitEdge, chain: Vec<WaitEdge>) {
+        let key = DataKey::from_raw(edge.key.as_bytes());
+        let mut state = self.state.lock();
+        let Some(queue) = state.queues.get_mut(&key) else { return };
+        let waiting =
+            queue.waiters.iter().find(|(id, waiter)| id.0 == edge.waiter && waiter.holder == edge.holder);
+        let Some(id) = waiting.map(|(id, _)| *id) else { return };
+        let Some(waiter) = queue.waiters.remove(&id) else { return };
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        state.edges.end(&edge);
+        let _ = waiter.wake.send(Wake::Deadlock(Box::new(deadlock(edge, chain))));
+    }
+
     /// Queues `waiter` up behind `holder`; the error is a deadlock.
     pub(crate) fn enter(
         self: &Arc<Self>,
@@ -80,7 +100,7 @@ impl LockWaits {
     ) -> Result<Ticket, CommandError> {
         let mut state = self.state.lock();
         let edge = WaitEdge { waiter, holder, key: key.raw() };
-        if let Err(chain) = state.graph.add(&edge) {
+        if let Err(chain) = state.edges.begin(&edge) {
             return Err(deadlock(edge, chain));
         }
         state.next_id += 1;
@@ -119,6 +139,34 @@ impl LockWaits {
     }
 }
 
+/// Who waits for whom.
+#[derive(Default)]
+struct Edges {
+    graph: WaitGraph,
+    /// Whom to tell of waits; nobody where one store sees them all.
+    listener: Option<mpsc::UnboundedSender<WaitEvent>>,
+}
+
+impl Edges {
+    fn begin(&mut self, edge: &WaitEdge) -> Result<(), Vec<WaitEdge>> {
+        self.graph.add(edge)?;
+        self.tell(|| WaitEvent::Begun(edge.clone()));
+        Ok(())
+    }
+
+    fn end(&mut self, edge: &WaitEdge) {
+        self.graph.remove(edge);
+        self.tell(|| WaitEvent::Ended(edge.clone()));
+    }
+
+    fn tell(&self, event: impl FnOnce() -> WaitEvent) {
+        if let Some(listener) = &self.listener {
+            // The listener ends with the node.
+            let _ = listener.send(event());
+        }
+    }
+}
+
 impl State {
     fn wake_next(&mut self, key: &DataKey, count: &AtomicUsize) {
         let Some(queue) = self.queues.get_mut(key) else { return };
@@ -127,7 +175,7 @@ impl State {
         }
         while let Some((id, waiter)) = queue.waiters.pop_first() {
             count.fetch_sub(1, Ordering::SeqCst);
-            self.graph.remove(&WaitEdge { waiter: id.0, holder: waiter.holder, key: key.raw() });
+            self.edges.end(&WaitEdge { waiter: id.0, holder: waiter.holder, key: key.raw() });
             if waiter.wake.send(Wake::TryAgain).is_ok() {
                 queue.turn_taken = true;
                 return;
@@ -145,10 +193,10 @@ impl State {
             if waiter.holder == holder || id.0 == holder {
                 continue;
             }
-            self.graph.remove(&WaitEdge { waiter: id.0, holder: waiter.holder, key: raw.clone() });
+            self.edges.end(&WaitEdge { waiter: id.0, holder: waiter.holder, key: raw.clone() });
             waiter.holder = holder;
             let edge = WaitEdge { waiter: id.0, holder, key: raw.clone() };
-            if let Err(chain) = self.graph.add(&edge)
+            if let Err(chain) = self.edges.begin(&edge)
                 && let Some(waiter) = queue.waiters.remove(&id)
             {
                 count.fetch_sub(1, Ordering::SeqCst);
@@ -186,7 +234,7 @@ impl Drop for Ticket {
             && let Some(waiter) = queue.waiters.remove(&self.id)
         {
             self.waits.count.fetch_sub(1, Ordering::SeqCst);
-            state.graph.remove(&WaitEdge { waiter: self.id.0, holder: waiter.holder, key: self.key.raw() });
+            state.edges.end(&WaitEdge { waiter: self.id.0, holder: waiter.holder, key: self.key.raw() });
         }
         // Woken, though perhaps nobody looked: then the turn is ours to pass on.
         self.has_turn |= matches!(self.woken.try_recv(), Ok(Wake::TryAgain));
@@ -237,7 +285,7 @@ mod tests {
         assert!(young.wait().now_or_never().is_some());
         drop(young);
         assert_eq!(waits.count(), 0);
-        assert!(waits.state.lock().queues.is_empty() && waits.state.lock().graph.is_empty());
+        assert!(waits.state.lock().queues.is_empty() && waits.state.lock().edges.graph.is_empty());
     }
 
     #[tokio::test]

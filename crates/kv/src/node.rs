@@ -5,6 +5,7 @@
 
 mod admin;
 mod convert;
+mod deadlocks;
 mod gc;
 mod metrics;
 mod open;
@@ -25,7 +26,7 @@ use tidewater_proto::{
 };
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
-use crate::{Engine, config::NodeConfig, region::RegionTable, scheduler::Scheduler};
+use crate::{Engine, config::NodeConfig, detector::Detector, region::RegionTable, scheduler::Scheduler};
 
 pub use open::NodeError;
 
@@ -61,6 +62,8 @@ pub struct Node {
     /// The way to other stores; `None` if there are none.
     peers: Option<Arc<dyn StoreConnector>>,
     transfers: transfer::Transfers,
+    /// The waits of all stores, if this one leads their detection.
+    detector: Mutex<Detector>,
     /// For tasks that outlive a call.
     this: Weak<Node>,
     metrics: metrics::CommandMetrics,
@@ -185,9 +188,7 @@ impl Node {
             StoreRequest::InstallRegion(request) => {
                 StoreResponse::InstallRegion(self.install_region(request).await)
             }
-            StoreRequest::Deadlock(_) => {
-                StoreResponse::Deadlock(tidewater_proto::deadlock::DeadlockResponse::default())
-            }
+            StoreRequest::Deadlock(request) => StoreResponse::Deadlock(self.detect(&request)),
             StoreRequest::Empty(request) => {
                 StoreResponse::Empty(tikvpb::BatchCommandsEmptyResponse { test_id: request.test_id })
             }

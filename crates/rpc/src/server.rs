@@ -7,9 +7,12 @@ mod store;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -92,7 +95,7 @@ impl RpcServer {
             }
         };
         let serving = server
-            .add_routes(routes.add_service(health_service))
+            .add_routes(with_fallback(routes.add_service(health_service)))
             .serve_with_incoming_shutdown(incoming, told)
             .fuse();
         let out_of_patience = async {
@@ -105,4 +108,18 @@ impl RpcServer {
             () = out_of_patience => Ok(()),
         }
     }
+}
+
+/// What is not there is told in the asker's protocol.
+fn with_fallback(mut routes: Routes) -> Routes {
+    let router = routes.axum_router_mut();
+    *router = std::mem::take(router).fallback(async |request: axum::extract::Request| {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if kind.is_some_and(|kind| kind.starts_with("application/grpc")) {
+            Status::unimplemented(format!("there is no {}", request.uri().path())).into_http()
+        } else {
+            StatusCode::NOT_FOUND.into_response()
+        }
+    });
+    routes
 }

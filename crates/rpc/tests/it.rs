@@ -1,1 +1,12 @@
+//! Servers and clients over real sockets of this machine.
 
+#[path = "it/bad_input.rs"]
+mod bad_input;
+#[path = "it/cluster.rs"]
+mod cluster;
+#[path = "it/connections.rs"]
+mod connections;
+#[path = "it/placement.rs"]
+mod placement;
+#[path = "it/tls.rs"]
+mod tls;

@@ -12,6 +12,7 @@ use crate::{
     Cf, Durability, Engine, EngineError, IteratorOptions, WriteBatch,
     concurrency::ConcurrencyManager,
     config::NodeConfig,
+    detector::Reports,
     meta,
     mvcc::data_range,
     region::{Region, RegionTable},
@@ -92,6 +93,7 @@ impl Node {
             tasks: Mutex::default(),
             peers,
             transfers: super::transfer::Transfers::default(),
+            detector: Mutex::default(),
             this: this.clone(),
             metrics: super::metrics::CommandMetrics::new(),
         });
@@ -122,6 +124,12 @@ impl Node {
             tasks.push(
                 tokio::spawn(super::gc::follow_safe_point(Arc::downgrade(self), interval)).abort_handle(),
             );
+        }
+        if self.peers.is_some() {
+            let (listener, events) = mpsc::unbounded_channel();
+            self.scheduler.waits.listen(listener);
+            let reports = super::deadlocks::report_waits(Arc::downgrade(self), Reports::new(events));
+            tasks.push(tokio::spawn(reports).abort_handle());
         }
         *self.tasks.lock() = tasks;
     }

@@ -45,7 +45,7 @@ const FINISHED_KEPT: Duration = Duration::from_secs(60);
 
 /// Why a region did not move.
 #[derive(Debug, thiserror::Error)]
-enum MoveError {
+pub(super) enum MoveError {
     #[error("the placement driver: {0}")]
     Pd(#[from] PdError),
     #[error(transparent)]
@@ -248,7 +248,8 @@ impl Node {
         locks.into_iter().map(|(key, lock)| entry(Cf::Lock, &key.to_vec(), &lock.to_bytes())).collect()
     }
 
-    async fn store_at(&self, store_id: u64) -> Result<Arc<dyn StoreService>, MoveError> {
+    /// Another store.
+    pub(super) async fn store_at(&self, store_id: u64) -> Result<Arc<dyn StoreService>, MoveError> {
         let found = self.pd.get_store(pdpb::GetStoreRequest { store_id, ..Default::default() }).await?;
         let address = found.store.map(|store| store.address).ok_or(MoveError::NoStore(store_id))?;
         let peers = self.peers.as_ref().ok_or(MoveError::NoStore(store_id))?;

@@ -20,6 +20,7 @@
 //! # What is not here
 //! Replicas (a region has one), raw key-value commands, change data capture, backup.
 
+mod api;
 mod commands;
 mod concurrency;
 mod config;
@@ -28,16 +29,19 @@ mod deadlock;
 mod engine;
 mod error;
 mod latch;
+mod limits;
 mod lock_wait;
 mod meta;
 mod mvcc;
 mod node;
 mod pessimistic;
+mod raw;
 mod region;
 mod replication;
 mod row_cache;
 mod scheduler;
 
+pub use api::ApiError;
 pub use config::NodeConfig;
 pub use coprocessor::CoprocessorConfig;
 pub use deadlock::WaitEdge;
@@ -48,5 +52,6 @@ pub use engine::{
 #[cfg(feature = "rocksdb")]
 pub use engine::{RocksConfig, RocksEngine};
 pub use error::{Assertion, CommandError, ConflictReason};
+pub use limits::LimitError;
 pub use mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};
-pub use node::{Node, NodeError};
+pub use node::{Node, NodeError, SplitError};

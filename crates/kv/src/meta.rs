@@ -1,4 +1,4 @@
-//! What the node remembers about itself, under keys that start with 0x01 (data keys start with `z`).
+//! What the node remembers about itself, under keys that start with 0x01 (data keys start with `z` or `r`).
 
 use prost::Message;
 use tidewater_proto::metapb;
@@ -11,6 +11,8 @@ const FORMAT_MAGIC: &[u8] = b"tidewater-kv\0";
 
 const FORMAT_KEY: &[u8] = b"\x01format";
 const IDENT_KEY: &[u8] = b"\x01ident";
+const FENCE_KEY: &[u8] = b"\x01fence";
+const SPLIT_PENDING_KEY: &[u8] = b"\x01split-pending";
 const REGION_PREFIX: &[u8] = b"\x01region";
 const REGION_PREFIX_END: &[u8] = b"\x01regioo";
 
@@ -58,6 +60,24 @@ pub(crate) fn put_region(batch: &mut WriteBatch, region: &metapb::Region) {
 
 pub(crate) fn delete_region(batch: &mut WriteBatch, region_id: u64) {
     batch.delete(Cf::Default, region_key(region_id));
+}
+
+/// Writes something that changes nothing.
+pub(crate) fn touch(batch: &mut WriteBatch) {
+    batch.delete(Cf::Default, FENCE_KEY.to_vec());
+}
+
+/// The cluster's first region is to be split before it is served.
+pub(crate) fn put_split_pending(batch: &mut WriteBatch) {
+    batch.put(Cf::Default, SPLIT_PENDING_KEY.to_vec(), Vec::new());
+}
+
+pub(crate) fn delete_split_pending(batch: &mut WriteBatch) {
+    batch.delete(Cf::Default, SPLIT_PENDING_KEY.to_vec());
+}
+
+pub(crate) fn is_split_pending(engine: &dyn Engine) -> Result<bool, EngineError> {
+    Ok(engine.get(Cf::Default, SPLIT_PENDING_KEY)?.is_some())
 }
 
 pub(crate) fn load_regions(snapshot: &dyn Snapshot) -> Result<Vec<metapb::Region>, EngineError> {

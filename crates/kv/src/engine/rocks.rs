@@ -149,6 +149,17 @@ fn has_ts(key: &[u8]) -> bool {
     key.len() >= TS_LEN
 }
 
+/// Some key just below a key that is not empty.
+fn below(key: &[u8]) -> Vec<u8> {
+    let mut below = key.to_vec();
+    // A key that ends with a zero follows the one without it; any other, all that begin with a smaller last byte.
+    if let Some(last @ 1..) = below.pop() {
+        below.push(last - 1);
+        below.extend([0xff; 16]);
+    }
+    below
+}
+
 fn failed(operation: &'static str) -> impl FnOnce(rocksdb::Error) -> EngineError {
     move |error| EngineError::Failed { operation, reason: error.into_string() }
 }
@@ -180,8 +191,9 @@ impl Engine for RocksEngine {
         if start >= end {
             return Ok(());
         }
-        // Whole files first: they give their space back at once.
-        self.db.db.delete_file_in_range_cf(self.db.family(cf), start, end).map_err(failed("delete files"))?;
+        // Whole files first: they give their space back at once. RocksDB counts the last key in here, unlike everywhere else.
+        let last = below(end);
+        self.db.db.delete_file_in_range_cf(self.db.family(cf), start, &last).map_err(failed("delete files"))?;
         self.db.db.delete_range_cf(self.db.family(cf), start, end).map_err(failed("delete a range"))
     }
 

@@ -193,7 +193,10 @@ impl Engine for RocksEngine {
         }
         // Whole files first: they give their space back at once. RocksDB counts the last key in here, unlike everywhere else.
         let last = below(end);
-        self.db.db.delete_file_in_range_cf(self.db.family(cf), start, &last).map_err(failed("delete files"))?;
+        self.db
+            .db
+            .delete_file_in_range_cf(self.db.family(cf), start, &last)
+            .map_err(failed("delete files"))?;
         self.db.db.delete_range_cf(self.db.family(cf), start, end).map_err(failed("delete a range"))
     }
 

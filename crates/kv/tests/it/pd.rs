@@ -38,6 +38,11 @@ impl TestPd {
         regions.values().find(holds).cloned().expect("the regions cover everything")
     }
 
+    /// The next timestamps come after this one.
+    pub fn set_ts(&self, ts: u64) {
+        self.last_ts.store(ts, Ordering::SeqCst);
+    }
+
     pub fn regions(&self) -> Vec<metapb::Region> {
         let mut regions = self.regions.lock().values().cloned().collect::<Vec<_>>();
         regions.sort_by(|a, b| a.start_key.cmp(&b.start_key));

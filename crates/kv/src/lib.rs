@@ -9,16 +9,21 @@
 //! * **Latches travel with the writes**: a caller that hangs up cannot let a rival in before its own writes are visible.
 //! * **Whoever reads says so first**: `max_ts`, then the locks in memory, then the snapshot (see `concurrency`).
 //! * **The store knows no SQL**: keys and values are bytes; only the coprocessor looks into them, with `executor`'s operators.
+//! * **Raw data and transactional data never meet**: prefixes of their own in the engine, `r` and `z`; `row_cache` is for the latter only.
 //! * **What is remembered is what is stored**: `row_cache` changes with every write, under the key's latch.
 //! * Data of an unknown format is refused and left alone.
 //!
 //! # Tour
 //! [`engine`](Engine) is the seam to RocksDB and memory; `mvcc` reads versions; `commands` holds one file per transaction command;
 //! `scheduler` runs them under `latch`es and hands their writes to `replication` (group commit); `lock_wait` and `deadlock` are the
-//! waiting room; `row_cache` answers hot point reads without the engine; `region` decides whether a request is meant for us; `node` speaks the protocol.
+//! waiting room; `row_cache` answers hot point reads without the engine; `raw` lays out data without versions; `region` decides whether
+//! a request is meant for us, `api` and `limits` whether it may ask for that; `node` speaks the protocol.
 //!
 //! # What is not here
-//! Replicas (a region has one), raw key-value commands, change data capture, backup.
+//! Replicas (a region has one), regions that move or merge, change data capture, backup. Answers are not cut by bytes: `KvScan` and
+//! `RawScan` return as many rows as were asked for, since the protocol cannot go on after a short answer. Raw data of API version 1
+//! is not split between keys that share their first eight bytes: region boundaries are always encoded keys. `UnsafeDestroyRange` does
+//! not touch raw data of version 1, `RawDeleteRange` does.
 
 mod api;
 mod commands;

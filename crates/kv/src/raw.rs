@@ -152,6 +152,9 @@ pub(crate) fn visible(stored: Option<&Bytes>, now: u64) -> Result<Option<RawEntr
     Ok((!entry.is_expired(now)).then_some(entry))
 }
 
+/// A key and its value, in the engine's memory.
+pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// A walk over the visible entries of a range.
 pub(crate) struct RawScanner {
     cursor: Box<dyn EngineIterator>,
@@ -177,7 +180,7 @@ impl RawScanner {
     }
 
     /// The next key with its value.
-    pub(crate) fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, EngineError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Pair<'_>>, EngineError> {
         loop {
             let valid = match (self.started, self.direction) {
                 (false, Direction::Forward) => self.cursor.seek(&self.lower)?,

@@ -41,13 +41,23 @@ pub(super) fn measure(
     let mut measured = Measured::default();
     let (mut piece_bytes, mut piece_keys) = (0, 0);
     let mut previous = Vec::new();
+    // A boundary that still has to be reached: one of an inexact cut lies above the key it was made of.
+    let mut ahead = None::<(EncodedKey, Key)>;
     while let Some(index) = first(&walks) {
         let walk = &mut walks[index];
         if walk.position != previous {
             let full = piece_bytes >= piece.bytes || piece_keys >= piece.keys;
             if full && measured.cuts.len() + 1 < piece.pieces_max {
-                measured.cuts.push(walk.user_key()?);
-                (piece_bytes, piece_keys) = (0, 0);
+                let (boundary, cut) = match ahead.take() {
+                    Some(ahead) if *ahead.0.as_bytes() <= walk.position[..] || !walk.cuts_exactly() => ahead,
+                    _ => walk.cut()?,
+                };
+                if *boundary.as_bytes() <= walk.position[..] {
+                    measured.cuts.push(cut);
+                    (piece_bytes, piece_keys) = (0, 0);
+                } else {
+                    ahead = Some((boundary, cut));
+                }
             }
             previous.clone_from(&walk.position);
         }
@@ -127,14 +137,24 @@ impl Walk {
         Ok(())
     }
 
-    /// The key that is cut at, before it is encoded.
-    fn user_key(&self) -> Result<Key, CommandError> {
-        Ok(match self.kind {
-            Kind::Txn { .. } | Kind::Raw(KeyForm::Encoded) => {
-                EncodedKey::from_encoded(self.position.clone()).decode()?
+    /// Whether a region can begin with the current key.
+    fn cuts_exactly(&self) -> bool {
+        !matches!(self.kind, Kind::Raw(KeyForm::Plain))
+    }
+
+    /// The first boundary at or above the current key, and the user key it is made of.
+    fn cut(&self) -> Result<(EncodedKey, Key), CommandError> {
+        Ok(match self.cuts_exactly() {
+            true => {
+                let boundary = EncodedKey::from_encoded(self.position.clone());
+                let key = boundary.decode()?;
+                (boundary, key)
             }
-            // Every boundary is an encoded key. This one lies a little above the plain key: some of its neighbors stay below.
-            Kind::Raw(KeyForm::Plain) => Key::new(self.position.clone()),
+            // Every boundary is an encoded key, and that of a plain key lies a little above it.
+            false => {
+                let key = Key::new(self.position.clone());
+                (key.encode(), key)
+            }
         })
     }
 

@@ -105,7 +105,7 @@ impl Node {
         match self.split(region_id, &keys).await {
             Ok(parts) => {
                 parts.iter().for_each(|part| self.request_split_check(part));
-                if let (Some(rest), true) = (parts.last(), keys.len() + 1 == PIECES_MAX) {
+                if let (Some(rest), PIECES_MAX) = (parts.last(), parts.len()) {
                     // One split makes so many pieces and no more: the last one holds all the rest.
                     self.queue_split_check(rest);
                 }

@@ -12,7 +12,7 @@ async fn read_all(
     store: &Store,
     context: kvrpcpb::Context,
     version: u64,
-) -> Vec<Result<Vec<(String, String)>, kvrpcpb::KeyError>> {
+) -> Vec<Result<Vec<(String, String)>, Box<kvrpcpb::KeyError>>> {
     let keys = ["a", "b", "c", "d"];
     let context = Some(context);
     let mut gets = Vec::new();
@@ -27,11 +27,11 @@ async fn read_all(
             None => {}
         }
     }
-    let mut results = vec![failed.map_or(Ok(gets), Err)];
+    let mut results = vec![failed.map_or(Ok(gets), |error| Err(Box::new(error)))];
     let pairs = |pairs: Vec<kvrpcpb::KvPair>, error: Option<kvrpcpb::KeyError>| match error
         .or_else(|| pairs.iter().find_map(|pair| pair.error.clone()))
     {
-        Some(error) => Err(error),
+        Some(error) => Err(Box::new(error)),
         None => Ok(pairs.iter().map(|pair| (text(&pair.key), text(&pair.value))).collect::<Vec<_>>()),
     };
     let keys = keys.iter().map(|key| bytes(key)).collect();

@@ -16,9 +16,9 @@ pub struct NodeConfig {
     pub region_bytes_max: u64,
     /// The size of the pieces.
     pub region_bytes_split: u64,
-    /// A region with more versions than this is split.
+    /// A region with more versions and raw keys than this is split.
     pub region_keys_max: u64,
-    /// The number of versions in the pieces.
+    /// The number of versions and raw keys in the pieces.
     pub region_keys_split: u64,
     /// Memory for the newest versions of keys that are read one by one; zero for none.
     pub row_cache_bytes: u64,

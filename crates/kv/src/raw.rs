@@ -12,7 +12,10 @@
 //! An entry whose time has come is invisible at once, to everything that reads here. A sweep removes it some time later
 //! (`node/raw_sweep.rs`).
 
-use std::str::FromStr;
+use std::{
+    str::FromStr,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use tidewater_codec::{DecodeError, number};
@@ -152,6 +155,31 @@ pub(crate) fn visible(stored: Option<&Bytes>, now: u64) -> Result<Option<RawEntr
     Ok((!entry.is_expired(now)).then_some(entry))
 }
 
+/// When the next entry expires, so that nobody searches for expired ones in vain.
+///
+/// Zero at first: what a restart left behind is not known.
+#[derive(Debug, Default)]
+pub(crate) struct EarliestExpiry(AtomicU64);
+
+impl EarliestExpiry {
+    /// Entries that expire then (zero is never) are in the engine.
+    pub(crate) fn note(&self, expires_at: u64) {
+        if expires_at != 0 {
+            self.0.fetch_min(expires_at, Ordering::SeqCst);
+        }
+    }
+
+    /// Begins a search if there may be something to find. What the search leaves has to be noted again.
+    pub(crate) fn begin_search(&self, now: u64) -> bool {
+        if self.0.load(Ordering::SeqCst) > now {
+            return false;
+        }
+        // Before the snapshot: whatever becomes visible afterwards is noted afterwards.
+        self.0.store(u64::MAX, Ordering::SeqCst);
+        true
+    }
+}
+
 /// A key and its value, in the engine's memory.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
@@ -215,6 +243,19 @@ mod tests {
         assert!(ranges.iter().all(|range| lower <= range.0 && range.1 <= upper && is_raw(&range.0)));
         let space = RawSpace { form: KeyForm::Plain, family: RawFamily::Default };
         assert_eq!(client_key(&space.engine_key(b"k")), b"k");
+    }
+
+    #[test]
+    fn a_search_is_worth_it_when_something_has_expired() {
+        let earliest = EarliestExpiry::default();
+        assert!(earliest.begin_search(0), "nothing is known yet");
+        assert!(!earliest.begin_search(1 << 60));
+        earliest.note(100);
+        earliest.note(0);
+        earliest.note(200);
+        assert!(!earliest.begin_search(99));
+        assert!(earliest.begin_search(100));
+        assert!(!earliest.begin_search(300), "it had to be noted again");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
     lock_wait::{LockWaits, Ticket},
     mvcc::{DataKey, MvccTxn},
     pessimistic::PessimisticLocks,
+    raw::EarliestExpiry,
     region::{Region, Written},
     replication::{LocalReplication, WriteError},
     row_cache::RowCache,
@@ -29,6 +30,7 @@ pub(crate) struct Scheduler {
     pub pessimistic: Arc<PessimisticLocks>,
     pub waits: Arc<LockWaits>,
     pub rows: Arc<RowCache>,
+    pub raw_expiry: Arc<EarliestExpiry>,
 }
 
 impl Scheduler {
@@ -45,6 +47,7 @@ impl Scheduler {
             pessimistic: Arc::default(),
             waits: Arc::default(),
             rows: RowCache::new(row_cache_bytes),
+            raw_expiry: Arc::default(),
         })
     }
 
@@ -141,17 +144,20 @@ impl Scheduler {
         Ok(self.replication.write(batch, durability, release).await?)
     }
 
-    /// Writes raw data; the latches open when it is visible.
+    /// Writes raw data, of which some expires at `expires_at` (zero is never); the latches open when it is visible.
     pub(crate) async fn write_raw(
         &self,
         region: &Arc<Region>,
         batch: WriteBatch,
+        expires_at: u64,
         latches: LatchGuard,
     ) -> Result<(), WriteError> {
         let (region, written) = (region.clone(), Written::of(&batch));
+        let expiry = self.raw_expiry.clone();
         let release = Box::new(move |visible: bool| {
             if visible {
                 region.note_written(written);
+                expiry.note(expires_at);
             }
             drop(latches);
         });

@@ -390,3 +390,33 @@ impl EngineIterator for RocksIterator {
             .map_or(&[], |entry| unsafe { std::slice::from_raw_parts(entry.value.0, entry.value.1) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_key_lies_just_below() {
+        for key in [&b"b"[..], b"\0", b"b\0", b"b\0\0", b"\xff", b"b\x01"] {
+            assert!(below(key)[..] < *key, "{key:?}");
+        }
+    }
+
+    /// RocksDB would drop a whole file whose last key is the end of the range.
+    #[test]
+    fn the_end_of_a_range_is_not_deleted_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = RocksEngine::open(dir.path()).unwrap();
+        for keys in [&["a"][..], &["b", "c", "d"]] {
+            let mut batch = WriteBatch::new();
+            keys.iter().for_each(|key| batch.put(Cf::Default, key.as_bytes().to_vec(), Vec::new()));
+            engine.write(batch, Durability::Buffered).unwrap();
+            engine.flush().unwrap();
+            // Files of the youngest level stay anyway.
+            engine.compact();
+        }
+        engine.delete_range(Cf::Default, b"b", b"d").unwrap();
+        let is_there = |key: &[u8]| engine.get(Cf::Default, key).unwrap().is_some();
+        assert_eq!([is_there(b"a"), is_there(b"c"), is_there(b"d")], [true, false, true]);
+    }
+}

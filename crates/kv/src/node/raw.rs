@@ -248,12 +248,15 @@ impl Node {
         let now = self.raw_now();
         let mut batch = WriteBatch::new();
         let mut keys = Vec::with_capacity(pairs.len());
+        let mut expires_at = 0;
         for (key, value, ttl) in pairs {
             let engine_key = target.space.engine_key(key);
+            let entry = RawEntry::new(value, *ttl, now);
+            expires_at = [expires_at, entry.expires_at].into_iter().filter(|at| *at != 0).min().unwrap_or(0);
             keys.push(engine_key.clone());
-            batch.put(Cf::Default, engine_key, RawEntry::new(value, *ttl, now).to_bytes());
+            batch.put(Cf::Default, engine_key, entry.to_bytes());
         }
-        self.raw_write(&target.region, &keys, batch).await
+        self.raw_write(&target.region, &keys, batch, expires_at).await
     }
 
     pub(super) async fn raw_delete(
@@ -283,7 +286,7 @@ impl Node {
         let keys = keys.iter().map(|key| target.space.engine_key(key)).collect::<Vec<_>>();
         let mut batch = WriteBatch::new();
         keys.iter().for_each(|key| batch.delete(Cf::Default, key.clone()));
-        self.raw_write(&target.region, &keys, batch).await
+        self.raw_write(&target.region, &keys, batch, 0).await
     }
 
     /// Writes under the latches of `keys`.
@@ -292,9 +295,10 @@ impl Node {
         region: &Arc<Region>,
         keys: &[Vec<u8>],
         batch: WriteBatch,
+        expires_at: u64,
     ) -> Result<(), RawError> {
         let latches = self.scheduler.latches.acquire(keys.iter().map(|key| &key[..])).await;
-        let written = self.scheduler.write_raw(region, batch, latches).await;
+        let written = self.scheduler.write_raw(region, batch, expires_at, latches).await;
         self.request_split_check(region);
         Ok(written?)
     }
@@ -375,8 +379,9 @@ impl Node {
         let succeed = previous.as_ref() == expected;
         if succeed {
             let mut batch = WriteBatch::new();
-            batch.put(Cf::Default, key, RawEntry::new(&request.value, request.ttl, now).to_bytes());
-            let written = self.scheduler.write_raw(&target.region, batch, latches).await;
+            let entry = RawEntry::new(&request.value, request.ttl, now);
+            batch.put(Cf::Default, key, entry.to_bytes());
+            let written = self.scheduler.write_raw(&target.region, batch, entry.expires_at, latches).await;
             self.request_split_check(&target.region);
             written?;
         }

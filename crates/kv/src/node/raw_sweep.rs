@@ -1,6 +1,10 @@
 //! Removes raw data whose time has come. Nobody sees it any more; this gives its space back.
+//!
+//! A sweep reads all raw data, so it happens only when something has expired, and never takes more than a small part of the time.
 
 use std::{sync::Weak, time::Duration};
+
+use tokio::time::Instant;
 
 use super::Node;
 use crate::{
@@ -11,20 +15,30 @@ use crate::{
 
 /// Entries looked at before others get their turn.
 const ENTRIES_PER_BATCH: usize = 4096;
+/// The pause after a sweep, in times of how long it took, at least.
+const PAUSE_PER_SWEEP: u32 = 20;
 
 /// Sweeps regularly until the node is gone.
 pub(super) async fn sweep_regularly(node: Weak<Node>, interval: Duration) {
+    let mut pause = interval;
     loop {
-        tokio::time::sleep(interval).await;
+        tokio::time::sleep(pause).await;
         let Some(node) = node.upgrade() else { return };
+        let started = Instant::now();
         if let Err(WriteError::Refused(error) | WriteError::Unknown(error)) = node.sweep_raw().await {
             tracing::warn!(%error, "the sweep of expired raw data failed");
+            // What it did not come to is not noted.
+            node.scheduler.raw_expiry.note(1);
         }
+        pause = interval.max(started.elapsed() * PAUSE_PER_SWEEP);
     }
 }
 
 impl Node {
     async fn sweep_raw(&self) -> Result<(), WriteError> {
+        if !self.scheduler.raw_expiry.begin_search(self.raw_now()) {
+            return Ok(());
+        }
         let (mut lower, upper) = all_raw();
         loop {
             let Batch { expired, resume } = self.find_expired(&lower, &upper).map_err(WriteError::Refused)?;
@@ -52,8 +66,10 @@ impl Node {
             if !valid {
                 return Ok(Batch { expired, resume: None });
             }
-            if RawEntry::parse(cursor.value())?.is_expired(now) {
-                expired.push(cursor.key().to_vec());
+            let entry = RawEntry::parse(cursor.value())?;
+            match entry.is_expired(now) {
+                true => expired.push(cursor.key().to_vec()),
+                false => self.scheduler.raw_expiry.note(entry.expires_at),
             }
             valid = cursor.next()?;
         }

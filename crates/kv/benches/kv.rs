@@ -1,4 +1,4 @@
-//! What a store does all day: point gets, scans, small transactions. Ratios against raw RocksDB iterators come from the same run.
+//! What a store does all day: point gets, scans, small transactions, raw gets and puts. Ratios against raw RocksDB iterators come from the same run.
 
 #[path = "../tests/it/support.rs"]
 mod support;
@@ -6,7 +6,7 @@ mod support;
 use std::{hint::black_box, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use support::{Store, prewrite};
+use support::{Store, prewrite, raw_client::RawClient};
 use tidewater_codec::TimeStamp;
 use tidewater_kv::{
     Cf, Engine, IsolationLevel, NodeConfig, PassableLocks, PointGetter, RocksEngine, ScanStep, Scanner,
@@ -142,5 +142,42 @@ fn transactions(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, point_get, scan, transactions);
+fn raw(c: &mut Criterion) {
+    let fixture = fixture();
+    let client = RawClient::new(&fixture.store, 2);
+    let value = "v".repeat(120);
+    let names = (0..10_000).map(key).collect::<Vec<_>>();
+    for names in names.chunks(1000) {
+        let pairs = names.iter().map(|name| (name.as_str(), value.as_str())).collect::<Vec<_>>();
+        assert_eq!(fixture.runtime.block_on(client.batch_put(&pairs, &[])), "");
+    }
+    fixture.engine.compact();
+    let context = Some(client.context(""));
+    let keys = names.iter().map(|name| client.key(name)).collect::<Vec<_>>();
+    let mut number = 0;
+    let mut next = || {
+        number = (number + 7919) % keys.len();
+        keys[number].clone()
+    };
+    let mut group = c.benchmark_group("raw");
+    let call = |request| fixture.runtime.block_on(fixture.store.node.call(request)).expect("an answer");
+    group.bench_function("get", |b| {
+        b.iter(|| {
+            let request =
+                kvrpcpb::RawGetRequest { context: context.clone(), key: next(), ..Default::default() };
+            black_box(call(StoreRequest::RawGet(request)))
+        });
+    });
+    group.bench_function("put", |b| {
+        b.iter(|| {
+            let value = value.clone().into();
+            let request =
+                kvrpcpb::RawPutRequest { context: context.clone(), key: next(), value, ..Default::default() };
+            black_box(call(StoreRequest::RawPut(request)))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, point_get, scan, transactions, raw);
 criterion_main!(benches);

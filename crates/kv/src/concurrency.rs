@@ -15,11 +15,11 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use tidewater_codec::{CommitTs, TimeStamp, mvcc::Lock};
+use tidewater_codec::{CommitTs, StartTs, TimeStamp, mvcc::Lock};
 
 use crate::{
     error::CommandError,
-    mvcc::{DataKey, PassableLocks, check_lock},
+    mvcc::{DataKey, PassableLocks, check_memory_lock},
 };
 
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl ConcurrencyManager {
             return Ok(());
         }
         match self.locks.read().get(key) {
-            Some(lock) => check_lock(lock.clone(), key.raw().as_bytes(), read_ts, passable),
+            Some(lock) => check_memory_lock(lock, key.raw().as_bytes(), read_ts, passable),
             None => Ok(()),
         }
     }
@@ -86,9 +86,14 @@ impl ConcurrencyManager {
             return Ok(());
         }
         for (key, lock) in self.locks.read().range((Bound::Included(start), end)) {
-            check_lock(lock.clone(), key.raw().as_bytes(), read_ts, passable)?;
+            check_memory_lock(lock, key.raw().as_bytes(), read_ts, passable)?;
         }
         Ok(())
+    }
+
+    /// The start of the oldest transaction with a lock in memory.
+    pub(crate) fn oldest_lock(&self) -> Option<StartTs> {
+        self.locks.read().values().map(|lock| lock.start_ts).min()
     }
 
     /// Publishes locks, then returns `max_ts` as it was when all of them could be seen, and a guard that withdraws them.
@@ -129,7 +134,7 @@ impl Drop for MemoryLockGuard {
 
 #[cfg(test)]
 mod tests {
-    use tidewater_codec::{StartTs, mvcc::LockType};
+    use tidewater_codec::mvcc::LockType;
 
     use super::*;
 

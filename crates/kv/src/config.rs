@@ -1,9 +1,14 @@
 //! The node's settings.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
+
+use tidewater_codec::Key;
+use tidewater_types::clock::{SystemClock, WallClock};
+
+use crate::limits::Limits;
 
 /// Settings of a [`Node`](crate::Node).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NodeConfig {
     /// Where clients reach the node; told to the placement driver.
     pub address: String,
@@ -11,9 +16,9 @@ pub struct NodeConfig {
     pub region_bytes_max: u64,
     /// The size of the pieces.
     pub region_bytes_split: u64,
-    /// A region with more versions than this is split.
+    /// A region with more versions and raw keys than this is split.
     pub region_keys_max: u64,
-    /// The number of versions in the pieces.
+    /// The number of versions and raw keys in the pieces.
     pub region_keys_split: u64,
     /// Memory for the newest versions of keys that are read one by one; zero for none.
     pub row_cache_bytes: u64,
@@ -23,6 +28,20 @@ pub struct NodeConfig {
     pub heartbeat_interval: Duration,
     /// How often the placement driver is asked for a new safe point; `None` leaves garbage collection to requests.
     pub gc_poll_interval: Option<Duration>,
+    /// The largest key a client may write.
+    pub key_bytes_max: usize,
+    /// The largest key with its value a client may write.
+    pub entry_bytes_max: usize,
+    /// The most one request may write.
+    pub batch_bytes_max: usize,
+    /// Where a new cluster is split before it serves anybody; an old one stays as it is.
+    pub bootstrap_split_keys: Vec<Key>,
+    /// What raw data expires by.
+    pub clock: Arc<dyn WallClock>,
+    /// How often expired raw data is removed; `None` leaves it where it is, unseen.
+    pub raw_sweep_interval: Option<Duration>,
+    /// How old the timestamp for stale reads may become before it is found anew.
+    pub safe_ts_age_max: Duration,
     /// Where the coprocessor runs long scans; the current runtime if absent.
     pub compute: Option<tokio::runtime::Handle>,
 }
@@ -39,7 +58,38 @@ impl Default for NodeConfig {
             lock_wait_max: Duration::from_secs(1),
             heartbeat_interval: Duration::from_secs(10),
             gc_poll_interval: Some(Duration::from_secs(60)),
+            key_bytes_max: 8 << 10,
+            // A little more than the largest entry of our own transactions.
+            entry_bytes_max: 128 << 20,
+            batch_bytes_max: 256 << 20,
+            bootstrap_split_keys: Vec::new(),
+            clock: Arc::new(SystemClock),
+            raw_sweep_interval: Some(Duration::from_secs(60)),
+            safe_ts_age_max: Duration::from_secs(1),
             compute: None,
         }
+    }
+}
+
+impl NodeConfig {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            key_bytes_max: self.key_bytes_max,
+            entry_bytes_max: self.entry_bytes_max,
+            batch_bytes_max: self.batch_bytes_max,
+        }
+    }
+}
+
+impl fmt::Debug for NodeConfig {
+    /// What tells one node from another.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeConfig")
+            .field("address", &self.address)
+            .field("region_bytes_max", &self.region_bytes_max)
+            .field("region_keys_max", &self.region_keys_max)
+            .field("row_cache_bytes", &self.row_cache_bytes)
+            .field("bootstrap_split_keys", &self.bootstrap_split_keys)
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use tidewater_codec::{
 };
 use tidewater_proto::{deadlock, errorpb, kvrpcpb};
 
-use crate::{EngineError, deadlock::WaitEdge};
+use crate::{EngineError, api::ApiError, deadlock::WaitEdge, limits::LimitError, replication::WriteError};
 
 /// Why a write conflicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum ConflictReason {
     SelfRolledBack,
     /// A uniqueness check delayed to the prewrite met a newer version.
     LazyUniquenessCheck,
+    /// A read that checks its timestamp met something newer.
+    RcCheckTs,
 }
 
 /// The error of one key, or of the whole command. Keys are user keys.
@@ -74,6 +76,10 @@ pub enum CommandError {
     #[error("{reason}")]
     Invalid { reason: &'static str },
     #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     /// The writes were handed to the engine, which then failed: nobody knows whether they happened.
     #[error("the outcome is unknown: {0}")]
@@ -93,6 +99,16 @@ pub enum Assertion {
     NotExist,
 }
 
+/// The kind of a lock as clients see it.
+pub(crate) fn lock_op(lock_type: LockType) -> kvrpcpb::Op {
+    match lock_type {
+        LockType::Put => kvrpcpb::Op::Put,
+        LockType::Delete => kvrpcpb::Op::Del,
+        LockType::Lock | LockType::Shared => kvrpcpb::Op::Lock,
+        LockType::Pessimistic => kvrpcpb::Op::PessimisticLock,
+    }
+}
+
 /// A lock as clients see it.
 pub(crate) fn lock_info(key: &Key, lock: &Lock) -> kvrpcpb::LockInfo {
     kvrpcpb::LockInfo {
@@ -101,13 +117,7 @@ pub(crate) fn lock_info(key: &Key, lock: &Lock) -> kvrpcpb::LockInfo {
         key: bytes_of(key),
         lock_ttl: lock.ttl_ms,
         txn_size: lock.txn_size,
-        lock_type: match lock.lock_type {
-            LockType::Put => kvrpcpb::Op::Put,
-            LockType::Delete => kvrpcpb::Op::Del,
-            LockType::Lock | LockType::Shared => kvrpcpb::Op::Lock,
-            LockType::Pessimistic => kvrpcpb::Op::PessimisticLock,
-        }
-        .into(),
+        lock_type: lock_op(lock.lock_type).into(),
         lock_for_update_ts: lock.for_update_ts.into_inner(),
         use_async_commit: lock.async_commit_secondaries.is_some(),
         min_commit_ts: lock.min_commit_ts.into_inner(),
@@ -118,6 +128,16 @@ pub(crate) fn lock_info(key: &Key, lock: &Lock) -> kvrpcpb::LockInfo {
             .map(|key| Bytes::copy_from_slice(key))
             .collect(),
         duration_to_last_update_ms: 0,
+    }
+}
+
+/// An edge of the wait graph as clients see it.
+pub(crate) fn wait_for_entry(edge: &WaitEdge) -> deadlock::WaitForEntry {
+    deadlock::WaitForEntry {
+        txn: edge.waiter.into_inner(),
+        wait_for_txn: edge.holder.into_inner(),
+        key: bytes_of(&edge.key),
+        ..Default::default()
     }
 }
 
@@ -133,18 +153,43 @@ pub(crate) enum WireError {
     Key(Box<kvrpcpb::KeyError>),
 }
 
+/// Nobody knows whether a write happened.
+pub(crate) fn undetermined(error: &EngineError) -> Box<errorpb::Error> {
+    let message = error.to_string();
+    Box::new(errorpb::Error {
+        message: message.clone(),
+        undetermined_result: Some(errorpb::UndeterminedResult { message }),
+        ..Default::default()
+    })
+}
+
+impl From<WriteError> for CommandError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Refused(error) => Self::Engine(error),
+            WriteError::Unknown(error) => Self::Undetermined(error),
+        }
+    }
+}
+
 impl CommandError {
     /// The error in the words of the protocol.
     pub(crate) fn to_wire(&self) -> WireError {
-        if let Self::Undetermined(error) = self {
-            let message = error.to_string();
-            return WireError::Region(Box::new(errorpb::Error {
-                message: message.clone(),
-                undetermined_result: Some(errorpb::UndeterminedResult { message }),
-                ..Default::default()
-            }));
+        match self {
+            Self::Undetermined(error) => WireError::Region(undetermined(error)),
+            // Of a key nobody needs to know the size to split a request better: it stays an error of the key.
+            Self::Limit(error @ (LimitError::Entry { bytes, .. } | LimitError::Batch { bytes, .. })) => {
+                WireError::Region(Box::new(errorpb::Error {
+                    message: error.to_string(),
+                    raft_entry_too_large: Some(errorpb::RaftEntryTooLarge {
+                        entry_size: *bytes as u64,
+                        ..Default::default()
+                    }),
+                    ..Default::default()
+                }))
+            }
+            _ => WireError::Key(Box::new(self.to_key_error())),
         }
-        WireError::Key(Box::new(self.to_key_error()))
     }
 
     /// The error as one about a key.
@@ -219,15 +264,7 @@ impl CommandError {
                     lock_ts: lock_ts.into_inner(),
                     lock_key: bytes_of(key),
                     deadlock_key_hash: 0,
-                    wait_chain: wait_chain
-                        .iter()
-                        .map(|edge| deadlock::WaitForEntry {
-                            txn: edge.waiter.into_inner(),
-                            wait_for_txn: edge.holder.into_inner(),
-                            key: bytes_of(&edge.key),
-                            ..Default::default()
-                        })
-                        .collect(),
+                    wait_chain: wait_chain.iter().map(wait_for_entry).collect(),
                     deadlock_key: bytes_of(deadlock_key),
                 }),
                 ..none()
@@ -237,6 +274,8 @@ impl CommandError {
             | Self::PessimisticLockRolledBack { .. }
             | Self::LockTypeNotMatch { .. }
             | Self::Invalid { .. }
+            | Self::Api(_)
+            | Self::Limit(_)
             | Self::Engine(_)
             | Self::Undetermined(_)
             | Self::Decode(_) => kvrpcpb::KeyError { abort: self.to_string(), ..none() },
@@ -252,6 +291,7 @@ impl ConflictReason {
             Self::PessimisticRetry => Reason::PessimisticRetry,
             Self::SelfRolledBack => Reason::SelfRolledBack,
             Self::LazyUniquenessCheck => Reason::LazyUniquenessCheck,
+            Self::RcCheckTs => Reason::RcCheckTs,
         }
     }
 }

@@ -9,8 +9,6 @@ use std::{hash::Hasher, sync::Arc};
 use smallvec::SmallVec;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::mvcc::DataKey;
-
 /// Slots; a power of two.
 const SLOT_COUNT: usize = 2048;
 
@@ -29,7 +27,8 @@ impl Latches {
         Self { slots: (0..SLOT_COUNT).map(|_| Arc::default()).collect() }
     }
 
-    pub(crate) async fn acquire<'a>(&self, keys: impl Iterator<Item = &'a DataKey>) -> LatchGuard {
+    /// Takes the latches of engine keys.
+    pub(crate) async fn acquire<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> LatchGuard {
         let mut wanted = keys.map(slot_of).collect::<SmallVec<[usize; 8]>>();
         wanted.sort_unstable();
         wanted.dedup();
@@ -45,10 +44,10 @@ impl Latches {
     }
 }
 
-fn slot_of(key: &DataKey) -> usize {
+fn slot_of(key: &[u8]) -> usize {
     // FNV-1a: the same slots in every run.
     let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-    hasher.write(key.as_bytes());
+    hasher.write(key);
     hasher.finish() as usize & (SLOT_COUNT - 1)
 }
 
@@ -75,12 +74,12 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_held_by_one_command_at_a_time() {
         let latches = Latches::new();
-        let (a, b) = (DataKey::from_raw(b"a"), DataKey::from_raw(b"b"));
-        let first = latches.acquire([&a, &a].into_iter()).await;
-        assert!(latches.acquire([&a, &b].into_iter()).now_or_never().is_none());
+        let (a, b) = (&b"a"[..], &b"b"[..]);
+        let first = latches.acquire([a, a].into_iter()).await;
+        assert!(latches.acquire([a, b].into_iter()).now_or_never().is_none());
         // The one that gave up holds nothing.
-        let other = latches.acquire([&b].into_iter()).now_or_never().unwrap();
+        let other = latches.acquire([b].into_iter()).now_or_never().unwrap();
         drop((first, other));
-        assert!(latches.acquire([&a, &b].into_iter()).now_or_never().is_some());
+        assert!(latches.acquire([a, b].into_iter()).now_or_never().is_some());
     }
 }

@@ -9,17 +9,23 @@
 //! * **Latches travel with the writes**: a caller that hangs up cannot let a rival in before its own writes are visible.
 //! * **Whoever reads says so first**: `max_ts`, then the locks in memory, then the snapshot (see `concurrency`).
 //! * **The store knows no SQL**: keys and values are bytes; only the coprocessor looks into them, with `executor`'s operators.
+//! * **Raw data and transactional data never meet**: prefixes of their own in the engine, `r` and `z`; `row_cache` is for the latter only.
 //! * **What is remembered is what is stored**: `row_cache` changes with every write, under the key's latch.
 //! * Data of an unknown format is refused and left alone.
 //!
 //! # Tour
 //! [`engine`](Engine) is the seam to RocksDB and memory; `mvcc` reads versions; `commands` holds one file per transaction command;
 //! `scheduler` runs them under `latch`es and hands their writes to `replication` (group commit); `lock_wait` and `deadlock` are the
-//! waiting room; `row_cache` answers hot point reads without the engine; `region` decides whether a request is meant for us; `node` speaks the protocol.
+//! waiting room; `row_cache` answers hot point reads without the engine; `raw` lays out data without versions; `region` decides whether
+//! a request is meant for us, `api` and `limits` whether it may ask for that; `node` speaks the protocol.
 //!
 //! # What is not here
-//! Replicas (a region has one), raw key-value commands, change data capture, backup.
+//! Replicas (a region has one), regions that move or merge, change data capture, backup. Answers are not cut by bytes: `KvScan` and
+//! `RawScan` return as many rows as were asked for, since the protocol cannot go on after a short answer. Raw data of API version 1
+//! is not split between keys that share their first eight bytes: region boundaries are always encoded keys. `UnsafeDestroyRange` does
+//! not touch raw data of version 1, `RawDeleteRange` does.
 
+mod api;
 mod commands;
 mod concurrency;
 mod config;
@@ -29,16 +35,19 @@ mod detector;
 mod engine;
 mod error;
 mod latch;
+mod limits;
 mod lock_wait;
 mod meta;
 mod mvcc;
 mod node;
 mod pessimistic;
+mod raw;
 mod region;
 mod replication;
 mod row_cache;
 mod scheduler;
 
+pub use api::ApiError;
 pub use config::NodeConfig;
 pub use coprocessor::CoprocessorConfig;
 pub use deadlock::WaitEdge;
@@ -49,5 +58,6 @@ pub use engine::{
 #[cfg(feature = "rocksdb")]
 pub use engine::{RocksConfig, RocksEngine};
 pub use error::{Assertion, CommandError, ConflictReason};
+pub use limits::LimitError;
 pub use mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};
-pub use node::{Node, NodeError};
+pub use node::{Node, NodeError, SplitError};

@@ -15,7 +15,10 @@ use std::{
 
 use parking_lot::Mutex;
 use tidewater_codec::StartTs;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Duration, Instant},
+};
 
 use crate::{
     deadlock::{WaitEdge, WaitGraph},
@@ -48,6 +51,7 @@ struct Queue {
 
 struct Waiter {
     holder: StartTs,
+    since: Instant,
     wake: oneshot::Sender<Wake>,
 }
 
@@ -106,7 +110,12 @@ impl LockWaits {
         state.next_id += 1;
         let id = (waiter, state.next_id);
         let (wake, woken) = oneshot::channel();
-        state.queues.entry(key.clone()).or_default().waiters.insert(id, Waiter { holder, wake });
+        state
+            .queues
+            .entry(key.clone())
+            .or_default()
+            .waiters
+            .insert(id, Waiter { holder, since: Instant::now(), wake });
         self.count.fetch_add(1, Ordering::SeqCst);
         Ok(Ticket { waits: self.clone(), key: key.clone(), id, woken, has_turn: false, passes_on: true })
     }
@@ -131,6 +140,19 @@ impl LockWaits {
         for (key, holder) in locks {
             state.change_holder(key, *holder, &self.count);
         }
+    }
+
+    /// Who waits for whom, and for how long, in the order of the keys.
+    pub(crate) fn waiting(&self) -> Vec<(WaitEdge, Duration)> {
+        let state = self.state.lock();
+        let mut waiting = Vec::with_capacity(self.count());
+        for (key, queue) in &state.queues {
+            for (id, waiter) in &queue.waiters {
+                let edge = WaitEdge { waiter: id.0, holder: waiter.holder, key: key.raw() };
+                waiting.push((edge, waiter.since.elapsed()));
+            }
+        }
+        waiting
     }
 
     /// How many wait.

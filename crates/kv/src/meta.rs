@@ -1,4 +1,4 @@
-//! What the node remembers about itself, under keys that start with 0x01 (data keys start with `z`).
+//! What the node remembers about itself, under keys that start with 0x01 (data keys start with `z` or `r`).
 
 use prost::Message;
 use tidewater_proto::metapb;
@@ -11,6 +11,8 @@ const FORMAT_MAGIC: &[u8] = b"tidewater-kv\0";
 
 const FORMAT_KEY: &[u8] = b"\x01format";
 const IDENT_KEY: &[u8] = b"\x01ident";
+const FENCE_KEY: &[u8] = b"\x01fence";
+const SPLIT_PENDING_KEY: &[u8] = b"\x01split-pending";
 const REGION_PREFIX: &[u8] = b"\x01region";
 const REGION_PREFIX_END: &[u8] = b"\x01regioo";
 const MOVE_PREFIX: &[u8] = b"\x01move";
@@ -80,6 +82,24 @@ pub(crate) fn load_moves(snapshot: &dyn Snapshot) -> Result<Vec<(u64, metapb::Pe
         let newcomer = metapb::Peer::decode(value).map_err(|error| corrupt(error.to_string()))?;
         Ok((u64::from_be_bytes(id), newcomer))
     })
+}
+
+/// Writes something that changes nothing.
+pub(crate) fn touch(batch: &mut WriteBatch) {
+    batch.delete(Cf::Default, FENCE_KEY.to_vec());
+}
+
+/// The cluster's first region is to be split before it is served.
+pub(crate) fn put_split_pending(batch: &mut WriteBatch) {
+    batch.put(Cf::Default, SPLIT_PENDING_KEY.to_vec(), Vec::new());
+}
+
+pub(crate) fn delete_split_pending(batch: &mut WriteBatch) {
+    batch.delete(Cf::Default, SPLIT_PENDING_KEY.to_vec());
+}
+
+pub(crate) fn is_split_pending(engine: &dyn Engine) -> Result<bool, EngineError> {
+    Ok(engine.get(Cf::Default, SPLIT_PENDING_KEY)?.is_some())
 }
 
 pub(crate) fn load_regions(snapshot: &dyn Snapshot) -> Result<Vec<metapb::Region>, EngineError> {

@@ -6,11 +6,15 @@
 mod admin;
 mod convert;
 mod deadlocks;
+mod debug;
 mod gc;
+mod measure;
 mod metrics;
 mod open;
 mod raw;
+mod raw_sweep;
 mod read;
+mod safe_ts;
 mod split;
 mod transfer;
 mod write;
@@ -29,6 +33,7 @@ use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 use crate::{Engine, config::NodeConfig, detector::Detector, region::RegionTable, scheduler::Scheduler};
 
 pub use open::NodeError;
+pub use split::SplitError;
 
 /// A storage node.
 ///
@@ -58,6 +63,7 @@ pub struct Node {
     split_checks: mpsc::UnboundedSender<u64>,
     /// The safe point garbage was last collected for.
     gc_done: Mutex<TimeStamp>,
+    safe_ts: safe_ts::SafeTs,
     tasks: Mutex<Vec<AbortHandle>>,
     /// The way to other stores; `None` if there are none.
     peers: Option<Arc<dyn StoreConnector>>,
@@ -108,9 +114,17 @@ impl StoreService for Node {
     {
         let command = command_index(&request);
         match request {
-            StoreRequest::Get(request) => Box::pin(async move {
+            StoreRequest::Get(request) if !safe_ts::is_stale(request.context.as_ref()) => {
+                Box::pin(async move {
+                    let started = Instant::now();
+                    let response = StoreResponse::Get(self.get(&request));
+                    self.metrics.record(command, started.elapsed());
+                    Ok(response)
+                })
+            }
+            StoreRequest::RawGet(request) => Box::pin(async move {
                 let started = Instant::now();
-                let response = StoreResponse::Get(self.get(&request));
+                let response = StoreResponse::RawGet(self.raw_get(&request));
                 self.metrics.record(command, started.elapsed());
                 Ok(response)
             }),
@@ -126,6 +140,9 @@ impl StoreService for Node {
 
 impl Node {
     async fn execute(&self, request: StoreRequest) -> StoreResponse {
+        if let Some(read_ts) = safe_ts::stale_read_ts(&request) {
+            self.refresh_safe_ts(read_ts).await;
+        }
         match request {
             StoreRequest::Get(request) => StoreResponse::Get(self.get(&request)),
             StoreRequest::BatchGet(request) => StoreResponse::BatchGet(self.batch_get(&request)),
@@ -157,34 +174,48 @@ impl Node {
                 StoreResponse::ResolveLock(self.resolve_lock(request).await)
             }
             StoreRequest::Gc(request) => StoreResponse::Gc(self.gc_region(request).await),
-            StoreRequest::DeleteRange(request) => StoreResponse::DeleteRange(self.delete_range(request)),
+            StoreRequest::DeleteRange(request) => {
+                StoreResponse::DeleteRange(self.delete_range(request).await)
+            }
             StoreRequest::UnsafeDestroyRange(request) => {
                 StoreResponse::UnsafeDestroyRange(self.unsafe_destroy_range(request).await)
             }
             StoreRequest::SplitRegion(request) => {
                 StoreResponse::SplitRegion(self.split_region(request).await)
             }
-            StoreRequest::RawGet(_)
-            | StoreRequest::RawBatchGet(_)
-            | StoreRequest::RawPut(_)
-            | StoreRequest::RawBatchPut(_)
-            | StoreRequest::RawDelete(_)
-            | StoreRequest::RawBatchDelete(_)
-            | StoreRequest::RawScan(_)
-            | StoreRequest::RawDeleteRange(_)
-            | StoreRequest::RawBatchScan(_)
-            | StoreRequest::RawGetKeyTtl(_)
-            | StoreRequest::RawCas(_)
-            | StoreRequest::RawChecksum(_) => raw::answer(&request),
-            StoreRequest::StoreSafeTs(_) => {
-                StoreResponse::StoreSafeTs(kvrpcpb::StoreSafeTsResponse::default())
+            StoreRequest::RawGet(request) => StoreResponse::RawGet(self.raw_get(&request)),
+            StoreRequest::RawBatchGet(request) => {
+                StoreResponse::RawBatchGet(raw::answer(self.raw_batch_get(&request)))
             }
-            StoreRequest::MvccGetByKey(_) => {
-                StoreResponse::MvccGetByKey(kvrpcpb::MvccGetByKeyResponse::default())
+            StoreRequest::RawPut(request) => StoreResponse::RawPut(raw::answer(self.raw_put(&request).await)),
+            StoreRequest::RawBatchPut(request) => {
+                StoreResponse::RawBatchPut(raw::answer(self.raw_batch_put(&request).await))
             }
-            StoreRequest::GetLockWaitInfo(_) => {
-                StoreResponse::GetLockWaitInfo(kvrpcpb::GetLockWaitInfoResponse::default())
+            StoreRequest::RawDelete(request) => {
+                StoreResponse::RawDelete(raw::answer(self.raw_delete(request).await))
             }
+            StoreRequest::RawBatchDelete(request) => {
+                StoreResponse::RawBatchDelete(raw::answer(self.raw_batch_delete(request).await))
+            }
+            StoreRequest::RawDeleteRange(request) => {
+                StoreResponse::RawDeleteRange(raw::answer(self.raw_delete_range(request).await))
+            }
+            StoreRequest::RawScan(request) => StoreResponse::RawScan(raw::answer(self.raw_scan(&request))),
+            StoreRequest::RawBatchScan(request) => {
+                StoreResponse::RawBatchScan(raw::answer(self.raw_batch_scan(&request)))
+            }
+            StoreRequest::RawGetKeyTtl(request) => {
+                StoreResponse::RawGetKeyTtl(raw::answer(self.raw_get_key_ttl(&request)))
+            }
+            StoreRequest::RawCas(request) => StoreResponse::RawCas(raw::answer(self.raw_cas(&request).await)),
+            StoreRequest::RawChecksum(request) => {
+                StoreResponse::RawChecksum(raw::answer(self.raw_checksum(&request)))
+            }
+            StoreRequest::StoreSafeTs(_) => StoreResponse::StoreSafeTs(self.store_safe_ts().await),
+            StoreRequest::MvccGetByKey(request) => {
+                StoreResponse::MvccGetByKey(self.mvcc_get_by_key(&request))
+            }
+            StoreRequest::GetLockWaitInfo(_) => StoreResponse::GetLockWaitInfo(self.lock_wait_info()),
             StoreRequest::InstallRegion(request) => {
                 StoreResponse::InstallRegion(self.install_region(request).await)
             }

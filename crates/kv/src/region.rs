@@ -14,7 +14,11 @@ use parking_lot::RwLock;
 use tidewater_codec::{DecodeError, EncodedKey};
 use tidewater_proto::{errorpb, kvrpcpb, metapb};
 
-use crate::{Cf, WriteBatch, WriteOp, mvcc::data_range};
+use crate::{
+    Cf, WriteBatch, WriteOp,
+    mvcc::data_range,
+    raw::{self, RawSpace},
+};
 
 /// The request is not for this region as it is.
 pub(crate) type RegionError = Box<errorpb::Error>;
@@ -41,6 +45,15 @@ struct Flights {
     ancestors: Vec<Weak<Region>>,
 }
 
+/// Which boundaries a key is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyForm {
+    /// Memcomparable on its way to the placement driver: transactions, and raw keys with a keyspace.
+    Encoded,
+    /// The same bytes everywhere: raw keys without a keyspace.
+    Plain,
+}
+
 /// Counters of a region.
 #[derive(Default)]
 pub(crate) struct RegionLoad {
@@ -50,8 +63,13 @@ pub(crate) struct RegionLoad {
     /// Since the last heartbeat.
     pub bytes_written: AtomicU64,
     pub keys_written: AtomicU64,
+    /// No split check is worth its while below, whatever the settings say.
+    pub bytes_floor: AtomicU64,
+    pub keys_floor: AtomicU64,
     /// A split check is on its way.
     pub check_requested: AtomicBool,
+    /// A split made other regions of this one: what is counted here is seen by nobody.
+    pub replaced: AtomicBool,
 }
 
 impl Region {
@@ -108,7 +126,11 @@ impl Region {
 
     /// Where all data lies in the engine.
     pub(crate) fn engine_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        vec![self.data_range()]
+        let raw = RawSpace::all().map(|space| {
+            let (start, end) = self.clamp_as(space.form, b"", b"");
+            space.engine_range(start, end)
+        });
+        std::iter::once(self.data_range()).chain(raw).collect()
     }
 
     /// Whether an engine key lies in the region.
@@ -121,14 +143,33 @@ impl Region {
     }
 
     pub(crate) fn contains(&self, raw_key: &[u8]) -> bool {
-        *raw_key >= *self.raw_start && (self.raw_end.is_empty() || *raw_key < *self.raw_end)
+        self.contains_as(KeyForm::Encoded, raw_key)
+    }
+
+    fn contains_as(&self, form: KeyForm, key: &[u8]) -> bool {
+        let (start, end) = self.boundaries(form);
+        key >= start && (end.is_empty() || key < end)
+    }
+
+    fn boundaries(&self, form: KeyForm) -> (&[u8], &[u8]) {
+        match form {
+            KeyForm::Encoded => (&self.raw_start, &self.raw_end),
+            KeyForm::Plain => (&self.meta.start_key, &self.meta.end_key),
+        }
     }
 
     pub(crate) fn check_key(&self, raw_key: &[u8]) -> Result<(), RegionError> {
-        if self.contains(raw_key) {
+        self.check_key_as(KeyForm::Encoded, raw_key)
+    }
+
+    pub(crate) fn check_key_as(&self, form: KeyForm, key: &[u8]) -> Result<(), RegionError> {
+        if self.contains_as(form, key) {
             return Ok(());
         }
-        let key = EncodedKey::into_bytes(tidewater_codec::Key::new(raw_key).encode());
+        let key = match form {
+            KeyForm::Encoded => tidewater_codec::Key::new(key).encode().into_bytes(),
+            KeyForm::Plain => key.to_vec(),
+        };
         Err(Box::new(errorpb::Error {
             message: format!("the key is not in region {}", self.id()),
             key_not_in_region: Some(errorpb::KeyNotInRegion {
@@ -143,29 +184,53 @@ impl Region {
 
     /// The part of `start..end` (user keys, an empty end is unbounded) inside the region; some clients send whole ranges.
     pub(crate) fn clamp<'a>(&'a self, start: &'a [u8], end: &'a [u8]) -> (&'a [u8], &'a [u8]) {
-        let start = start.max(&self.raw_start);
-        let end = match (end.is_empty(), self.raw_end.is_empty()) {
-            (true, _) => &self.raw_end,
-            (false, true) => end,
-            (false, false) => end.min(&self.raw_end),
-        };
-        (start, end)
+        self.clamp_as(KeyForm::Encoded, start, end)
     }
 
-    pub(crate) fn note_written(&self, batch: &WriteBatch) {
-        let (mut bytes, mut keys) = (0, 0);
+    /// [`Self::clamp`] for keys of either form. Nothing is left where the start is at or above the end.
+    pub(crate) fn clamp_as<'a>(
+        &'a self,
+        form: KeyForm,
+        start: &'a [u8],
+        end: &'a [u8],
+    ) -> (&'a [u8], &'a [u8]) {
+        let (lower, upper) = self.boundaries(form);
+        let end = match (end.is_empty(), upper.is_empty()) {
+            (true, _) => upper,
+            (false, true) => end,
+            (false, false) => end.min(upper),
+        };
+        (start.max(lower), end)
+    }
+
+    /// Counts what became visible.
+    pub(crate) fn note_written(&self, written: Written) {
+        if written.bytes > 0 {
+            self.load.bytes.fetch_add(written.bytes, Ordering::Relaxed);
+            self.load.keys.fetch_add(written.keys, Ordering::Relaxed);
+            self.load.bytes_written.fetch_add(written.bytes, Ordering::Relaxed);
+            self.load.keys_written.fetch_add(written.keys, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a batch adds to its region.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    bytes: u64,
+    keys: u64,
+}
+
+impl Written {
+    pub(crate) fn of(batch: &WriteBatch) -> Self {
+        let mut written = Self::default();
         for op in batch.ops() {
             if let WriteOp::Put { cf: cf @ (Cf::Write | Cf::Default), key, value } = op {
-                bytes += (key.len() + value.len()) as u64;
-                keys += u64::from(*cf == Cf::Write);
+                written.bytes += (key.len() + value.len()) as u64;
+                written.keys += u64::from(*cf == Cf::Write || raw::is_raw(key));
             }
         }
-        if bytes > 0 {
-            self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
-            self.load.keys.fetch_add(keys, Ordering::Relaxed);
-            self.load.bytes_written.fetch_add(bytes, Ordering::Relaxed);
-            self.load.keys_written.fetch_add(keys, Ordering::Relaxed);
-        }
+        written
     }
 }
 
@@ -205,6 +270,8 @@ impl Drop for RegionGuard {
 /// All regions of the node.
 pub(crate) struct RegionTable {
     store_id: u64,
+    /// Zero as long as the placement driver does not tell.
+    cluster_id: u64,
     regions: RwLock<Regions>,
 }
 
@@ -215,18 +282,19 @@ struct Regions {
 }
 
 impl RegionTable {
-    pub(crate) fn new(store_id: u64) -> Self {
-        Self { store_id, regions: RwLock::default() }
+    pub(crate) fn new(store_id: u64, cluster_id: u64) -> Self {
+        Self { store_id, cluster_id, regions: RwLock::default() }
     }
 
     /// Puts regions in, in place of older ones with their ids, all at once.
     pub(crate) fn install(&self, new: Vec<Arc<Region>>) {
         let mut regions = self.regions.write();
         for region in new {
-            if let Some(old) = regions.by_id.insert(region.id(), region.clone())
-                && old.raw_start != region.raw_start
-            {
-                regions.by_start.remove(&old.raw_start);
+            if let Some(old) = regions.by_id.insert(region.id(), region.clone()) {
+                old.load.replaced.store(true, Ordering::SeqCst);
+                if old.raw_start != region.raw_start {
+                    regions.by_start.remove(&old.raw_start);
+                }
             }
             regions.by_start.insert(region.raw_start.clone(), region.id());
         }
@@ -255,9 +323,34 @@ impl RegionTable {
         self.regions.read().by_id.values().cloned().collect()
     }
 
+    /// The regions that hold keys of `start..end` (user keys, an empty end is unbounded), in key order.
+    pub(crate) fn overlapping(&self, start: &[u8], end: &[u8]) -> Vec<Arc<Region>> {
+        let regions = self.regions.read();
+        let overlaps = |region: &&Arc<Region>| {
+            (end.is_empty() || *region.raw_start < *end)
+                && (region.raw_end.is_empty() || *start < *region.raw_end)
+        };
+        regions.by_start.values().filter_map(|id| regions.by_id.get(id)).filter(overlaps).cloned().collect()
+    }
+
+    /// Whether the request is for this cluster. A client that does not say is believed.
+    pub(crate) fn check_cluster(&self, context: &kvrpcpb::Context) -> Result<(), RegionError> {
+        if context.cluster_id == 0 || self.cluster_id == 0 || context.cluster_id == self.cluster_id {
+            return Ok(());
+        }
+        let (requested, actual) = (context.cluster_id, self.cluster_id);
+        Err(Box::new(errorpb::Error {
+            message: format!(
+                "mismatched cluster id: the request is for cluster {requested}, this is {actual}"
+            ),
+            ..Default::default()
+        }))
+    }
+
     /// The region a request is for, if the client's picture of it is right.
     pub(crate) fn check(&self, context: Option<&kvrpcpb::Context>) -> Result<RegionGuard, RegionError> {
         let context = context.ok_or_else(|| region_not_found(0))?;
+        self.check_cluster(context)?;
         let regions = self.regions.read();
         if let Some(peer) = &context.peer
             && peer.store_id != self.store_id

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::{
-    Durability, Engine, EngineError,
+    Durability, Engine, EngineError, WriteBatch,
     commands::{
         CommandContext, WriteCommand,
         pessimistic_lock::{LockedValue, PessimisticLock},
@@ -16,7 +16,8 @@ use crate::{
     lock_wait::{LockWaits, Ticket},
     mvcc::{DataKey, MvccTxn},
     pessimistic::PessimisticLocks,
-    region::Region,
+    raw::EarliestExpiry,
+    region::{Region, Written},
     replication::{LocalReplication, WriteError},
     row_cache::RowCache,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Scheduler {
     pub pessimistic: Arc<PessimisticLocks>,
     pub waits: Arc<LockWaits>,
     pub rows: Arc<RowCache>,
+    pub raw_expiry: Arc<EarliestExpiry>,
 }
 
 impl Scheduler {
@@ -45,17 +47,18 @@ impl Scheduler {
             pessimistic: Arc::default(),
             waits: Arc::default(),
             rows: RowCache::new(row_cache_bytes),
+            raw_expiry: Arc::default(),
         })
     }
 
     /// Runs a command to its end; its writes are visible, and as durable as the command wants, when this returns.
     pub(crate) async fn run<C: WriteCommand>(
         &self,
-        region: &Region,
+        region: &Arc<Region>,
         command: &C,
     ) -> Result<C::Answer, CommandError> {
         self.replication.check_writable()?;
-        let latches = self.latches.acquire(command.keys()).await;
+        let latches = self.latches.acquire(command.keys().map(DataKey::as_bytes)).await;
         let (txn, answer) = self.execute(command)?;
         self.submit(region, txn, latches, C::DURABILITY).await?;
         Ok(answer)
@@ -64,7 +67,7 @@ impl Scheduler {
     /// Locks keys; waits up to `wait` for others to give them up.
     pub(crate) async fn pessimistic_lock(
         &self,
-        region: &Region,
+        region: &Arc<Region>,
         command: &PessimisticLock,
         wait: Option<Duration>,
     ) -> Result<Vec<LockedValue>, CommandError> {
@@ -72,7 +75,7 @@ impl Scheduler {
         let deadline = wait.map(|wait| Instant::now() + wait);
         let mut ticket: Option<(DataKey, Ticket)> = None;
         loop {
-            let latches = self.latches.acquire(command.keys()).await;
+            let latches = self.latches.acquire(command.keys().map(DataKey::as_bytes)).await;
             let (locked, holder) = match (self.execute(command), deadline) {
                 (Ok((txn, values)), _) => {
                     self.submit(region, txn, latches, PessimisticLock::DURABILITY).await?;
@@ -114,7 +117,7 @@ impl Scheduler {
 
     async fn submit(
         &self,
-        region: &Region,
+        region: &Arc<Region>,
         txn: MvccTxn,
         latches: LatchGuard,
         durability: Durability,
@@ -123,12 +126,13 @@ impl Scheduler {
             return Ok(());
         }
         let MvccTxn { batch, pessimistic, released, acquired, memory_locks } = txn;
-        region.note_written(&batch);
         let (locks, waits) = (self.pessimistic.clone(), self.waits.clone());
+        let (region, written) = (region.clone(), Written::of(&batch));
         let flight = self.rows.begin(&batch);
         let release = Box::new(move |visible: bool| {
             flight.finish(visible);
             if visible {
+                region.note_written(written);
                 locks.apply(pessimistic);
                 waits.acquired(&acquired);
                 waits.released(&released);
@@ -137,9 +141,26 @@ impl Scheduler {
             // Last: whoever gets the latches sees everything above.
             drop(latches);
         });
-        self.replication.write(batch, durability, release).await.map_err(|error| match error {
-            WriteError::Refused(error) => CommandError::Engine(error),
-            WriteError::Unknown(error) => CommandError::Undetermined(error),
-        })
+        Ok(self.replication.write(batch, durability, release).await?)
+    }
+
+    /// Writes raw data, of which some expires at `expires_at` (zero is never); the latches open when it is visible.
+    pub(crate) async fn write_raw(
+        &self,
+        region: &Arc<Region>,
+        batch: WriteBatch,
+        expires_at: u64,
+        latches: LatchGuard,
+    ) -> Result<(), WriteError> {
+        let (region, written) = (region.clone(), Written::of(&batch));
+        let expiry = self.raw_expiry.clone();
+        let release = Box::new(move |visible: bool| {
+            if visible {
+                region.note_written(written);
+                expiry.note(expires_at);
+            }
+            drop(latches);
+        });
+        self.replication.write(batch, Durability::Sync, release).await
     }
 }

@@ -1,5 +1,7 @@
 //! Integration tests: the node through its protocol.
 
+#[path = "it/api.rs"]
+mod api;
 #[path = "it/bank.rs"]
 mod bank;
 #[path = "it/commands.rs"]
@@ -10,6 +12,12 @@ mod crash;
 mod lock_wait;
 #[path = "it/model.rs"]
 mod model;
+#[path = "it/raw.rs"]
+mod raw;
+#[path = "it/raw_model.rs"]
+mod raw_model;
+#[path = "it/reads.rs"]
+mod reads;
 #[path = "it/regions.rs"]
 mod regions;
 #[path = "it/row_cache.rs"]

@@ -43,8 +43,13 @@ pub(crate) struct Prewrite {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CommitPath {
     TwoPhase,
-    Async { secondaries: Vec<Key> },
-    OnePhase,
+    Async {
+        secondaries: Vec<Key>,
+    },
+    OnePhase {
+        /// The secondaries, if an async commit will do as well where one phase is not possible.
+        or_async: Option<Vec<Key>>,
+    },
 }
 
 /// How far the client's beliefs about keys are checked.
@@ -112,7 +117,9 @@ impl WriteCommand for Prewrite {
             match self.prewrite_key(&mut context.reader, mutation, mutation.key == primary) {
                 Ok(Checked::Lock(new)) => new_locks.push(*new),
                 Ok(Checked::Nothing) => {}
-                Ok(Checked::DoneBefore { min_commit_ts }) => done_before.lock(min_commit_ts),
+                Ok(Checked::DoneBefore { min_commit_ts, is_async }) => {
+                    done_before.lock(min_commit_ts, is_async);
+                }
                 Ok(Checked::CommittedBefore { commit_ts }) => done_before.commit(commit_ts),
                 Err(error @ CommandError::Locked { .. }) => locked.push(error),
                 Err(error) => return Err(error),
@@ -123,7 +130,7 @@ impl WriteCommand for Prewrite {
             let answer = PrewriteAnswer {
                 locked: Vec::new(),
                 min_commit_ts: commit_ts.0,
-                one_phase_commit_ts: (self.path == CommitPath::OnePhase).then_some(commit_ts),
+                one_phase_commit_ts: matches!(self.path, CommitPath::OnePhase { .. }).then_some(commit_ts),
             };
             return Ok((MvccTxn::default(), answer));
         }
@@ -144,6 +151,7 @@ enum Checked {
     /// An earlier copy of this request locked it.
     DoneBefore {
         min_commit_ts: TimeStamp,
+        is_async: bool,
     },
     /// An earlier copy of this request, and a commit, were here.
     CommittedBefore {
@@ -162,13 +170,16 @@ struct NewLock {
 #[derive(Default)]
 struct DoneBefore {
     locks: usize,
+    /// Those that need a commit timestamp from the client.
+    plain_locks: usize,
     min_commit_ts: TimeStamp,
     committed: Option<CommitTs>,
 }
 
 impl DoneBefore {
-    fn lock(&mut self, min_commit_ts: TimeStamp) {
+    fn lock(&mut self, min_commit_ts: TimeStamp, is_async: bool) {
         self.locks += 1;
+        self.plain_locks += usize::from(!is_async);
         self.min_commit_ts = self.min_commit_ts.max(min_commit_ts);
     }
 
@@ -209,7 +220,10 @@ impl Prewrite {
                 }
                 held = Some(lock);
             }
-            Some(lock) => return Ok(Checked::DoneBefore { min_commit_ts: lock.min_commit_ts }),
+            Some(lock) => {
+                let is_async = lock.async_commit_secondaries.is_some();
+                return Ok(Checked::DoneBefore { min_commit_ts: lock.min_commit_ts, is_async });
+            }
             None if mutation.pessimistic == PessimisticAction::LockIsHeld => {
                 if let Some(commit_ts) = self.amend_pessimistic_lock(reader, key)? {
                     return Ok(Checked::CommittedBefore { commit_ts });
@@ -406,6 +420,23 @@ impl Prewrite {
         Some(NewLock { key: mutation.key.clone(), lock, long_value, replaces_pessimistic: held.is_some() })
     }
 
+    /// The way that is open after an earlier copy of this request. It cannot be left: whoever resolves the earlier locks goes by them.
+    fn path_after(&self, done_before: &DoneBefore) -> Path<'_> {
+        match &self.path {
+            CommitPath::TwoPhase => Path::TwoPhase,
+            CommitPath::Async { .. } | CommitPath::OnePhase { or_async: Some(_) }
+                if done_before.plain_locks > 0 =>
+            {
+                Path::TwoPhase
+            }
+            CommitPath::OnePhase { .. } if done_before.locks == 0 => Path::OnePhase,
+            CommitPath::OnePhase { or_async: None } => Path::TwoPhase,
+            CommitPath::Async { secondaries } | CommitPath::OnePhase { or_async: Some(secondaries) } => {
+                Path::Async { secondaries }
+            }
+        }
+    }
+
     /// Writes the locks, or the versions.
     fn finish(
         &self,
@@ -416,19 +447,15 @@ impl Prewrite {
     ) -> PrewriteAnswer {
         let two_phase =
             PrewriteAnswer { locked: Vec::new(), min_commit_ts: TimeStamp::ZERO, one_phase_commit_ts: None };
-        let mut path = &self.path;
-        // Some keys were locked by an earlier copy of this request that did not commit in one phase: go on its way.
-        if done_before.locks > 0 && *path == CommitPath::OnePhase {
-            path = &CommitPath::TwoPhase;
-        }
-        if *path == CommitPath::TwoPhase {
+        let path = self.path_after(&done_before);
+        if path == Path::TwoPhase {
             write_locks(txn, new_locks);
             return two_phase;
         }
-        if let CommitPath::Async { secondaries } = path {
+        if let Path::Async { secondaries } = path {
             for new in &mut new_locks {
                 let is_primary = new.key.raw() == self.primary;
-                let listed = if is_primary { secondaries.as_slice() } else { &[] };
+                let listed = if is_primary { secondaries } else { &[] };
                 new.lock.async_commit_secondaries =
                     Some(listed.iter().map(|key| key.as_bytes().to_vec()).collect());
             }
@@ -450,11 +477,11 @@ impl Prewrite {
         }
         txn.memory_locks = Some(guard);
         let one_phase_commit_ts = match path {
-            CommitPath::OnePhase => {
+            Path::OnePhase => {
                 write_versions(txn, new_locks, CommitTs(min_commit_ts));
                 Some(CommitTs(min_commit_ts))
             }
-            CommitPath::Async { .. } | CommitPath::TwoPhase => {
+            Path::Async { .. } | Path::TwoPhase => {
                 for new in &mut new_locks {
                     new.lock.min_commit_ts = min_commit_ts;
                 }
@@ -469,6 +496,14 @@ impl Prewrite {
             ..two_phase
         }
     }
+}
+
+/// How the locks are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path<'a> {
+    TwoPhase,
+    Async { secondaries: &'a [Key] },
+    OnePhase,
 }
 
 /// What is known about a key's newest data.

@@ -40,6 +40,9 @@ impl WriteCommand for ResolveLocks {
                 continue;
             }
             match commit_ts {
+                Some(commit_ts) if commit_ts.0 <= start_ts.0 => {
+                    return Err(CommandError::CommitTsInvalid { start_ts: *start_ts, commit_ts: *commit_ts });
+                }
                 Some(commit_ts) => {
                     context.concurrency.note_commit(*commit_ts);
                     commit_key(&mut txn, reader, key, *start_ts, *commit_ts)?;

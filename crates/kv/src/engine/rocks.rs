@@ -149,6 +149,17 @@ fn has_ts(key: &[u8]) -> bool {
     key.len() >= TS_LEN
 }
 
+/// Some key just below a key that is not empty.
+fn below(key: &[u8]) -> Vec<u8> {
+    let mut below = key.to_vec();
+    // A key that ends with a zero follows the one without it; any other, all that begin with a smaller last byte.
+    if let Some(last @ 1..) = below.pop() {
+        below.push(last - 1);
+        below.extend([0xff; 16]);
+    }
+    below
+}
+
 fn failed(operation: &'static str) -> impl FnOnce(rocksdb::Error) -> EngineError {
     move |error| EngineError::Failed { operation, reason: error.into_string() }
 }
@@ -180,8 +191,12 @@ impl Engine for RocksEngine {
         if start >= end {
             return Ok(());
         }
-        // Whole files first: they give their space back at once.
-        self.db.db.delete_file_in_range_cf(self.db.family(cf), start, end).map_err(failed("delete files"))?;
+        // Whole files first: they give their space back at once. RocksDB counts the last key in here, unlike everywhere else.
+        let last = below(end);
+        self.db
+            .db
+            .delete_file_in_range_cf(self.db.family(cf), start, &last)
+            .map_err(failed("delete files"))?;
         self.db.db.delete_range_cf(self.db.family(cf), start, end).map_err(failed("delete a range"))
     }
 
@@ -373,5 +388,35 @@ impl EngineIterator for RocksIterator {
         self.entry
             .as_ref()
             .map_or(&[], |entry| unsafe { std::slice::from_raw_parts(entry.value.0, entry.value.1) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_key_lies_just_below() {
+        for key in [&b"b"[..], b"\0", b"b\0", b"b\0\0", b"\xff", b"b\x01"] {
+            assert!(below(key)[..] < *key, "{key:?}");
+        }
+    }
+
+    /// RocksDB would drop a whole file whose last key is the end of the range.
+    #[test]
+    fn the_end_of_a_range_is_not_deleted_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = RocksEngine::open(dir.path()).unwrap();
+        for keys in [&["a"][..], &["b", "c", "d"]] {
+            let mut batch = WriteBatch::new();
+            keys.iter().for_each(|key| batch.put(Cf::Default, key.as_bytes().to_vec(), Vec::new()));
+            engine.write(batch, Durability::Buffered).unwrap();
+            engine.flush().unwrap();
+            // Files of the youngest level stay anyway.
+            engine.compact();
+        }
+        engine.delete_range(Cf::Default, b"b", b"d").unwrap();
+        let is_there = |key: &[u8]| engine.get(Cf::Default, key).unwrap().is_some();
+        assert_eq!([is_there(b"a"), is_there(b"c"), is_there(b"d")], [true, false, true]);
     }
 }

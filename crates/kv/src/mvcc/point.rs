@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewater_codec::{
-    CommitTs, StartTs, TimeStamp,
-    mvcc::{Lock, WriteType},
+    CommitTs, Key, StartTs, TimeStamp,
+    mvcc::{Lock, LockType, WriteType},
     number,
 };
 
-use super::{DataKey, IsolationLevel, PassableLocks, check_lock, key::split_ts, record::WriteRef};
+use super::{
+    DataKey, IsolationLevel, LockVerdict, PassableLocks, check_younger, judge_lock, key::split_ts,
+    lock_error, record::WriteRef,
+};
 use crate::{
     Cf, EngineError, EngineIterator, IteratorOptions, IteratorUse, Snapshot, error::CommandError,
     row_cache::Newest,
@@ -48,12 +51,22 @@ impl<'a> PointGetter<'a> {
     /// The value of a key with what else was seen on the way.
     pub(crate) fn read(&mut self, key: &DataKey, raw_key: &[u8]) -> Result<Found, CommandError> {
         let mut lock_free = false;
-        if self.isolation == IsolationLevel::Snapshot
+        if self.isolation.minds_locks()
             && let Some(lock) = self.snapshot.get(Cf::Lock, key.as_bytes())?
         {
-            check_lock(Lock::decode(&lock)?, raw_key, self.read_ts, self.passable)?;
+            let lock = Lock::decode(&lock)?;
+            match judge_lock(&lock, raw_key, self.read_ts, self.isolation, self.passable) {
+                LockVerdict::Passes => {}
+                LockVerdict::IsVersion => {
+                    return Ok(Found { value: locked_value(&**self.snapshot, key, lock)?, newest: None });
+                }
+                LockVerdict::Blocks => {
+                    let (key, lock) = (Key::new(raw_key), Box::new(lock));
+                    return Err(lock_error(self.isolation, self.read_ts, key, lock));
+                }
+            }
         } else {
-            lock_free = self.isolation == IsolationLevel::Snapshot;
+            lock_free = self.isolation.minds_locks();
         }
         let (snapshot, fill_cache) = (self.snapshot, self.fill_cache);
         let writes = self.writes.get_or_insert_with(|| {
@@ -70,7 +83,9 @@ impl<'a> PointGetter<'a> {
             let (_, commit_ts) = split_ts(writes.key())?;
             if commit_ts > self.read_ts {
                 (is_newest, steps) = (false, steps + 1);
-                valid = if steps == STEPS_BEFORE_SEEK {
+                let raw = || Key::new(raw_key);
+                check_younger(self.isolation, self.read_ts, raw, commit_ts, writes.value())?;
+                valid = if steps == STEPS_BEFORE_SEEK && self.isolation != IsolationLevel::RcCheckTs {
                     seek.truncate(key_len);
                     number::write_u64_desc(self.read_ts.into_inner(), &mut seek);
                     writes.seek(&seek)?
@@ -108,6 +123,19 @@ pub(crate) struct Found {
     pub value: Option<Bytes>,
     /// The version, if it is the key's newest and no lock lies on the key.
     pub newest: Option<Newest>,
+}
+
+/// What a lock makes of its key once it is committed.
+pub(super) fn locked_value(
+    snapshot: &dyn Snapshot,
+    key: &DataKey,
+    lock: Lock,
+) -> Result<Option<Bytes>, CommandError> {
+    match (lock.lock_type, lock.short_value) {
+        (LockType::Put, Some(value)) => Ok(Some(value.into())),
+        (LockType::Put, None) => load_long_value(snapshot, key, lock.start_ts).map(Some),
+        (LockType::Delete | LockType::Lock | LockType::Pessimistic | LockType::Shared, _) => Ok(None),
+    }
 }
 
 /// A value that is too long for its write record.

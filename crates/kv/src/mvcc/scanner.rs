@@ -13,10 +13,10 @@ use tidewater_codec::{
 };
 
 use super::{
-    DataKey, IsolationLevel, PassableLocks, data_range,
+    DataKey, IsolationLevel, LockVerdict, PassableLocks, check_younger, data_range, judge_lock,
     key::{decode_raw, split_ts},
-    lock_blocks_reader,
-    point::load_long_value,
+    lock_error,
+    point::{load_long_value, locked_value},
     record::WriteRef,
 };
 use crate::{Cf, EngineIterator, IteratorOptions, Snapshot, error::CommandError};
@@ -118,8 +118,7 @@ impl Scanner {
             ..IteratorOptions::range(lower.clone(), Some(upper.clone().max(lower.clone())))
         };
         let writes = snapshot.iterator(Cf::Write, range());
-        let locks =
-            (options.isolation == IsolationLevel::Snapshot).then(|| snapshot.iterator(Cf::Lock, range()));
+        let locks = options.isolation.minds_locks().then(|| snapshot.iterator(Cf::Lock, range()));
         Self {
             snapshot: snapshot.clone(),
             writes,
@@ -216,8 +215,15 @@ impl Scanner {
         }
         self.state = State::BetweenKeys;
         loop {
-            if self.locks.is_some() {
-                self.pass_locks(Direction::Forward)?;
+            if self.locks.is_some()
+                && let Some(lock) = self.pass_locks(Direction::Forward)?
+            {
+                if self.take_locked(lock)? {
+                    self.state = State::OnKey;
+                    return Ok(ScanStep::Row);
+                }
+                self.skip_versions_forward()?;
+                continue;
             }
             if !self.writes.valid() || self.is_past_stop(self.writes.key()) {
                 return Ok(ScanStep::End);
@@ -241,8 +247,9 @@ impl Scanner {
             if commit_ts <= read_ts {
                 break;
             }
+            self.check_younger(commit_ts)?;
             steps += 1;
-            if steps == STEPS_BEFORE_SEEK {
+            if steps == STEPS_BEFORE_SEEK && self.options.isolation != IsolationLevel::RcCheckTs {
                 seek_key(&mut self.seek, &self.current, read_ts);
                 self.writes.seek(&self.seek)?;
             } else {
@@ -282,6 +289,12 @@ impl Scanner {
         }
     }
 
+    /// Checks the version the cursor stands on, which is younger than the reader's timestamp.
+    fn check_younger(&self, commit_ts: TimeStamp) -> Result<(), CommandError> {
+        let raw_key = || DataKey::from_engine(&self.current).raw();
+        check_younger(self.options.isolation, self.options.read_ts, raw_key, commit_ts, self.writes.value())
+    }
+
     fn skip_versions_forward(&mut self) -> Result<(), CommandError> {
         for _ in 0..STEPS_BEFORE_SEEK {
             if !self.on_current() {
@@ -314,8 +327,15 @@ impl Scanner {
         }
         self.state = State::BetweenKeys;
         loop {
-            if self.locks.is_some() {
-                self.pass_locks(Direction::Backward)?;
+            if self.locks.is_some()
+                && let Some(lock) = self.pass_locks(Direction::Backward)?
+            {
+                if self.take_locked(lock)? {
+                    self.state = State::OnKey;
+                    return Ok(ScanStep::Row);
+                }
+                self.skip_versions_backward()?;
+                continue;
             }
             if !self.writes.valid() {
                 return Ok(ScanStep::End);
@@ -336,6 +356,9 @@ impl Scanner {
         let read_ts = self.options.read_ts;
         let mut short = Vec::new();
         let mut newest = None;
+        if self.options.isolation == IsolationLevel::RcCheckTs {
+            self.check_younger_backward()?;
+        }
         for _ in 0..STEPS_BEFORE_SEEK {
             if !self.on_current() || split_ts(self.writes.key())?.1 > read_ts {
                 return self.take_backward(newest, short);
@@ -367,6 +390,23 @@ impl Scanner {
         self.take_backward(newest, short)
     }
 
+    /// Looks at the versions above the reader's timestamp, then goes back to the oldest one.
+    fn check_younger_backward(&mut self) -> Result<(), CommandError> {
+        seek_key(&mut self.seek, &self.current, TimeStamp::MAX);
+        self.writes.seek(&self.seek)?;
+        while self.on_current() {
+            let (_, commit_ts) = split_ts(self.writes.key())?;
+            if commit_ts <= self.options.read_ts {
+                break;
+            }
+            self.check_younger(commit_ts)?;
+            self.writes.next()?;
+        }
+        seek_key(&mut self.seek, &self.current, TimeStamp::ZERO);
+        self.writes.seek_for_prev(&self.seek)?;
+        Ok(())
+    }
+
     fn take_backward(
         &mut self,
         newest: Option<(WriteType, StartTs, bool)>,
@@ -396,10 +436,22 @@ impl Scanner {
         Ok(())
     }
 
-    /// Checks the locks the cursor over `write` is about to pass.
-    fn pass_locks(&mut self, direction: Direction) -> Result<(), CommandError> {
+    /// Takes the value of a lock that is read as a version of `current`; false if it is a deletion.
+    fn take_locked(&mut self, lock: Lock) -> Result<bool, CommandError> {
+        let key = DataKey::from_engine(&self.current);
+        let Some(value) = locked_value(&*self.snapshot, &key, lock)? else {
+            self.forget_key();
+            return Ok(false);
+        };
+        self.value = if self.options.key_only { Value::None } else { Value::Long(value) };
+        Ok(true)
+    }
+
+    /// Checks the locks the cursor over `write` is about to pass. Stops at one that is read as a version of its key, which is then
+    /// `current`.
+    fn pass_locks(&mut self, direction: Direction) -> Result<Option<Lock>, CommandError> {
         loop {
-            let Some(locks) = &mut self.locks else { return Ok(()) };
+            let Some(locks) = &mut self.locks else { return Ok(None) };
             if self.writes.valid() {
                 let (key, _) = split_ts(self.writes.key())?;
                 let ahead = match direction {
@@ -407,11 +459,11 @@ impl Scanner {
                     Direction::Backward => locks.key() < key,
                 };
                 if ahead {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             if !self.stop.is_empty() && locks.key() >= self.stop.as_slice() {
-                return Ok(());
+                return Ok(None);
             }
             let lock = Lock::decode(locks.value())?;
             self.current.clear();
@@ -426,11 +478,15 @@ impl Scanner {
             self.forget_key();
             self.decode_key()?;
             let raw_key = self.raw_key.as_deref().unwrap_or_default();
-            if lock_blocks_reader(&lock, raw_key, self.options.read_ts, &self.options.passable) {
-                self.state = State::OnKey;
-                return Err(CommandError::Locked { key: Key::new(raw_key), lock: Box::new(lock) });
+            let (read_ts, isolation) = (self.options.read_ts, self.options.isolation);
+            match judge_lock(&lock, raw_key, read_ts, isolation, &self.options.passable) {
+                LockVerdict::Passes => self.forget_key(),
+                LockVerdict::IsVersion => return Ok(Some(lock)),
+                LockVerdict::Blocks => {
+                    self.state = State::OnKey;
+                    return Err(lock_error(isolation, read_ts, Key::new(raw_key), Box::new(lock)));
+                }
             }
-            self.forget_key();
         }
     }
 

@@ -5,15 +5,18 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use tidewater_proto::{StoreRequest, kvrpcpb, pdpb};
+use tidewater_proto::{kvrpcpb, pdpb};
 use tokio::time::Instant;
 
 use super::{Node, try_command, try_region};
 use crate::{
-    Cf, EngineError,
+    Cf, Durability, WriteBatch,
+    api::{self, KeyMode},
+    meta,
     mvcc::{DataKey, PessimisticChange, data_range},
-    region::Region,
+    raw::RawSpace,
+    region::{KeyForm, Region},
+    replication::WriteError,
 };
 
 /// Reports regularly until the node is gone.
@@ -62,42 +65,46 @@ impl Node {
         }
     }
 
-    pub(super) fn delete_range(&self, request: kvrpcpb::DeleteRangeRequest) -> kvrpcpb::DeleteRangeResponse {
-        let region = try_region!(self.regions.check(request.context.as_ref()));
+    pub(super) async fn delete_range(
+        &self,
+        request: kvrpcpb::DeleteRangeRequest,
+    ) -> kvrpcpb::DeleteRangeResponse {
+        let context = request.context.as_ref();
+        let region = try_region!(self.regions.check(context));
+        try_command!(api::check_range(context, KeyMode::Txn, &request.start_key, &request.end_key));
         if request.notify_only {
             return kvrpcpb::DeleteRangeResponse::default();
         }
         let (start, end) = region.clamp(&request.start_key, &request.end_key);
-        try_command!(self.destroy(start, end));
+        try_command!(self.destroy_txn(start, end).await);
         kvrpcpb::DeleteRangeResponse::default()
     }
 
+    /// Removes transactional data, or raw data of API version 2 if the range begins with its mode byte.
+    ///
+    /// Raw data of version 1 has no range of its own that could be told from transactional keys: `RawDeleteRange` removes that.
     pub(super) async fn unsafe_destroy_range(
         &self,
         request: kvrpcpb::UnsafeDestroyRangeRequest,
     ) -> kvrpcpb::UnsafeDestroyRangeResponse {
         // By intention without regard to regions: it goes to every store.
-        let asked = Instant::now();
-        let moved = self.moved_since(asked).await;
-        try_command!(self.destroy(&request.start_key, &request.end_key));
-        for (region, store) in moved {
-            let (start, end) = region.clamp(&request.start_key, &request.end_key);
-            if end.is_empty() || start < end {
-                let clamped = kvrpcpb::UnsafeDestroyRangeRequest {
-                    start_key: Bytes::copy_from_slice(start),
-                    end_key: Bytes::copy_from_slice(end),
-                    ..request.clone()
-                };
-                if let Err(error) = store.call(StoreRequest::UnsafeDestroyRange(clamped)).await {
-                    tracing::warn!(%error, "a deleted range may leave remains on another store");
-                }
-            }
+        let (context, start, end) = (request.context.as_ref(), &request.start_key, &request.end_key);
+        if let Some(context) = context {
+            try_region!(self.regions.check_cluster(context));
         }
+        let is_raw = try_command!(api::is_v2(context)) && start.first() == Some(&KeyMode::Raw.byte());
+        let mode = if is_raw { KeyMode::Raw } else { KeyMode::Txn };
+        try_command!(api::check_range(context, mode, start, end));
+        let moved = self.moved_since(Instant::now()).await;
+        match mode {
+            KeyMode::Txn => try_command!(self.destroy_txn(start, end).await),
+            KeyMode::Raw => try_command!(self.destroy_raw(start, end).await),
+        }
+        self.destroy_elsewhere(&request, moved).await;
         kvrpcpb::UnsafeDestroyRangeResponse::default()
     }
 
-    fn destroy(&self, start: &[u8], end: &[u8]) -> Result<(), EngineError> {
-        self.scheduler.replication.check_writable()?;
+    async fn destroy_txn(&self, start: &[u8], end: &[u8]) -> Result<(), WriteError> {
         let (lower, upper) = data_range(start, end);
         let pessimistic = &self.scheduler.pessimistic;
         let locks = pessimistic.range(
@@ -108,9 +115,36 @@ impl Node {
         );
         pessimistic.apply(locks.into_iter().map(|(key, _)| PessimisticChange::Remove(key)).collect());
         let flight = self.scheduler.rows.begin_everywhere();
-        let result =
-            Cf::ALL.into_iter().try_for_each(|cf| self.scheduler.engine.delete_range(cf, &lower, &upper));
+        let result = self.destroy_engine_range(&Cf::ALL, &lower, &upper).await;
         flight.finish(result.is_ok());
         result
+    }
+
+    /// In all of the clients' column families.
+    async fn destroy_raw(&self, start: &[u8], end: &[u8]) -> Result<(), WriteError> {
+        for space in RawSpace::all().filter(|space| space.form == KeyForm::Encoded) {
+            // An empty end is the end of the mode, which is the end of the space.
+            let (lower, upper) = space.engine_range(start, end);
+            self.destroy_engine_range(&[Cf::Default], &lower, &upper).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything in a range of engine keys, for good when this returns.
+    pub(super) async fn destroy_engine_range(
+        &self,
+        families: &[Cf],
+        lower: &[u8],
+        upper: &[u8],
+    ) -> Result<(), WriteError> {
+        let replication = &self.scheduler.replication;
+        replication.check_writable().map_err(WriteError::Refused)?;
+        for cf in families {
+            self.scheduler.engine.delete_range(*cf, lower, upper).map_err(WriteError::Unknown)?;
+        }
+        // The engine removes ranges without a sync. A synced write behind it makes it last.
+        let mut fence = WriteBatch::new();
+        meta::touch(&mut fence);
+        replication.write(fence, Durability::Sync, Box::new(|_| ())).await
     }
 }

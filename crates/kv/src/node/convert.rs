@@ -5,6 +5,7 @@ use tidewater_codec::TimeStamp;
 use tidewater_proto::kvrpcpb;
 
 use crate::{
+    api::{self, ApiError, KeyMode},
     commands::{
         prewrite::{AssertionLevel, Change, Mutation, PessimisticAction},
         read::ReadOptions,
@@ -21,6 +22,7 @@ pub(super) fn read_options(context: Option<&kvrpcpb::Context>, version: u64) -> 
         isolation: isolation(context),
         passable: PassableLocks {
             resolved: context.map(|context| context.resolved_locks.clone()).unwrap_or_default(),
+            committed: context.map(|context| context.committed_locks.clone()).unwrap_or_default(),
         },
         fill_cache: context.is_none_or(|context| !context.not_fill_cache),
     }
@@ -29,10 +31,14 @@ pub(super) fn read_options(context: Option<&kvrpcpb::Context>, version: u64) -> 
 fn isolation(context: Option<&kvrpcpb::Context>) -> IsolationLevel {
     match context.map(kvrpcpb::Context::isolation_level) {
         Some(kvrpcpb::IsolationLevel::Rc) => IsolationLevel::ReadCommitted,
-        Some(kvrpcpb::IsolationLevel::Si | kvrpcpb::IsolationLevel::RcCheckTs) | None => {
-            IsolationLevel::Snapshot
-        }
+        Some(kvrpcpb::IsolationLevel::RcCheckTs) => IsolationLevel::RcCheckTs,
+        Some(kvrpcpb::IsolationLevel::Si) | None => IsolationLevel::Snapshot,
     }
+}
+
+/// Keys of a transactional request: what its API version says about them.
+pub(super) fn check_txn_keys(context: Option<&kvrpcpb::Context>, keys: &[Bytes]) -> Result<(), ApiError> {
+    api::check_keys(context, KeyMode::Txn, keys.iter().map(|key| &key[..]))
 }
 
 /// Keys of one request: all inside the region.

@@ -1,6 +1,9 @@
 //! Garbage collection: on request for a region, and for all regions when the safe point moves.
 
-use std::{sync::Weak, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tidewater_codec::TimeStamp;
 use tidewater_proto::{kvrpcpb, pdpb};
@@ -50,7 +53,7 @@ impl Node {
         *self.gc_done.lock() = safe_point;
     }
 
-    async fn collect(&self, region: &Region, safe_point: TimeStamp) -> Result<usize, CommandError> {
+    async fn collect(&self, region: &Arc<Region>, safe_point: TimeStamp) -> Result<usize, CommandError> {
         let (mut lower, upper) = data_range(&region.raw_start, &region.raw_end);
         let mut deleted = 0;
         loop {

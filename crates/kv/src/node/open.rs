@@ -7,7 +7,7 @@ use tidewater_codec::{DecodeError, TimeStamp};
 use tidewater_proto::{PdError, PdService, StoreConnector, metapb, pdpb};
 use tokio::sync::mpsc;
 
-use super::Node;
+use super::{Node, split::SplitError};
 use crate::{
     Cf, Durability, Engine, EngineError, IteratorOptions, WriteBatch,
     concurrency::ConcurrencyManager,
@@ -15,6 +15,7 @@ use crate::{
     detector::Reports,
     meta,
     mvcc::data_range,
+    raw::all_raw,
     region::{Region, RegionTable},
     scheduler::Scheduler,
 };
@@ -28,6 +29,9 @@ pub enum NodeError {
     /// The placement driver did not do its part.
     #[error("the placement driver: {0}")]
     Pd(#[from] PdError),
+    /// The first region of a new cluster was not split as the settings say.
+    #[error("the first split: {0}")]
+    Split(#[from] SplitError),
     /// A stored region makes no sense.
     #[error("a stored region is corrupt: {0}")]
     Region(#[from] DecodeError),
@@ -58,16 +62,13 @@ impl Node {
         peers: Option<Arc<dyn StoreConnector>>,
     ) -> Result<Arc<Self>, NodeError> {
         meta::check_format(&*engine)?;
-        let store_id = join_cluster(&config, &*engine, &*pd).await?;
-        let regions = RegionTable::new(store_id);
+        let (store_id, cluster_id) = join_cluster(&config, &*engine, &*pd).await?;
+        let regions = RegionTable::new(store_id, cluster_id);
         let moves = meta::load_moves(&*engine.snapshot())?;
         let mut loaded = Vec::new();
         for meta in meta::load_regions(&*engine.snapshot())? {
             let region = Region::new(meta, store_id)?;
-            let (lower, upper) = region.data_range();
-            let bytes =
-                [Cf::Write, Cf::Default].map(|cf| engine.approximate_size(cf, &lower, &upper)).iter().sum();
-            region.load.bytes.store(bytes, Ordering::Relaxed);
+            region.load.bytes.store(approximate_bytes(&*engine, &region), Ordering::Relaxed);
             if moves.iter().any(|(id, _)| *id == region.id()) {
                 region.close();
             }
@@ -75,8 +76,7 @@ impl Node {
         }
         regions.install(loaded);
         // Reads served before a restart are forgotten, but none was at a timestamp that did not exist yet.
-        let now = pd.timestamps(1).await?;
-        let now = TimeStamp::compose(now.physical.unsigned_abs(), now.logical.unsigned_abs());
+        let now = current_ts(&*pd).await?;
         let (split_checks, requested) = mpsc::unbounded_channel();
         let compute = config.compute.clone().unwrap_or_else(tokio::runtime::Handle::current);
         let scheduler = Scheduler::new(engine, ConcurrencyManager::new(now), config.row_cache_bytes)?;
@@ -90,6 +90,7 @@ impl Node {
             split_gate: tokio::sync::Mutex::new(()),
             split_checks,
             gc_done: Mutex::new(TimeStamp::ZERO),
+            safe_ts: super::safe_ts::SafeTs::default(),
             tasks: Mutex::default(),
             peers,
             transfers: super::transfer::Transfers::default(),
@@ -97,6 +98,7 @@ impl Node {
             this: this.clone(),
             metrics: super::metrics::CommandMetrics::new(),
         });
+        node.split_at_bootstrap().await?;
         node.start_tasks(requested);
         node.resume_moves(moves);
         node.report().await;
@@ -111,6 +113,18 @@ impl Node {
         peers: Arc<dyn StoreConnector>,
     ) -> Result<Arc<Self>, NodeError> {
         Self::open_with(config, engine, pd, Some(peers)).await
+    }
+
+    /// Splits the first region of a new cluster as the settings say; after a crash in between, when the node opens again.
+    async fn split_at_bootstrap(&self) -> Result<(), NodeError> {
+        let engine = &self.scheduler.engine;
+        if !meta::is_split_pending(&**engine)? {
+            return Ok(());
+        }
+        self.split_everywhere(&self.config.bootstrap_split_keys).await?;
+        let mut batch = WriteBatch::new();
+        meta::delete_split_pending(&mut batch);
+        Ok(engine.write(batch, Durability::Sync)?)
     }
 
     fn start_tasks(self: &Arc<Self>, split_checks: mpsc::UnboundedReceiver<u64>) {
@@ -131,16 +145,35 @@ impl Node {
             let reports = super::deadlocks::report_waits(Arc::downgrade(self), Reports::new(events));
             tasks.push(tokio::spawn(reports).abort_handle());
         }
+        if let Some(interval) = self.config.raw_sweep_interval {
+            let sweep = super::raw_sweep::sweep_regularly(Arc::downgrade(self), interval);
+            tasks.push(tokio::spawn(sweep).abort_handle());
+        }
         *self.tasks.lock() = tasks;
     }
 }
 
-/// Finds out who this store is; gets an id, and the first region if the cluster is new.
+/// A timestamp of this moment.
+pub(super) async fn current_ts(pd: &dyn PdService) -> Result<TimeStamp, PdError> {
+    let now = pd.timestamps(1).await?;
+    Ok(TimeStamp::compose(now.physical.unsigned_abs(), now.logical.unsigned_abs()))
+}
+
+pub(super) fn approximate_bytes(engine: &dyn Engine, region: &Region) -> u64 {
+    let size = |(lower, upper): &(Vec<u8>, Vec<u8>)| {
+        [Cf::Write, Cf::Default].map(|cf| engine.approximate_size(cf, lower, upper)).iter().sum::<u64>()
+    };
+    region.engine_ranges().iter().map(size).sum()
+}
+
+/// Finds out who this store is and in which cluster; gets an id, and the first region if the cluster is new.
+///
+/// Returns the store's id and the cluster's, which is zero if the placement driver does not tell.
 async fn join_cluster(
     config: &NodeConfig,
     engine: &dyn Engine,
     pd: &dyn PdService,
-) -> Result<u64, NodeError> {
+) -> Result<(u64, u64), NodeError> {
     let known = meta::load_store_id(engine)?;
     let store_id = match known {
         Some(store_id) => store_id,
@@ -163,21 +196,30 @@ async fn join_cluster(
         if has_data(engine)? {
             return Err(NodeError::ClusterForgotten);
         }
-        bootstrap(engine, pd, &store).await?;
+        bootstrap(config, engine, pd, &store).await?;
     }
-    pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
-    Ok(store_id)
+    let answer = pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
+    Ok((store_id, answer.header.map_or(0, |header| header.cluster_id)))
 }
 
 /// Whether anything was ever written for a client.
 fn has_data(engine: &dyn Engine) -> Result<bool, EngineError> {
     let (lower, upper) = data_range(&[], &[]);
-    let mut writes =
-        engine.snapshot().iterator(Cf::Write, IteratorOptions::range(lower.clone(), Some(upper)));
-    writes.seek(&lower)
+    for (cf, (lower, upper)) in [(Cf::Write, (lower, upper)), (Cf::Default, all_raw())] {
+        let mut cursor = engine.snapshot().iterator(cf, IteratorOptions::range(lower.clone(), Some(upper)));
+        if cursor.seek(&lower)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-async fn bootstrap(engine: &dyn Engine, pd: &dyn PdService, store: &metapb::Store) -> Result<(), NodeError> {
+async fn bootstrap(
+    config: &NodeConfig,
+    engine: &dyn Engine,
+    pd: &dyn PdService,
+    store: &metapb::Store,
+) -> Result<(), NodeError> {
     // A region may be there from an attempt that did not reach the placement driver.
     let region = match meta::load_regions(&*engine.snapshot())?.into_iter().next() {
         Some(region) => region,
@@ -195,6 +237,9 @@ async fn bootstrap(engine: &dyn Engine, pd: &dyn PdService, store: &metapb::Stor
             // Local first: the placement driver must not point to a region that does not exist.
             let mut batch = WriteBatch::new();
             meta::put_region(&mut batch, &region);
+            if !config.bootstrap_split_keys.is_empty() {
+                meta::put_split_pending(&mut batch);
+            }
             engine.write(batch, Durability::Sync)?;
             region
         }
@@ -208,6 +253,7 @@ async fn bootstrap(engine: &dyn Engine, pd: &dyn PdService, store: &metapb::Stor
             // Another store was faster; its region is the cluster's.
             let mut batch = WriteBatch::new();
             meta::delete_region(&mut batch, region_id);
+            meta::delete_split_pending(&mut batch);
             Ok(engine.write(batch, Durability::Sync)?)
         }
         Err(error) => Err(error.into()),

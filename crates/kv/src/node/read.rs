@@ -11,13 +11,14 @@ use tidewater_proto::{coprocessor as wire, kvrpcpb};
 use super::{Node, convert, try_command, try_region};
 use crate::{
     Snapshot,
+    api::{self, KeyMode},
     commands::{
         read::{self, Pair, ReadOptions},
         scan_lock::scan_lock,
     },
     coprocessor,
     error::{CommandError, lock_info},
-    mvcc::{DataKey, Direction, IsolationLevel, ScannerOptions},
+    mvcc::{DataKey, Direction, ScannerOptions, lock_error},
     row_cache::Look,
 };
 
@@ -25,7 +26,8 @@ impl Node {
     pub(super) fn get(&self, request: &kvrpcpb::GetRequest) -> kvrpcpb::GetResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         try_region!(region.check_key(&request.key));
-        let options = convert::read_options(request.context.as_ref(), request.version);
+        try_command!(convert::check_txn_keys(request.context.as_ref(), std::slice::from_ref(&request.key)));
+        let options = try_region!(self.read_options(&region, request.context.as_ref(), request.version));
         let key = DataKey::from_raw(&request.key);
         try_command!(self.announce_point_reads([&key], &options));
         match try_command!(self.get_value(key, &request.key, &options, &mut None)) {
@@ -39,7 +41,8 @@ impl Node {
         for key in &request.keys {
             try_region!(region.check_key(key));
         }
-        let options = convert::read_options(request.context.as_ref(), request.version);
+        try_command!(convert::check_txn_keys(request.context.as_ref(), &request.keys));
+        let options = try_region!(self.read_options(&region, request.context.as_ref(), request.version));
         let keys = request.keys.iter().map(|key| DataKey::from_raw(key)).collect::<Vec<_>>();
         try_command!(self.announce_point_reads(&keys, &options));
         let mut snapshot = None;
@@ -88,8 +91,9 @@ impl Node {
             false => (&request.start_key, &request.end_key, Direction::Forward),
             true => (&request.end_key, &request.start_key, Direction::Backward),
         };
+        try_command!(api::check_range(request.context.as_ref(), KeyMode::Txn, start, end));
         let (start, end) = region.clamp(start, end);
-        let options = convert::read_options(request.context.as_ref(), request.version);
+        let options = try_region!(self.read_options(&region, request.context.as_ref(), request.version));
         let snapshot = try_command!(self.snapshot_for_range(start, end, &options));
         let scanner = ScannerOptions {
             start: start.to_vec(),
@@ -111,12 +115,19 @@ impl Node {
     }
 
     pub(super) async fn coprocessor(&self, request: wire::Request) -> wire::Response {
-        let region = match self.regions.check(request.context.as_ref()) {
-            Ok(region) => region,
+        let context = request.context.as_ref();
+        let checked = self.regions.check(context).and_then(|region| {
+            let options = self.read_options(&region, context, request.start_ts)?;
+            Ok((region, options))
+        });
+        let (region, options) = match checked {
+            Ok(checked) => checked,
             Err(error) => return wire::Response { region_error: Some(*error), ..Default::default() },
         };
-        let options = convert::read_options(request.context.as_ref(), request.start_ts);
         for range in &request.ranges {
+            if let Err(error) = api::check_range(context, KeyMode::Txn, &range.start, &range.end) {
+                return wire::Response { other_error: error.to_string(), ..Default::default() };
+            }
             let inside = region.check_key(&range.start).and_then(|()| {
                 let (_, end) = region.clamp(&range.start, &range.end);
                 if end == &range.end[..] { Ok(()) } else { region.check_key(&range.end) }
@@ -147,7 +158,9 @@ impl Node {
 
     pub(super) fn scan_lock(&self, request: &kvrpcpb::ScanLockRequest) -> kvrpcpb::ScanLockResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
-        let (start, end) = region.clamp(&request.start_key, &request.end_key);
+        let (start, end) = (&request.start_key, &request.end_key);
+        try_command!(api::check_range(request.context.as_ref(), KeyMode::Txn, start, end));
+        let (start, end) = region.clamp(start, end);
         let max_ts = TimeStamp::new(request.max_version);
         // Who looks for the locks up to `max_ts` must see those that are just being made.
         self.scheduler.concurrency.note_read(max_ts);
@@ -168,15 +181,15 @@ impl Node {
         options: &ReadOptions,
     ) -> Result<(), CommandError> {
         self.note_read(options);
-        if options.isolation == IsolationLevel::ReadCommitted {
+        if !options.isolation.minds_locks() {
             return Ok(());
         }
         let check = |key| self.scheduler.concurrency.check_key(key, options.read_ts, &options.passable);
-        keys.into_iter().try_for_each(check)
+        keys.into_iter().try_for_each(check).map_err(|error| as_told(error, options))
     }
 
     fn note_read(&self, options: &ReadOptions) {
-        if options.isolation == IsolationLevel::Snapshot {
+        if options.isolation.minds_locks() {
             self.scheduler.concurrency.note_read(options.read_ts);
         }
     }
@@ -187,12 +200,11 @@ impl Node {
         end: &[u8],
         options: &ReadOptions,
     ) -> Result<(), CommandError> {
-        match options.isolation {
-            IsolationLevel::Snapshot => {
-                self.scheduler.concurrency.check_range(start, end, options.read_ts, &options.passable)
-            }
-            IsolationLevel::ReadCommitted => Ok(()),
+        if !options.isolation.minds_locks() {
+            return Ok(());
         }
+        let checked = self.scheduler.concurrency.check_range(start, end, options.read_ts, &options.passable);
+        checked.map_err(|error| as_told(error, options))
     }
 
     fn snapshot_for_range(
@@ -204,6 +216,14 @@ impl Node {
         self.note_read(options);
         self.check_memory_locks(start, end, options)?;
         Ok(self.scheduler.engine.snapshot())
+    }
+}
+
+/// A lock in memory, as readers of this isolation are told of locks.
+fn as_told(error: CommandError, options: &ReadOptions) -> CommandError {
+    match error {
+        CommandError::Locked { key, lock } => lock_error(options.isolation, options.read_ts, key, lock),
+        error => error,
     }
 }
 

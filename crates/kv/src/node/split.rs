@@ -12,14 +12,12 @@ use tidewater_codec::{EncodedKey, Key};
 use tidewater_proto::{PdError, kvrpcpb, metapb, pdpb};
 use tokio::sync::mpsc;
 
-use super::Node;
+use super::{
+    Node,
+    measure::{Measured, PieceSize, measure},
+};
 use crate::{
-    Cf, Durability, EngineError, IteratorOptions, WriteBatch,
-    error::CommandError,
-    meta,
-    mvcc::{DataKey, data_range, split_ts},
-    region::Region,
-    replication::WriteError,
+    Durability, EngineError, WriteBatch, error::CommandError, meta, region::Region, replication::WriteError,
 };
 
 /// Pieces one split makes, at most.
@@ -27,13 +25,22 @@ const PIECES_MAX: usize = 64;
 
 /// Why a region was not split.
 #[derive(Debug, thiserror::Error)]
-enum SplitError {
+pub enum SplitError {
+    /// The placement driver gave no ids.
     #[error("the placement driver: {0}")]
     Pd(#[from] PdError),
+    /// The new regions could not be written.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The placement driver gave too few ids, or too many.
     #[error("the placement driver answered with {given} ids for {wanted} regions")]
-    Ids { wanted: usize, given: usize },
+    Ids {
+        /// How many regions were to be made.
+        wanted: usize,
+        /// How many ids there are.
+        given: usize,
+    },
+    /// The region does not exist any more.
     #[error("the region is gone")]
     Gone,
 }
@@ -42,10 +49,42 @@ enum SplitError {
 pub(super) async fn check_splits(node: Weak<Node>, mut requested: mpsc::UnboundedReceiver<u64>) {
     while let Some(region_id) = requested.recv().await {
         let Some(node) = node.upgrade() else { return };
-        let Some(region) = node.regions.get(region_id) else { continue };
+        node.check_split(region_id).await;
+    }
+}
+
+impl Node {
+    /// Queues a region for a split check if it may have grown too large.
+    pub(super) fn request_split_check(&self, region: &Region) {
+        let load = &region.load;
+        if load.replaced.load(Ordering::SeqCst) {
+            // The write began before a split: its keys went to some of the parts, which did not count them.
+            for part in self.regions.overlapping(&region.raw_start, &region.raw_end) {
+                self.queue_split_check(&part);
+            }
+            return;
+        }
+        let (bytes_floor, keys_floor) =
+            (load.bytes_floor.load(Ordering::Relaxed), load.keys_floor.load(Ordering::Relaxed));
+        let is_large = load.bytes.load(Ordering::Relaxed) >= self.config.region_bytes_max.max(bytes_floor)
+            || load.keys.load(Ordering::Relaxed) >= self.config.region_keys_max.max(keys_floor);
+        if is_large {
+            self.queue_split_check(region);
+        }
+    }
+
+    fn queue_split_check(&self, region: &Region) {
+        if !region.load.check_requested.swap(true, Ordering::Relaxed) {
+            // The receiver lives as long as the node.
+            let _ = self.split_checks.send(region.id());
+        }
+    }
+
+    async fn check_split(self: Arc<Self>, region_id: u64) {
+        let Some(region) = self.regions.get(region_id) else { return };
         // Measuring reads the whole region: work for the compute runtime, not for the one that answers requests.
-        let measured = (node.clone(), region.clone());
-        let measuring = node.compute.spawn(async move { measured.0.find_split_keys(&measured.1) });
+        let (node, measured) = (self.clone(), region.clone());
+        let measuring = self.compute.spawn(async move { node.find_split_keys(&measured) });
         let keys = match measuring.await {
             Ok(Ok(keys)) => keys,
             Ok(Err(error)) => {
@@ -58,65 +97,54 @@ pub(super) async fn check_splits(node: Weak<Node>, mut requested: mpsc::Unbounde
             }
         };
         region.load.check_requested.store(false, Ordering::Relaxed);
-        if !keys.is_empty()
-            && let Err(error) = node.split(region_id, &keys).await
-        {
-            tracing::warn!(%error, region = region_id, "the split failed");
+        if keys.is_empty() {
+            // What was written in the meantime did not ask.
+            self.request_split_check(&region);
+            return;
         }
-    }
-}
-
-impl Node {
-    /// Queues a region for a split check if it may have grown too large.
-    pub(super) fn request_split_check(&self, region: &Region) {
-        let load = &region.load;
-        let is_large = load.bytes.load(Ordering::Relaxed) >= self.config.region_bytes_max
-            || load.keys.load(Ordering::Relaxed) >= self.config.region_keys_max;
-        if is_large && !load.check_requested.swap(true, Ordering::Relaxed) {
-            // The receiver lives as long as the node.
-            let _ = self.split_checks.send(region.id());
+        match self.split(region_id, &keys).await {
+            Ok(parts) => {
+                parts.iter().for_each(|part| self.request_split_check(part));
+                if let (Some(rest), PIECES_MAX) = (parts.last(), parts.len()) {
+                    // One split makes so many pieces and no more: the last one holds all the rest.
+                    self.queue_split_check(rest);
+                }
+            }
+            Err(error) => tracing::warn!(%error, region = region_id, "the split failed"),
         }
     }
 
     /// Measures a region; returns where to cut it if it is too large.
     fn find_split_keys(&self, region: &Region) -> Result<Vec<Key>, CommandError> {
-        let (lower, upper) = data_range(&region.raw_start, &region.raw_end);
-        let snapshot = self.scheduler.engine.snapshot();
-        let options =
-            IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.clone(), Some(upper)) };
-        let mut writes = snapshot.iterator(Cf::Write, options.clone());
-        let mut values = snapshot.iterator(Cf::Default, options);
-        let mut values_valid = values.seek(&lower)?;
-        let (mut bytes, mut keys) = (0, 0);
-        let (mut piece_bytes, mut piece_keys) = (0, 0);
-        let mut cuts = Vec::new();
-        let mut previous = Vec::new();
-        let mut valid = writes.seek(&lower)?;
-        while valid {
-            let (key, _) = split_ts(writes.key())?;
-            if key != previous {
-                let full = piece_bytes >= self.config.region_bytes_split
-                    || piece_keys >= self.config.region_keys_split;
-                if full && cuts.len() + 1 < PIECES_MAX {
-                    cuts.push(DataKey::from_engine(key).raw());
-                    (piece_bytes, piece_keys) = (0, 0);
-                }
-                previous.clear();
-                previous.extend_from_slice(key);
-            }
-            let mut size = (writes.key().len() + writes.value().len()) as u64;
-            while values_valid && values.key() <= writes.key() {
-                size += (values.key().len() + values.value().len()) as u64;
-                values_valid = values.next()?;
-            }
-            (bytes, keys) = (bytes + size, keys + 1);
-            (piece_bytes, piece_keys) = (piece_bytes + size, piece_keys + 1);
-            valid = writes.next()?;
-        }
-        region.load.bytes.store(bytes, Ordering::Relaxed);
-        region.load.keys.store(keys, Ordering::Relaxed);
-        let too_large = bytes >= self.config.region_bytes_max || keys >= self.config.region_keys_max;
+        let load = &region.load;
+        let before = (load.bytes.load(Ordering::Relaxed), load.keys.load(Ordering::Relaxed));
+        let config = &self.config;
+        let piece = PieceSize {
+            bytes: config.region_bytes_split,
+            keys: config.region_keys_split,
+            pieces_max: PIECES_MAX,
+        };
+        let Measured { bytes, keys, cuts } = measure(&*self.scheduler.engine.snapshot(), region, piece)?;
+        // What was counted since the snapshot stays counted.
+        load.bytes.fetch_add(bytes.wrapping_sub(before.0), Ordering::Relaxed);
+        load.keys.fetch_add(keys.wrapping_sub(before.1), Ordering::Relaxed);
+        // A region that cannot be cut (many versions of one key) is not measured again with every write.
+        load.bytes_floor.store(bytes + config.region_bytes_split / 8, Ordering::Relaxed);
+        load.keys_floor.store(keys + config.region_keys_split / 8 + 1, Ordering::Relaxed);
+        let too_large = bytes >= config.region_bytes_max || keys >= config.region_keys_max;
         Ok(if too_large { cuts } else { Vec::new() })
+    }
+
+    /// Splits at all keys, however many there are.
+    pub(super) async fn split_everywhere(&self, keys: &[Key]) -> Result<(), SplitError> {
+        let mut keys = keys.to_vec();
+        keys.sort();
+        for keys in keys.chunks(PIECES_MAX - 1) {
+            for region in self.regions.all() {
+                self.split(region.id(), keys).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Cuts a region at user keys; those on its boundaries or outside are ignored. Returns all parts in key order.

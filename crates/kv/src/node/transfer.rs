@@ -22,7 +22,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tidewater_codec::mvcc::Lock;
 use tidewater_proto::regionmovepb::{Entry, InstallRequest, InstallResponse};
-use tidewater_proto::{PdError, StoreRequest, StoreResponse, StoreService, TransportError, metapb, pdpb};
+use tidewater_proto::{
+    PdError, StoreRequest, StoreResponse, StoreService, TransportError, kvrpcpb, metapb, pdpb,
+};
 use tokio::time::{Instant, sleep};
 
 use super::Node;
@@ -263,22 +265,21 @@ impl Node {
         meta::delete_move(&mut batch, region.id());
         meta::delete_region(&mut batch, region.id());
         self.scheduler.replication.write(batch, Durability::Sync, Box::new(|_| ())).await?;
-        self.wipe(region)?;
-        Ok(())
+        Ok(self.wipe(region).await?)
     }
 
     /// Removes all content of a region that this store does not serve.
-    pub(super) fn wipe(&self, region: &Region) -> Result<(), EngineError> {
+    async fn wipe(&self, region: &Region) -> Result<(), WriteError> {
         let (lower, upper) = region.data_range();
         let (lower, upper) = (DataKey::from_engine(&lower), DataKey::from_engine(&upper));
         let locks = self.scheduler.pessimistic.range(&lower, Some(&upper), usize::MAX, |_| true);
-        self.scheduler
-            .pessimistic
-            .apply(locks.into_iter().map(|(key, _)| PessimisticChange::Remove(key)).collect());
+        let removals = locks.into_iter().map(|(key, _)| PessimisticChange::Remove(key)).collect();
+        self.scheduler.pessimistic.apply(removals);
         let flight = self.scheduler.rows.begin_everywhere();
-        let result = region.engine_ranges().into_iter().try_for_each(|(lower, upper)| {
-            Cf::ALL.into_iter().try_for_each(|cf| self.scheduler.engine.delete_range(cf, &lower, &upper))
-        });
+        let mut result = Ok(());
+        for (lower, upper) in region.engine_ranges() {
+            result = result.and(self.destroy_engine_range(&Cf::ALL, &lower, &upper).await);
+        }
         flight.finish(result.is_ok());
         result
     }
@@ -308,7 +309,7 @@ impl Node {
         let mut incoming = match request.sequence {
             0 => {
                 // Left over from an attempt that broke off.
-                self.wipe(&region).map_err(|error| error.to_string())?;
+                self.wipe(&region).await.map_err(|error| MoveError::from(error).to_string())?;
                 Incoming { next: 0, checksum: crc32fast::Hasher::new() }
             }
             _ => self.transfers.incoming.lock().remove(&region.id()).ok_or("the beginning is missing")?,
@@ -351,10 +352,8 @@ impl Node {
         // Nothing may commit below what the last owner has read.
         self.scheduler.concurrency.note_read(tidewater_codec::TimeStamp::new(max_ts));
         self.scheduler.pessimistic.apply(locks);
-        let (lower, upper) = region.data_range();
-        let size =
-            [Cf::Write, Cf::Default].map(|cf| self.scheduler.engine.approximate_size(cf, &lower, &upper));
-        region.load.bytes.store(size.iter().sum(), Ordering::Relaxed);
+        let bytes = super::open::approximate_bytes(&*self.scheduler.engine, &region);
+        region.load.bytes.store(bytes, Ordering::Relaxed);
         let region = Arc::new(region);
         self.scheduler.rows.begin_everywhere().finish(true);
         self.regions.install(vec![region.clone()]);
@@ -381,6 +380,30 @@ impl Node {
             }
         }
         found
+    }
+}
+
+impl Node {
+    /// Sends the deletion of a range after the regions that moved meanwhile.
+    pub(super) async fn destroy_elsewhere(
+        &self,
+        request: &kvrpcpb::UnsafeDestroyRangeRequest,
+        moved: Vec<(Arc<Region>, Arc<dyn StoreService>)>,
+    ) {
+        for (region, store) in moved {
+            let (start, end) = region.clamp(&request.start_key, &request.end_key);
+            if !end.is_empty() && start >= end {
+                continue;
+            }
+            let clamped = kvrpcpb::UnsafeDestroyRangeRequest {
+                start_key: Bytes::copy_from_slice(start),
+                end_key: Bytes::copy_from_slice(end),
+                ..request.clone()
+            };
+            if let Err(error) = store.call(StoreRequest::UnsafeDestroyRange(clamped)).await {
+                tracing::warn!(%error, "a deleted range may leave remains on another store");
+            }
+        }
     }
 }
 

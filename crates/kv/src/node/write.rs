@@ -1,12 +1,17 @@
 //! Writing commands: wire message to command, run, outcome to wire message.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tidewater_codec::{CommitTs, Key, StartTs, TimeStamp};
 use tidewater_proto::kvrpcpb;
 
 use super::{Node, convert, try_command, try_region};
 use crate::{
+    api::{self, KeyMode},
     commands::{
         WriteCommand,
         check_secondary_locks::{CheckSecondaryLocks, SecondaryStatus},
@@ -32,7 +37,7 @@ const RESOLVE_LOCKS_PER_BATCH: usize = 256;
 impl Node {
     async fn run<C: WriteCommand + Sync>(
         &self,
-        region: &Region,
+        region: &Arc<Region>,
         command: &C,
     ) -> Result<C::Answer, CommandError> {
         let answer = self.scheduler.run(region, command).await;
@@ -42,6 +47,14 @@ impl Node {
 
     pub(super) async fn prewrite(&self, request: kvrpcpb::PrewriteRequest) -> kvrpcpb::PrewriteResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
+        let written = request.mutations.iter().map(|mutation| (&mutation.key[..], &mutation.value[..]));
+        try_command!(api::check_keys(
+            request.context.as_ref(),
+            KeyMode::Txn,
+            written.clone().map(|(key, _)| key)
+        ));
+        try_command!(self.config.limits().check(written));
+        let path = commit_path(&request);
         let is_pessimistic = request.for_update_ts != 0;
         let mut mutations = Vec::with_capacity(request.mutations.len());
         let assertions = convert::assertion_level(request.assertion_level());
@@ -50,13 +63,6 @@ impl Node {
             let action = request.pessimistic_actions.get(index).and_then(|action| (*action).try_into().ok());
             mutations.push(try_command!(convert::mutation(mutation, action, is_pessimistic)));
         }
-        let path = match (request.try_one_pc, request.use_async_commit) {
-            (true, _) => CommitPath::OnePhase,
-            (false, true) => CommitPath::Async {
-                secondaries: request.secondaries.iter().map(|key| Key::new(key.to_vec())).collect(),
-            },
-            (false, false) => CommitPath::TwoPhase,
-        };
         let command = Prewrite {
             mutations,
             primary: Key::new(request.primary_lock.to_vec()),
@@ -82,6 +88,7 @@ impl Node {
 
     pub(super) async fn commit(&self, request: kvrpcpb::CommitRequest) -> kvrpcpb::CommitResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
+        try_command!(convert::check_txn_keys(request.context.as_ref(), &request.keys));
         let command = Commit {
             keys: try_region!(convert::data_keys(&region, &request.keys)),
             start_ts: StartTs::new(request.start_version),
@@ -96,6 +103,7 @@ impl Node {
         request: kvrpcpb::BatchRollbackRequest,
     ) -> kvrpcpb::BatchRollbackResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
+        try_command!(convert::check_txn_keys(request.context.as_ref(), &request.keys));
         let keys = try_region!(convert::data_keys(&region, &request.keys));
         try_command!(
             self.run(&region, &Rollback { keys, start_ts: StartTs::new(request.start_version) }).await
@@ -106,6 +114,7 @@ impl Node {
     pub(super) async fn cleanup(&self, request: kvrpcpb::CleanupRequest) -> kvrpcpb::CleanupResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         try_region!(region.check_key(&request.key));
+        try_command!(convert::check_txn_keys(request.context.as_ref(), std::slice::from_ref(&request.key)));
         let command = Cleanup {
             key: DataKey::from_raw(&request.key),
             start_ts: StartTs::new(request.start_version),
@@ -126,6 +135,9 @@ impl Node {
         request: kvrpcpb::PessimisticLockRequest,
     ) -> kvrpcpb::PessimisticLockResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
+        let to_lock = request.mutations.iter().map(|mutation| &mutation.key[..]);
+        try_command!(api::check_keys(request.context.as_ref(), KeyMode::Txn, to_lock.clone()));
+        try_command!(self.config.limits().check_keys(to_lock));
         let mut keys = Vec::with_capacity(request.mutations.len());
         for mutation in &request.mutations {
             try_region!(region.check_key(&mutation.key));
@@ -169,6 +181,7 @@ impl Node {
         request: kvrpcpb::PessimisticRollbackRequest,
     ) -> kvrpcpb::PessimisticRollbackResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
+        try_command!(convert::check_txn_keys(request.context.as_ref(), &request.keys));
         let command = PessimisticRollback {
             keys: try_region!(convert::data_keys(&region, &request.keys)),
             start_ts: StartTs::new(request.start_version),
@@ -184,6 +197,10 @@ impl Node {
     ) -> kvrpcpb::TxnHeartBeatResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         try_region!(region.check_key(&request.primary_lock));
+        try_command!(convert::check_txn_keys(
+            request.context.as_ref(),
+            std::slice::from_ref(&request.primary_lock)
+        ));
         let command = TxnHeartBeat {
             primary: DataKey::from_raw(&request.primary_lock),
             start_ts: StartTs::new(request.start_version),
@@ -199,6 +216,10 @@ impl Node {
     ) -> kvrpcpb::CheckTxnStatusResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
         try_region!(region.check_key(&request.primary_key));
+        try_command!(convert::check_txn_keys(
+            request.context.as_ref(),
+            std::slice::from_ref(&request.primary_key)
+        ));
         let command = CheckTxnStatus {
             primary: DataKey::from_raw(&request.primary_key),
             lock_ts: StartTs::new(request.lock_ts),
@@ -241,6 +262,7 @@ impl Node {
         request: kvrpcpb::CheckSecondaryLocksRequest,
     ) -> kvrpcpb::CheckSecondaryLocksResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
+        try_command!(convert::check_txn_keys(request.context.as_ref(), &request.keys));
         let command = CheckSecondaryLocks {
             keys: try_region!(convert::data_keys(&region, &request.keys)),
             start_ts: StartTs::new(request.start_version),
@@ -271,6 +293,7 @@ impl Node {
             }
             self.resolve_region(&region, &fates).await
         } else {
+            try_command!(convert::check_txn_keys(request.context.as_ref(), &request.keys));
             let keys = try_region!(convert::data_keys(&region, &request.keys));
             let (start_ts, commit_ts) = (StartTs::new(request.start_version), fate(request.commit_version));
             let locks = keys.into_iter().map(|key| LockToResolve { key, start_ts, commit_ts }).collect();
@@ -283,7 +306,7 @@ impl Node {
     /// Resolves all locks of finished transactions in a region, a batch at a time.
     async fn resolve_region(
         &self,
-        region: &Region,
+        region: &Arc<Region>,
         fates: &BTreeMap<StartTs, Option<CommitTs>>,
     ) -> Result<(), CommandError> {
         let mut start = region.raw_start.clone();
@@ -309,6 +332,24 @@ impl Node {
                 return Ok(());
             }
         }
+    }
+}
+
+/// How the client wants to commit. One phase is possible only with the whole transaction in one request.
+fn commit_path(request: &kvrpcpb::PrewriteRequest) -> CommitPath {
+    let is_whole = || {
+        let here = request.mutations.iter().map(|mutation| &mutation.key).collect::<BTreeSet<_>>();
+        request.secondaries.iter().all(|key| here.contains(key))
+    };
+    let secondaries = request
+        .use_async_commit
+        .then(|| request.secondaries.iter().map(|key| Key::new(key.to_vec())).collect::<Vec<_>>());
+    match secondaries {
+        or_async if request.try_one_pc && (request.secondaries.is_empty() || is_whole()) => {
+            CommitPath::OnePhase { or_async }
+        }
+        Some(secondaries) => CommitPath::Async { secondaries },
+        None => CommitPath::TwoPhase,
     }
 }
 

@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use tidewater_codec::Key;
 use tidewater_proto::{PdError, PdService, metapb, pdpb};
 
+pub const CLUSTER_ID: u64 = 4711;
+
 #[derive(Default)]
 pub struct TestPd {
     last_id: AtomicU64,
@@ -24,12 +26,21 @@ impl TestPd {
     /// The region of a user key.
     pub fn region_of(&self, key: &[u8]) -> metapb::Region {
         let encoded = Key::new(key).encode();
+        self.region_of_plain(encoded.as_bytes())
+    }
+
+    /// The region of a key that is the same bytes everywhere.
+    pub fn region_of_plain(&self, key: &[u8]) -> metapb::Region {
         let regions = self.regions.lock();
         let holds = |region: &&metapb::Region| {
-            region.start_key[..] <= *encoded.as_bytes()
-                && (region.end_key.is_empty() || *encoded.as_bytes() < region.end_key[..])
+            region.start_key[..] <= *key && (region.end_key.is_empty() || *key < region.end_key[..])
         };
         regions.values().find(holds).cloned().expect("the regions cover everything")
+    }
+
+    /// The next timestamps come after this one.
+    pub fn set_ts(&self, ts: u64) {
+        self.last_ts.store(ts, Ordering::SeqCst);
     }
 
     pub fn regions(&self) -> Vec<metapb::Region> {
@@ -106,7 +117,8 @@ impl PdService for TestPd {
     async fn put_store(&self, request: pdpb::PutStoreRequest) -> Result<pdpb::PutStoreResponse, PdError> {
         let store = request.store.unwrap_or_default();
         self.stores.lock().insert(store.id, store);
-        Ok(pdpb::PutStoreResponse::default())
+        let header = pdpb::ResponseHeader { cluster_id: CLUSTER_ID, error: None };
+        Ok(pdpb::PutStoreResponse { header: Some(header) })
     }
 
     async fn store_heartbeat(

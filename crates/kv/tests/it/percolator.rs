@@ -209,6 +209,7 @@ impl Model {
         let mut locked = Vec::new();
         let mut committed = None::<u64>;
         let mut had_locks = None::<u64>;
+        let mut had_plain_locks = false;
         let mut new = Vec::new();
         for (index, mutation) in request.mutations.iter().enumerate() {
             let key = text(&mutation.key);
@@ -250,6 +251,7 @@ impl Model {
                 }
                 Some(own) => {
                     had_locks = Some(had_locks.unwrap_or(0).max(own.min_commit));
+                    had_plain_locks |= !own.is_async;
                     continue;
                 }
                 None => {}
@@ -279,8 +281,9 @@ impl Model {
         if !locked.is_empty() {
             return Err(locked);
         }
-        let two_phase =
-            (!request.try_one_pc && !request.use_async_commit) || (request.try_one_pc && had_locks.is_some());
+        let two_phase = had_plain_locks
+            || !(request.try_one_pc || request.use_async_commit)
+            || (request.try_one_pc && had_locks.is_some());
         if two_phase {
             for (key, lock) in new {
                 self.keys.get_mut(&key).unwrap().lock = Some(lock);

@@ -118,6 +118,29 @@ async fn a_region_that_grows_splits_by_itself() {
 }
 
 #[tokio::test]
+async fn a_new_cluster_is_split_before_it_serves() {
+    let pd = Arc::<TestPd>::default();
+    let engine = Arc::new(MemoryEngine::with_crashes());
+    // More than one split can cut.
+    let names = (0..100).map(|number| format!("k{number:03}")).collect::<Vec<_>>();
+    let config = NodeConfig {
+        bootstrap_split_keys: names.iter().rev().map(|name| Key::new(name.as_bytes())).collect(),
+        ..NodeConfig::default()
+    };
+    let store = Store::open(config.clone(), engine.clone(), pd.clone()).await;
+    let mut expected = vec![format!("..{}", names[0])];
+    expected.extend(names.windows(2).map(|pair| format!("{}..{}", pair[0], pair[1])));
+    expected.push(format!("{}..", names[99]));
+    assert_eq!(boundaries(&store.pd.regions()), expected);
+    drop(store);
+    // An old cluster stays as it is, whatever the settings say.
+    let other = NodeConfig { bootstrap_split_keys: vec![Key::new("other")], ..config };
+    let store = Store::open(other, Arc::new(engine.crash()), pd).await;
+    assert_eq!(boundaries(&store.pd.regions()), expected);
+    assert_eq!(store.node.region_count(), 101);
+}
+
+#[tokio::test]
 async fn a_region_splits_by_bytes() {
     let config =
         NodeConfig { region_bytes_max: 100_000, region_bytes_split: 60_000, ..NodeConfig::default() };

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "shared with benches and examples, which use parts of it")]
 
 pub mod pd;
+#[path = "raw_client.rs"]
+pub mod raw_client;
 
 use std::sync::Arc;
 
@@ -163,6 +165,18 @@ impl Store {
         assert!(answer.one_pc_commit_ts > start_ts);
         answer.one_pc_commit_ts
     }
+}
+
+/// Calls a store; the answer is of the request's kind.
+#[macro_export]
+macro_rules! call {
+    ($store:expr, $variant:ident, $request:expr) => {{
+        let request = tidewater_proto::StoreRequest::$variant($request);
+        let tidewater_proto::StoreResponse::$variant(answer) = $store.call(request).await else {
+            panic!("another answer")
+        };
+        answer
+    }};
 }
 
 pub fn context_of(region: &metapb::Region) -> kvrpcpb::Context {

@@ -14,7 +14,11 @@ use parking_lot::RwLock;
 use tidewater_codec::{DecodeError, EncodedKey};
 use tidewater_proto::{errorpb, kvrpcpb, metapb};
 
-use crate::{Cf, WriteBatch, WriteOp, raw};
+use crate::{
+    Cf, WriteBatch, WriteOp,
+    mvcc::data_range,
+    raw::{RawSpace, is_raw},
+};
 
 /// The request is not for this region as it is.
 pub(crate) type RegionError = Box<errorpb::Error>;
@@ -71,6 +75,23 @@ impl Region {
             meta,
             load: RegionLoad::default(),
         })
+    }
+
+    /// Where the transactional data lies in the engine.
+    pub(crate) fn data_range(&self) -> (Vec<u8>, Vec<u8>) {
+        data_range(&self.raw_start, &self.raw_end)
+    }
+
+    /// Where raw data of one space lies in the engine.
+    pub(crate) fn raw_range(&self, space: RawSpace) -> (Vec<u8>, Vec<u8>) {
+        let (start, end) = self.boundaries(space.form);
+        space.engine_range(start, end)
+    }
+
+    /// Where all data lies in the engine.
+    pub(crate) fn engine_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let raw = RawSpace::all().map(|space| self.raw_range(space));
+        std::iter::once(self.data_range()).chain(raw).collect()
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -162,7 +183,7 @@ impl Written {
         for op in batch.ops() {
             if let WriteOp::Put { cf: cf @ (Cf::Write | Cf::Default), key, value } = op {
                 written.bytes += (key.len() + value.len()) as u64;
-                written.keys += u64::from(*cf == Cf::Write || raw::is_raw(key));
+                written.keys += u64::from(*cf == Cf::Write || is_raw(key));
             }
         }
         written

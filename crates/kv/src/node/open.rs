@@ -14,7 +14,7 @@ use crate::{
     config::NodeConfig,
     meta,
     mvcc::data_range,
-    raw::{RawSpace, all_raw},
+    raw::all_raw,
     region::{Region, RegionTable},
     scheduler::Scheduler,
 };
@@ -124,14 +124,10 @@ pub(super) async fn current_ts(pd: &dyn PdService) -> Result<TimeStamp, PdError>
 }
 
 fn approximate_bytes(engine: &dyn Engine, region: &Region) -> u64 {
-    let (lower, upper) = data_range(&region.raw_start, &region.raw_end);
-    let txn = [Cf::Write, Cf::Default].map(|cf| engine.approximate_size(cf, &lower, &upper));
-    let raw = RawSpace::all().map(|space| {
-        let (start, end) = region.clamp_as(space.form, b"", b"");
-        let (lower, upper) = space.engine_range(start, end);
-        engine.approximate_size(Cf::Default, &lower, &upper)
-    });
-    txn.into_iter().chain(raw).sum()
+    let size = |(lower, upper): &(Vec<u8>, Vec<u8>)| {
+        [Cf::Write, Cf::Default].map(|cf| engine.approximate_size(cf, lower, upper)).iter().sum::<u64>()
+    };
+    region.engine_ranges().iter().map(size).sum()
 }
 
 /// Finds out who this store is and in which cluster; gets an id, and the first region if the cluster is new.

@@ -195,6 +195,8 @@ pub(crate) struct RegionTable {
     store_id: u64,
     /// Zero as long as the placement driver does not tell.
     cluster_id: u64,
+    /// How often a region came that was not cut out of one that was here.
+    arrivals: AtomicU64,
     regions: RwLock<Regions>,
 }
 
@@ -206,12 +208,17 @@ struct Regions {
 
 impl RegionTable {
     pub(crate) fn new(store_id: u64, cluster_id: u64) -> Self {
-        Self { store_id, cluster_id, regions: RwLock::default() }
+        Self { store_id, cluster_id, arrivals: AtomicU64::new(0), regions: RwLock::default() }
     }
 
     /// Puts regions in, in place of older ones with their ids, all at once.
     pub(crate) fn install(&self, new: Vec<Arc<Region>>) {
         let mut regions = self.regions.write();
+        let is_known =
+            |region: &Arc<Region>| regions.by_id.values().any(|old| old.contains(&region.raw_start));
+        if !new.iter().all(is_known) {
+            self.arrivals.fetch_add(1, Ordering::SeqCst);
+        }
         for region in new {
             if let Some(old) = regions.by_id.insert(region.id(), region.clone()) {
                 old.load.replaced.store(true, Ordering::SeqCst);
@@ -221,6 +228,11 @@ impl RegionTable {
             }
             regions.by_start.insert(region.raw_start.clone(), region.id());
         }
+    }
+
+    /// Changes whenever data comes into the node that was another's before: what was found out about all locks holds no more.
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.arrivals.load(Ordering::SeqCst)
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Region>> {
@@ -317,4 +329,42 @@ fn region_not_found(region_id: u64) -> RegionError {
         region_not_found: Some(errorpb::RegionNotFound { region_id }),
         ..Default::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(id: u64, start: &str, end: &str) -> Arc<Region> {
+        let encoded = |key: &str| match key.is_empty() {
+            true => Bytes::new(),
+            false => tidewater_codec::Key::new(key.as_bytes()).encode().into_bytes().into(),
+        };
+        let meta = metapb::Region {
+            id,
+            start_key: encoded(start),
+            end_key: encoded(end),
+            peers: vec![metapb::Peer { id: 100 + id, store_id: 1, ..Default::default() }],
+            ..Default::default()
+        };
+        Arc::new(Region::new(meta, 1).unwrap())
+    }
+
+    #[test]
+    fn parts_of_a_region_do_not_arrive() {
+        let table = RegionTable::new(1, 0);
+        table.install(vec![region(1, "", "m")]);
+        let first = table.arrivals();
+        let whole = table.get(1).unwrap();
+        table.install(vec![region(1, "", "f"), region(2, "f", "m")]);
+        assert_eq!(table.arrivals(), first);
+        assert!(whole.load.replaced.load(Ordering::SeqCst));
+        table.install(vec![region(3, "m", "")]);
+        assert!(table.arrivals() > first);
+        let ids = |start: &str, end: &str| {
+            let found = table.overlapping(start.as_bytes(), end.as_bytes());
+            found.iter().map(|region| region.id()).collect::<Vec<_>>()
+        };
+        assert_eq!((ids("", ""), ids("f", "m"), ids("g", "n")), (vec![1, 2, 3], vec![2], vec![2, 3]));
+    }
 }

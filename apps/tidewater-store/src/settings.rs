@@ -3,9 +3,14 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tidewater_codec::Key;
 use tidewater_daemon::{LogSettings, Size, Span};
 use tidewater_kv::{NodeConfig, RocksConfig};
 use tidewater_rpc::Security;
+
+/// Where a new cluster is split: around the raw and transactional keys of the default keyspace, and above everything else. Some clients go
+/// on scanning from the first key when a range reaches the last region, so none of theirs does.
+const FIRST_BOUNDARIES: [&[u8]; 5] = [b"r\0\0\0", b"r\0\0\x01", b"x\0\0\0", b"x\0\0\x01", &[0xff; 8]];
 
 /// All settings of the store.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -173,6 +178,8 @@ impl Settings {
             heartbeat_interval: self.raftstore.pd_heartbeat_tick_interval.0,
             gc_poll_interval: Some(self.gc.poll_safe_point_interval.0),
             compute: Some(compute),
+            bootstrap_split_keys: FIRST_BOUNDARIES.iter().map(|key| Key::new(*key)).collect(),
+            ..NodeConfig::default()
         }
     }
 

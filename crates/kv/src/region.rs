@@ -17,7 +17,7 @@ use tidewater_proto::{errorpb, kvrpcpb, metapb};
 use crate::{
     Cf, WriteBatch, WriteOp,
     mvcc::data_range,
-    raw::{self, RawSpace},
+    raw::{RawSpace, is_raw},
 };
 
 /// The request is not for this region as it is.
@@ -124,12 +124,15 @@ impl Region {
         data_range(&self.raw_start, &self.raw_end)
     }
 
+    /// Where raw data of one space lies in the engine.
+    pub(crate) fn raw_range(&self, space: RawSpace) -> (Vec<u8>, Vec<u8>) {
+        let (start, end) = self.boundaries(space.form);
+        space.engine_range(start, end)
+    }
+
     /// Where all data lies in the engine.
     pub(crate) fn engine_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let raw = RawSpace::all().map(|space| {
-            let (start, end) = self.clamp_as(space.form, b"", b"");
-            space.engine_range(start, end)
-        });
+        let raw = RawSpace::all().map(|space| self.raw_range(space));
         std::iter::once(self.data_range()).chain(raw).collect()
     }
 
@@ -227,7 +230,7 @@ impl Written {
         for op in batch.ops() {
             if let WriteOp::Put { cf: cf @ (Cf::Write | Cf::Default), key, value } = op {
                 written.bytes += (key.len() + value.len()) as u64;
-                written.keys += u64::from(*cf == Cf::Write || raw::is_raw(key));
+                written.keys += u64::from(*cf == Cf::Write || is_raw(key));
             }
         }
         written
@@ -272,6 +275,8 @@ pub(crate) struct RegionTable {
     store_id: u64,
     /// Zero as long as the placement driver does not tell.
     cluster_id: u64,
+    /// How often a region came that was not cut out of one that was here.
+    arrivals: AtomicU64,
     regions: RwLock<Regions>,
 }
 
@@ -283,12 +288,17 @@ struct Regions {
 
 impl RegionTable {
     pub(crate) fn new(store_id: u64, cluster_id: u64) -> Self {
-        Self { store_id, cluster_id, regions: RwLock::default() }
+        Self { store_id, cluster_id, arrivals: AtomicU64::new(0), regions: RwLock::default() }
     }
 
     /// Puts regions in, in place of older ones with their ids, all at once.
     pub(crate) fn install(&self, new: Vec<Arc<Region>>) {
         let mut regions = self.regions.write();
+        let is_known =
+            |region: &Arc<Region>| regions.by_id.values().any(|old| old.contains(&region.raw_start));
+        if !new.iter().all(is_known) {
+            self.arrivals.fetch_add(1, Ordering::SeqCst);
+        }
         for region in new {
             if let Some(old) = regions.by_id.insert(region.id(), region.clone()) {
                 old.load.replaced.store(true, Ordering::SeqCst);
@@ -313,6 +323,11 @@ impl RegionTable {
         self.regions.read().by_id.values().any(|region| {
             !ends_before(&region.raw_end, &other.raw_start) && !ends_before(&other.raw_end, &region.raw_start)
         })
+    }
+
+    /// Changes whenever data comes into the node that was another's before: what was found out about all locks holds no more.
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.arrivals.load(Ordering::SeqCst)
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Region>> {
@@ -409,4 +424,42 @@ fn region_not_found(region_id: u64) -> RegionError {
         region_not_found: Some(errorpb::RegionNotFound { region_id }),
         ..Default::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(id: u64, start: &str, end: &str) -> Arc<Region> {
+        let encoded = |key: &str| match key.is_empty() {
+            true => Bytes::new(),
+            false => tidewater_codec::Key::new(key.as_bytes()).encode().into_bytes().into(),
+        };
+        let meta = metapb::Region {
+            id,
+            start_key: encoded(start),
+            end_key: encoded(end),
+            peers: vec![metapb::Peer { id: 100 + id, store_id: 1, ..Default::default() }],
+            ..Default::default()
+        };
+        Arc::new(Region::new(meta, 1).unwrap())
+    }
+
+    #[test]
+    fn parts_of_a_region_do_not_arrive() {
+        let table = RegionTable::new(1, 0);
+        table.install(vec![region(1, "", "m")]);
+        let first = table.arrivals();
+        let whole = table.get(1).unwrap();
+        table.install(vec![region(1, "", "f"), region(2, "f", "m")]);
+        assert_eq!(table.arrivals(), first);
+        assert!(whole.load.replaced.load(Ordering::SeqCst));
+        table.install(vec![region(3, "m", "")]);
+        assert!(table.arrivals() > first);
+        let ids = |start: &str, end: &str| {
+            let found = table.overlapping(start.as_bytes(), end.as_bytes());
+            found.iter().map(|region| region.id()).collect::<Vec<_>>()
+        };
+        assert_eq!((ids("", ""), ids("f", "m"), ids("g", "n")), (vec![1, 2, 3], vec![2], vec![2, 3]));
+    }
 }

@@ -12,7 +12,6 @@ use super::{Node, try_command, try_region};
 use crate::{
     commands::gc::{GcKeys, find_garbage},
     error::CommandError,
-    mvcc::data_range,
     region::Region,
 };
 
@@ -54,7 +53,7 @@ impl Node {
     }
 
     async fn collect(&self, region: &Arc<Region>, safe_point: TimeStamp) -> Result<usize, CommandError> {
-        let (mut lower, upper) = data_range(&region.raw_start, &region.raw_end);
+        let (mut lower, upper) = region.data_range();
         let mut deleted = 0;
         loop {
             // A new snapshot per batch: old ones keep deleted data alive.

@@ -8,7 +8,7 @@ use tidewater_codec::{EncodedKey, Key};
 use crate::{
     Cf, EngineIterator, IteratorOptions, Snapshot,
     error::CommandError,
-    mvcc::{data_range, split_ts},
+    mvcc::split_ts,
     raw::{RawSpace, client_key},
     region::{KeyForm, Region},
 };
@@ -99,14 +99,13 @@ fn walks(snapshot: &dyn Snapshot, region: &Region) -> Result<Vec<Walk>, CommandE
         let range = IteratorOptions::range(lower.to_vec(), Some(upper.to_vec()));
         snapshot.iterator(cf, IteratorOptions { fill_cache: false, ..range })
     };
-    let (lower, upper) = data_range(&region.raw_start, &region.raw_end);
+    let (lower, upper) = region.data_range();
     let mut values = open(Cf::Default, &lower, &upper);
     let values_valid = values.seek(&lower)?;
     let txn = Kind::Txn { values, values_valid };
     let mut all = vec![(open(Cf::Write, &lower, &upper), lower, txn)];
     for space in RawSpace::all() {
-        let (start, end) = region.clamp_as(space.form, b"", b"");
-        let (lower, upper) = space.engine_range(start, end);
+        let (lower, upper) = region.raw_range(space);
         all.push((open(Cf::Default, &lower, &upper), lower, Kind::Raw(space.form)));
     }
     let mut walks = Vec::new();

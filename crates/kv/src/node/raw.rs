@@ -1,7 +1,8 @@
 //! Raw commands: keys and values without transactions. See [`crate::raw`] for where they lie.
 //!
 //! Every raw write takes the latches of its keys, whether it is marked for compare-and-swap or not: then a swap is atomic with all
-//! of them, and one who forgets the mark loses nothing but the time of a hash.
+//! of them, and one who forgets the mark loses nothing but the time of a hash. The deletion of a range takes no latches: a swap that
+//! goes on at the same time may survive it.
 
 use std::sync::Arc;
 

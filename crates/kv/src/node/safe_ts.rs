@@ -27,6 +27,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct SafeTs {
     ts: AtomicU64,
+    /// The arrivals of regions until then: later ones may have brought older locks.
+    arrivals: AtomicU64,
     /// When it was found; one search at a time.
     found: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -49,7 +51,12 @@ pub(super) fn stale_read_ts(request: &StoreRequest) -> Option<u64> {
 
 impl Node {
     fn safe_ts(&self) -> u64 {
-        self.safe_ts.ts.load(Ordering::SeqCst)
+        // In this order: the timestamp was stored first.
+        let arrivals = self.safe_ts.arrivals.load(Ordering::SeqCst);
+        match arrivals == self.regions.arrivals() {
+            true => self.safe_ts.ts.load(Ordering::SeqCst),
+            false => 0,
+        }
     }
 
     /// How a request reads, if it may.
@@ -89,16 +96,19 @@ impl Node {
             return;
         }
         let mut found = self.safe_ts.found.lock().await;
-        if read_ts <= self.safe_ts()
-            || found.is_some_and(|found| found.elapsed() < self.config.safe_ts_age_max)
-        {
+        let arrivals = self.regions.arrivals();
+        let is_outdated = self.safe_ts.arrivals.load(Ordering::SeqCst) != arrivals;
+        let is_young = found.is_some_and(|found| found.elapsed() < self.config.safe_ts_age_max);
+        if read_ts <= self.safe_ts() || (is_young && !is_outdated) {
             return;
         }
         match current_ts(&*self.pd).await {
             Ok(now) => match self.oldest_lock_after(now) {
                 Ok(oldest) => {
                     let safe = oldest.map_or(now, |oldest| oldest.0.prev()).min(now);
-                    self.safe_ts.ts.fetch_max(safe.into_inner(), Ordering::SeqCst);
+                    let known = if is_outdated { 0 } else { self.safe_ts.ts.load(Ordering::SeqCst) };
+                    self.safe_ts.ts.store(known.max(safe.into_inner()), Ordering::SeqCst);
+                    self.safe_ts.arrivals.store(arrivals, Ordering::SeqCst);
                     *found = Some(Instant::now());
                 }
                 Err(error) => {

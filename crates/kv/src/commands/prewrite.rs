@@ -112,7 +112,7 @@ impl WriteCommand for Prewrite {
             match self.prewrite_key(&mut context.reader, mutation, mutation.key == primary) {
                 Ok(Checked::Lock(new)) => new_locks.push(*new),
                 Ok(Checked::Nothing) => {}
-                Ok(Checked::DoneBefore { min_commit_ts }) => done_before.lock(min_commit_ts),
+                Ok(Checked::DoneBefore { lock }) => done_before.lock(&lock),
                 Ok(Checked::CommittedBefore { commit_ts }) => done_before.commit(commit_ts),
                 Err(error @ CommandError::Locked { .. }) => locked.push(error),
                 Err(error) => return Err(error),
@@ -143,7 +143,7 @@ enum Checked {
     Nothing,
     /// An earlier copy of this request locked it.
     DoneBefore {
-        min_commit_ts: TimeStamp,
+        lock: Box<Lock>,
     },
     /// An earlier copy of this request, and a commit, were here.
     CommittedBefore {
@@ -162,14 +162,17 @@ struct NewLock {
 #[derive(Default)]
 struct DoneBefore {
     locks: usize,
+    /// One of the locks waits for a commit timestamp from the client.
+    plain_lock: bool,
     min_commit_ts: TimeStamp,
     committed: Option<CommitTs>,
 }
 
 impl DoneBefore {
-    fn lock(&mut self, min_commit_ts: TimeStamp) {
+    fn lock(&mut self, lock: &Lock) {
         self.locks += 1;
-        self.min_commit_ts = self.min_commit_ts.max(min_commit_ts);
+        self.plain_lock |= lock.async_commit_secondaries.is_none();
+        self.min_commit_ts = self.min_commit_ts.max(lock.min_commit_ts);
     }
 
     fn commit(&mut self, commit_ts: CommitTs) {
@@ -209,7 +212,7 @@ impl Prewrite {
                 }
                 held = Some(lock);
             }
-            Some(lock) => return Ok(Checked::DoneBefore { min_commit_ts: lock.min_commit_ts }),
+            Some(lock) => return Ok(Checked::DoneBefore { lock: Box::new(lock) }),
             None if mutation.pessimistic == PessimisticAction::LockIsHeld => {
                 if let Some(commit_ts) = self.amend_pessimistic_lock(reader, key)? {
                     return Ok(Checked::CommittedBefore { commit_ts });
@@ -223,6 +226,10 @@ impl Prewrite {
                 Newer::Fine(found) => newest = found,
                 Newer::CommittedBefore { commit_ts } => return Ok(Checked::CommittedBefore { commit_ts }),
             }
+        } else if held.is_none()
+            && let Some(commit_ts) = self.check_not_judged(reader, mutation)?
+        {
+            return Ok(Checked::CommittedBefore { commit_ts });
         }
         self.check_assertion(reader, mutation, newest)?;
         let Some(new) = self.new_lock(mutation, held) else { return Ok(Checked::Nothing) };
@@ -262,6 +269,31 @@ impl Prewrite {
                 tracing::debug!(%commit_ts, start_ts = %write.start_ts, "a lost pessimistic lock cannot be amended");
                 Err(CommandError::PessimisticLockNotFound { key: key.raw(), start_ts: self.start_ts })
             }
+        }
+    }
+
+    /// Who settles an abandoned async commit rolls back the secondaries it misses, and acts on that at once. So none of them may be
+    /// locked afterwards, not even one that needs no check for conflicts.
+    fn check_not_judged(
+        &self,
+        reader: &mut MvccReader<'_>,
+        mutation: &Mutation,
+    ) -> Result<Option<CommitTs>, CommandError> {
+        let is_async = matches!(self.path, CommitPath::Async { .. });
+        if !is_async || mutation.pessimistic != PessimisticAction::Skip {
+            return Ok(None);
+        }
+        match reader.commit_record(&mutation.key, self.start_ts)? {
+            CommitRecord::Committed { commit_ts } => Ok(Some(commit_ts)),
+            CommitRecord::None { .. } => Ok(None),
+            CommitRecord::RolledBack => Err(CommandError::WriteConflict {
+                key: mutation.key.raw(),
+                primary: self.primary.clone(),
+                start_ts: self.start_ts,
+                conflict_start_ts: self.start_ts,
+                commit_ts: CommitTs(self.start_ts.0),
+                reason: ConflictReason::SelfRolledBack,
+            }),
         }
     }
 
@@ -421,9 +453,17 @@ impl Prewrite {
         if done_before.locks > 0 && *path == CommitPath::OnePhase {
             path = &CommitPath::TwoPhase;
         }
+        // Whoever settles this transaction sees the plain lock and lets the client decide: so must the client.
+        if done_before.plain_lock {
+            path = &CommitPath::TwoPhase;
+        }
         if *path == CommitPath::TwoPhase {
             write_locks(txn, new_locks);
             return two_phase;
+        }
+        if done_before.locks > 0 && new_locks.is_empty() {
+            // What the locks say, and nothing later: whoever settles the transaction commits it there.
+            return PrewriteAnswer { min_commit_ts: done_before.min_commit_ts, ..two_phase };
         }
         if let CommitPath::Async { secondaries } = path {
             for new in &mut new_locks {

@@ -149,7 +149,8 @@ impl KeyState {
         }
     }
 
-    pub fn commit(&mut self, start: u64, commit: u64) -> Result<(), String> {
+    /// `noted` rises to `commit` if the store notes it.
+    pub fn commit(&mut self, start: u64, commit: u64, noted: &mut u64) -> Result<(), String> {
         let Some(lock) = self.lock.clone().filter(|lock| lock.start == start) else {
             return match self.fate(start) {
                 Fate::Committed(_) => Ok(()),
@@ -158,6 +159,9 @@ impl KeyState {
         };
         if commit < lock.min_commit {
             return Err("expired".into());
+        }
+        if !lock.is_async {
+            *noted = commit.max(*noted);
         }
         if lock.kind != Kind::Pessimistic {
             let protected = lock.rolled_back.contains(&commit);
@@ -209,6 +213,7 @@ impl Model {
         let mut locked = Vec::new();
         let mut committed = None::<u64>;
         let mut had_locks = None::<u64>;
+        let mut had_plain_lock = false;
         let mut new = Vec::new();
         for (index, mutation) in request.mutations.iter().enumerate() {
             let key = text(&mutation.key);
@@ -250,6 +255,7 @@ impl Model {
                 }
                 Some(own) => {
                     had_locks = Some(had_locks.unwrap_or(0).max(own.min_commit));
+                    had_plain_lock |= !own.is_async;
                     continue;
                 }
                 None => {}
@@ -279,13 +285,17 @@ impl Model {
         if !locked.is_empty() {
             return Err(locked);
         }
-        let two_phase =
-            (!request.try_one_pc && !request.use_async_commit) || (request.try_one_pc && had_locks.is_some());
+        let two_phase = (!request.try_one_pc && !request.use_async_commit)
+            || (request.try_one_pc && had_locks.is_some())
+            || had_plain_lock;
         if two_phase {
             for (key, lock) in new {
                 self.keys.get_mut(&key).unwrap().lock = Some(lock);
             }
             return Ok((0, 0));
+        }
+        if let (Some(min_commit), true) = (had_locks, new.is_empty()) {
+            return Ok((min_commit, 0));
         }
         let own = new.iter().map(|(_, lock)| lock.min_commit).max().unwrap_or(0);
         let min_commit =

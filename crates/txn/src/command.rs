@@ -53,6 +53,7 @@ commands! {
     PessimisticRollback: kvrpcpb::PessimisticRollbackRequest => kvrpcpb::PessimisticRollbackResponse;
     TxnHeartBeat: kvrpcpb::TxnHeartBeatRequest => kvrpcpb::TxnHeartBeatResponse;
     CheckTxnStatus: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse;
+    CheckSecondaryLocks: kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse;
     ResolveLock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
     ScanLock: kvrpcpb::ScanLockRequest => kvrpcpb::ScanLockResponse;
     Gc: kvrpcpb::GcRequest => kvrpcpb::GcResponse;

@@ -31,6 +31,15 @@ pub struct TxnConfig {
     pub patience: Patience,
     /// Whether a transaction whose writes fit one request commits in one phase.
     pub one_phase_commit: OnePhaseCommit,
+    /// Whether a transaction with few keys is committed as soon as all are locked.
+    pub async_commit: AsyncCommit,
+    /// Keys of a transaction that commits so: the primary's lock lists them.
+    pub async_commit_keys_max: usize,
+    /// Bytes of these keys.
+    pub async_commit_key_bytes_max: usize,
+    /// How far a commit may come after the moment its [`CommitGate`](crate::CommitGate) let it through, where the stores choose its
+    /// timestamp. Later ones take two phases, and ask again.
+    pub commit_window: Duration,
 }
 
 /// How long each family of operations goes on trying while regions move, stores are away and locks are in the way.
@@ -57,6 +66,15 @@ pub enum OnePhaseCommit {
     Never,
 }
 
+/// Whether transactions with few keys commit as soon as all are locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsyncCommit {
+    /// Within the limits of [`TxnConfig`].
+    WhenPossible,
+    /// Always at a timestamp of the placement driver, written to the primary first.
+    Never,
+}
+
 impl Default for TxnConfig {
     fn default() -> Self {
         Self {
@@ -74,6 +92,10 @@ impl Default for TxnConfig {
             outcomes_cached_max: 4_096,
             patience: Patience::default(),
             one_phase_commit: OnePhaseCommit::WhenPossible,
+            async_commit: AsyncCommit::WhenPossible,
+            async_commit_keys_max: 256,
+            async_commit_key_bytes_max: 4_096,
+            commit_window: Duration::from_secs(2),
         }
     }
 }

@@ -84,7 +84,7 @@ mod transaction;
 pub use backoff::Pause;
 pub use buffer::{Locking, Presumption, Stage, Write, WriteBuffer};
 pub use client::{RegionTask, TxnClient};
-pub use config::{OnePhaseCommit, Patience, TxnConfig};
+pub use config::{AsyncCommit, OnePhaseCommit, Patience, TxnConfig};
 pub use coprocessor::{CoprocessorPage, CoprocessorRequest, ScanOrder};
 pub use error::{ConflictReason, GaveUp, Remedy, TxnError, WaitEdge};
 pub use region::Region;

@@ -1,8 +1,10 @@
 //! A transaction: reads through its own writes, locks, commits.
 
+mod async_commit;
 mod commit;
 mod heart_beat;
 mod lock;
+mod prewrite;
 mod scan;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ pub use scan::TxnScan;
 use crate::TxnError;
 use crate::buffer::{Locking, Stage, WriteBuffer};
 use crate::cluster::Cluster;
+use crate::resolver::Outcome;
 use crate::snapshot::{Isolation, Snapshot};
 use commit::TwoPhase;
 use heart_beat::HeartBeat;
@@ -58,7 +61,7 @@ pub struct TxnOptions {
 /// never held while the commit waits for locks of others.
 #[async_trait]
 pub trait CommitGate: Send + Sync {
-    /// `commit` is the timestamp, for a one-phase commit the earliest it may get. The error says why not.
+    /// `commit` is the timestamp; where the stores choose it (one phase, async commit) the earliest it may get. The error says why not.
     async fn enter(&self, commit: CommitTs) -> Result<CommitPass, String>;
 }
 
@@ -100,6 +103,8 @@ enum State {
     Active,
     /// In the first phase: the transaction can still be rolled back by us.
     Prewriting(Arc<TwoPhase>),
+    /// In the first phase of an async commit: it may be committed by now, and only its keys can tell.
+    PrewritingAsync(Arc<TwoPhase>),
     /// From here on the stores know better than we do.
     Over,
 }
@@ -278,7 +283,7 @@ impl Transaction {
     }
 
     /// Has the transaction commit in two phases, at a timestamp of the placement driver. Where that is noted by a store, nothing commits
-    /// below it any more; a one-phase commit makes no such promise to those who write the same keys unchecked ([`Locking::Guarded`]).
+    /// below it any more; a commit whose timestamp the stores choose makes no such promise to those who write the same keys unchecked ([`Locking::Guarded`]).
     pub fn commit_in_two_phases(&mut self) {
         self.two_phases = true;
     }
@@ -288,13 +293,21 @@ impl Transaction {
         self.commit_gate = Some(gate);
     }
 
-    /// Gives everything back.
+    /// Gives everything back. After a commit that was given up half-way this may find that it was through: that is
+    /// [`TxnError::Finished`].
     pub async fn rollback(&mut self) -> Result<(), TxnError> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Over => Err(TxnError::Finished { start: self.start_ts }),
             State::Prewriting(two_phase) => {
                 self.heart_beat = None;
                 two_phase.rollback().await
+            }
+            State::PrewritingAsync(two_phase) => {
+                self.heart_beat = None;
+                match two_phase.settle().await? {
+                    Outcome::RolledBack => Ok(()),
+                    Outcome::Committed(_) => Err(TxnError::Finished { start: self.start_ts }),
+                }
             }
             State::Active => {
                 self.heart_beat = None;
@@ -337,6 +350,9 @@ impl Drop for Transaction {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Over => {}
             State::Prewriting(two_phase) => drop(runtime.spawn(async move { two_phase.rollback().await })),
+            State::PrewritingAsync(two_phase) => {
+                drop(runtime.spawn(async move { two_phase.settle().await }));
+            }
             State::Active if self.held.is_empty() || self.kind == TxnKind::Optimistic => {}
             State::Active => {
                 let keys = std::mem::take(&mut self.held).into_keys().collect();

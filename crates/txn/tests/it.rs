@@ -1,5 +1,7 @@
 //! Transactions against stores: a small fake one, and the real one over its memory engine, both cut into tiny regions.
 
+#[path = "it/async_commit.rs"]
+mod async_commit;
 #[path = "it/bank.rs"]
 mod bank;
 #[path = "it/cluster.rs"]

@@ -46,6 +46,8 @@ struct Lock {
     min_commit: u64,
     size: u64,
     value: Bytes,
+    /// The other keys of an async commit, in the lock of its primary.
+    secondaries: Option<Vec<Bytes>>,
 }
 
 #[derive(Clone)]
@@ -127,6 +129,8 @@ fn lock_info(key: &Bytes, lock: &Lock) -> kv::LockInfo {
         lock_type: lock.op as i32,
         lock_for_update_ts: lock.for_update,
         min_commit_ts: lock.min_commit,
+        use_async_commit: lock.secondaries.is_some(),
+        secondaries: lock.secondaries.clone().unwrap_or_default(),
         ..Default::default()
     }
 }
@@ -251,6 +255,7 @@ impl StoreService for FakeStore {
             PessimisticRollback => pessimistic_rollback, |r: &kv::PessimisticRollbackRequest| r.keys.clone();
             TxnHeartBeat => heart_beat, |r: &kv::TxnHeartBeatRequest| vec![r.primary_lock.clone()];
             CheckTxnStatus => check_txn_status, |r: &kv::CheckTxnStatusRequest| vec![r.primary_key.clone()];
+            CheckSecondaryLocks => check_secondary_locks, |r: &kv::CheckSecondaryLocksRequest| r.keys.clone();
             ResolveLock => resolve_lock, |r: &kv::ResolveLockRequest| r.keys.clone();
             ScanLock => scan_lock, |_: &kv::ScanLockRequest| vec![];
             Gc => gc, |_: &kv::GcRequest| vec![];
@@ -315,7 +320,7 @@ impl State {
             && lock.start <= ts
             && lock.min_commit <= ts
             && !context.resolved_locks.contains(&lock.start)
-            && !(ts == u64::MAX && lock.primary == *key)
+            && !(ts == u64::MAX && lock.primary == *key && lock.secondaries.is_none())
         {
             return Err(Box::new(locked(key, lock)));
         }
@@ -385,7 +390,11 @@ impl State {
                 Ok(Some(lock)) => locks.push((mutation.key.clone(), lock)),
                 Ok(None) => {}
                 Err(Refusal::CommittedBefore(commit)) => {
-                    return kv::PrewriteResponse { one_pc_commit_ts: commit, ..Default::default() };
+                    return kv::PrewriteResponse {
+                        one_pc_commit_ts: commit,
+                        min_commit_ts: commit,
+                        ..Default::default()
+                    };
                 }
                 Err(Refusal::Error(error)) => errors.push(*error),
             }
@@ -393,16 +402,28 @@ impl State {
         if !errors.is_empty() {
             return kv::PrewriteResponse { errors, ..Default::default() };
         }
-        let commit =
-            if request.try_one_pc { (self.max_ts + 1).max(request.min_commit_ts).max(start + 1) } else { 0 };
-        for (key, lock) in locks {
+        let min_commit = (self.max_ts + 1).max(request.min_commit_ts).max(start + 1);
+        let too_late = request.max_commit_ts != 0 && min_commit > request.max_commit_ts;
+        let commit = if request.try_one_pc && !too_late { min_commit } else { 0 };
+        for (key, mut lock) in locks {
+            if request.use_async_commit && !request.try_one_pc && !too_late {
+                lock.min_commit = min_commit;
+                let listed = if key == request.primary_lock { &request.secondaries[..] } else { &[] };
+                lock.secondaries = Some(listed.to_vec());
+            }
             let state = self.key(&key);
             state.lock = Some(lock);
             if commit != 0 {
                 state.commit(start, commit);
             }
         }
-        kv::PrewriteResponse { one_pc_commit_ts: commit, ..Default::default() }
+        // What the locks say, those of an earlier copy of this request included; zero if one is plain.
+        let mut locks = request.mutations.iter().filter_map(|each| self.keys.get(&each.key)?.lock_of(start));
+        let min_commit_ts = match locks.clone().all(|lock| lock.secondaries.is_some()) {
+            true => locks.by_ref().map(|lock| lock.min_commit).max().unwrap_or(0),
+            false => 0,
+        };
+        kv::PrewriteResponse { one_pc_commit_ts: commit, min_commit_ts, ..Default::default() }
     }
 
     fn prewrite_key(
@@ -455,6 +476,7 @@ impl State {
             min_commit: request.min_commit_ts,
             size: request.txn_size,
             value: mutation.value.clone(),
+            secondaries: None,
         }))
     }
 
@@ -553,6 +575,7 @@ impl State {
                 min_commit: request.min_commit_ts,
                 size: 0,
                 value: Bytes::new(),
+                secondaries: None,
             });
         }
         response
@@ -615,6 +638,11 @@ impl State {
                     Some(kv::KeyError { primary_mismatch: Some(mismatch), ..Default::default() });
                 return response;
             }
+            if lock.secondaries.is_some() && !request.force_sync_commit {
+                response.lock_ttl = lock.ttl;
+                response.lock_info = Some(lock_info(primary, lock));
+                return response;
+            }
             if (start >> 18) + lock.ttl < request.current_ts >> 18 {
                 if request.resolving_pessimistic_lock && lock.op == Op::PessimisticLock {
                     state.lock = None;
@@ -653,6 +681,28 @@ impl State {
             }
         }
         response
+    }
+
+    fn check_secondary_locks(
+        &mut self,
+        request: kv::CheckSecondaryLocksRequest,
+    ) -> kv::CheckSecondaryLocksResponse {
+        let start = request.start_version;
+        let mut locks = Vec::new();
+        for key in &request.keys {
+            let state = self.key(key);
+            match state.lock_of(start) {
+                Some(lock) if lock.op != Op::PessimisticLock => locks.push(lock_info(key, lock)),
+                _ => {
+                    if let Fate::Committed(commit_ts) = state.fate(start) {
+                        return kv::CheckSecondaryLocksResponse { commit_ts, ..Default::default() };
+                    }
+                    state.roll_back(start);
+                    return kv::CheckSecondaryLocksResponse::default();
+                }
+            }
+        }
+        kv::CheckSecondaryLocksResponse { locks, ..Default::default() }
     }
 
     fn resolve_lock(&mut self, request: kv::ResolveLockRequest) -> kv::ResolveLockResponse {

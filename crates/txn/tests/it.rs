@@ -16,5 +16,7 @@ mod locking;
 mod reading;
 #[path = "it/simulation.rs"]
 mod simulation;
+#[path = "it/visibility.rs"]
+mod visibility;
 #[path = "it/writing.rs"]
 mod writing;

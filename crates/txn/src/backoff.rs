@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use tidewater_codec::Key;
 
-use crate::{GaveUp, TxnError};
+use crate::{GaveUp, Place, TxnError};
 
 /// Why an operation pauses before it tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,6 +158,25 @@ impl Backoff {
     /// The error of an operation that has no patience left.
     pub(crate) fn exhausted(&self, kind: Pause, answer: impl fmt::Display) -> TxnError {
         TxnError::Unavailable { gave_up: Box::new(self.gave_up(kind, answer)) }
+    }
+
+    /// The error of a store that does not want to.
+    pub(crate) fn refused(&self, key: Option<Key>, reason: String) -> TxnError {
+        TxnError::Store { place: Box::new(self.place(key)), reason }
+    }
+
+    /// Says where a refusal came from, if that is not told yet.
+    pub(crate) fn locate_refusal(&self, error: TxnError, key: Option<&[u8]>) -> TxnError {
+        match error {
+            TxnError::Store { place, reason } if *place == Place::default() => {
+                self.refused(key.map(Key::new), reason)
+            }
+            other => other,
+        }
+    }
+
+    fn place(&self, key: Option<Key>) -> Place {
+        Place { key, region_id: self.region_id, store_id: self.store_id }
     }
 
     pub(crate) fn gave_up(&self, kind: Pause, answer: impl fmt::Display) -> GaveUp {

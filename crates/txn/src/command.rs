@@ -2,9 +2,11 @@
 
 use tidewater_proto::{StoreRequest, StoreResponse, coprocessor, errorpb, kvrpcpb};
 
+use crate::wire_keys::{Incoming, Outgoing};
+
 /// A store command with its answer.
-pub(crate) trait Command: Send + 'static {
-    type Response: Send + 'static;
+pub(crate) trait Command: Outgoing + Send + 'static {
+    type Response: Incoming + Send + 'static;
     const NAME: &'static str;
 
     fn context_mut(&mut self) -> &mut kvrpcpb::Context;
@@ -60,4 +62,15 @@ commands! {
     SplitRegion: kvrpcpb::SplitRegionRequest => kvrpcpb::SplitRegionResponse;
     UnsafeDestroyRange: kvrpcpb::UnsafeDestroyRangeRequest => kvrpcpb::UnsafeDestroyRangeResponse;
     Coprocessor: coprocessor::Request => coprocessor::Response;
+    RawGet: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
+    RawBatchGet: kvrpcpb::RawBatchGetRequest => kvrpcpb::RawBatchGetResponse;
+    RawPut: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
+    RawBatchPut: kvrpcpb::RawBatchPutRequest => kvrpcpb::RawBatchPutResponse;
+    RawDelete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
+    RawBatchDelete: kvrpcpb::RawBatchDeleteRequest => kvrpcpb::RawBatchDeleteResponse;
+    RawDeleteRange: kvrpcpb::RawDeleteRangeRequest => kvrpcpb::RawDeleteRangeResponse;
+    RawScan: kvrpcpb::RawScanRequest => kvrpcpb::RawScanResponse;
+    RawGetKeyTtl: kvrpcpb::RawGetKeyTtlRequest => kvrpcpb::RawGetKeyTtlResponse;
+    RawCas: kvrpcpb::RawCasRequest => kvrpcpb::RawCasResponse;
+    RawChecksum: kvrpcpb::RawChecksumRequest => kvrpcpb::RawChecksumResponse;
 }

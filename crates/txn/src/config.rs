@@ -1,10 +1,14 @@
 use std::time::Duration;
 
+use crate::Keyspace;
+
 /// Settings of a transactional client. Every limit has a name here.
 #[derive(Debug, Clone)]
 pub struct TxnConfig {
     /// Seeds the jitter of back-offs: equal seeds and equal answers give equal pauses.
     pub seed: u64,
+    /// The part of the key space the client lives in (API V2); `None` is all of it.
+    pub keyspace: Option<Keyspace>,
     /// How long a lock lives after its transaction was last heard of.
     pub lock_ttl: Duration,
     /// How often a transaction with locks is heard of. Well below `lock_ttl`.
@@ -79,6 +83,7 @@ impl Default for TxnConfig {
     fn default() -> Self {
         Self {
             seed: 0,
+            keyspace: None,
             lock_ttl: Duration::from_secs(20),
             heart_beat_interval: Duration::from_secs(10),
             lifetime_max: Duration::from_secs(3_600),

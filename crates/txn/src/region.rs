@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tidewater_codec::{EncodedKey, Key};
+use tidewater_codec::Key;
 use tidewater_proto::{kvrpcpb, metapb};
 
 use crate::TxnError;
@@ -20,10 +20,14 @@ pub struct Region {
 }
 
 impl Region {
-    pub(crate) fn new(region: metapb::Region, leader: Option<&metapb::Peer>) -> Result<Self, TxnError> {
+    /// A region that holds the caller's keys from `start` to `end`.
+    pub(crate) fn new(
+        region: metapb::Region,
+        start: Bytes,
+        end: Bytes,
+        leader: Option<&metapb::Peer>,
+    ) -> Result<Self, TxnError> {
         let id = region.id;
-        let start = raw_boundary(id, &region.start_key)?;
-        let end = raw_boundary(id, &region.end_key)?;
         let epoch = region.region_epoch.unwrap_or_default();
         if region.peers.is_empty() {
             return Err(TxnError::Protocol { reason: format!("region {id} has no peers") });
@@ -93,18 +97,5 @@ impl Region {
         context.region_epoch = Some(self.epoch);
         context.peer = Some(*peer);
         peer.store_id
-    }
-}
-
-/// Boundaries travel in the memcomparable form; empty is unbounded.
-fn raw_boundary(id: u64, encoded: &Bytes) -> Result<Bytes, TxnError> {
-    if encoded.is_empty() {
-        return Ok(Bytes::new());
-    }
-    match EncodedKey::from_encoded(&encoded[..]).decode() {
-        Ok(key) => Ok(Bytes::from(key.into_bytes())),
-        Err(error) => Err(TxnError::Protocol {
-            reason: format!("region {id} has a boundary that is not a key: {error}"),
-        }),
     }
 }

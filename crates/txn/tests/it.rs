@@ -6,12 +6,16 @@ mod async_commit;
 mod bank;
 #[path = "it/cluster.rs"]
 mod cluster;
+#[path = "it/fake_raw.rs"]
+mod fake_raw;
 #[path = "it/fake_store.rs"]
 mod fake_store;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/locking.rs"]
 mod locking;
+#[path = "it/raw.rs"]
+mod raw;
 #[path = "it/reading.rs"]
 mod reading;
 #[path = "it/simulation.rs"]

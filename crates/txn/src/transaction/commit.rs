@@ -348,7 +348,10 @@ impl TwoPhase {
                 Some(KeyFailure::LockNotFound | KeyFailure::TxnNotFound) => {
                     return Err(rolled_back(self.start, "the lock of the primary is gone"));
                 }
-                Some(failure) => return Err(failure.into_error(self.start)),
+                Some(failure) => {
+                    let error = failure.into_error(self.start);
+                    return Err(backoff.locate_refusal(error, Some(&self.primary)));
+                }
             }
         }
     }

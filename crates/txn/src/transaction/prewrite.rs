@@ -12,7 +12,7 @@ use super::{CommitPass, TxnKind};
 use crate::TxnError;
 use crate::backoff::Backoff;
 use crate::cluster::Sent;
-use crate::grouping::{Batch, Done};
+use crate::grouping::{Batch, Done, Keyed};
 use crate::key_error::KeyFailure;
 
 /// A lock of an optimistic commit lives at least this long, and longer the more there is to write.
@@ -79,7 +79,10 @@ impl TwoPhase {
             };
             // Not held while we wait for locks of others.
             drop(pass);
-            let locks = self.read_prewrite_errors(response.errors)?;
+            let first = batch.items.first().map(Keyed::key);
+            let locks = self
+                .read_prewrite_errors(response.errors)
+                .map_err(|error| backoff.locate_refusal(error, first))?;
             if locks.is_empty() {
                 let locked = batch.items.iter().any(is_lockable);
                 return Ok(Done::Answer(locked.then_some(response.min_commit_ts)));

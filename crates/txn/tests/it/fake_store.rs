@@ -15,6 +15,8 @@ use tidewater_proto::{
     PdService, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, metapb, pdpb,
 };
 
+use crate::fake_raw::{self, RawPairs};
+
 pub struct FakeStore {
     pd: Arc<dyn PdService>,
     state: Mutex<State>,
@@ -25,6 +27,7 @@ struct State {
     regions: BTreeMap<u64, metapb::Region>,
     keys: BTreeMap<Bytes, KeyState>,
     max_ts: u64,
+    raw: RawPairs,
     /// Who waits for whom.
     waits: BTreeMap<u64, u64>,
 }
@@ -180,7 +183,11 @@ impl FakeStore {
     async fn split(&self, request: &kv::SplitRegionRequest) -> kv::SplitRegionResponse {
         let mut regions = Vec::new();
         for key in &request.split_keys {
-            let key = Bytes::from(Key::new(&key[..]).encode().into_bytes());
+            // Raw clients without a keyspace have plain boundaries.
+            let key = match request.is_raw_key {
+                true => key.clone(),
+                false => Bytes::from(Key::new(&key[..]).encode().into_bytes()),
+            };
             let holding = self.state.lock().regions.values().find(|region| holds(region, &key)).cloned();
             let Some(old) = holding.filter(|old| old.start_key != key) else { continue };
             let ask = pdpb::AskBatchSplitRequest {
@@ -244,6 +251,14 @@ impl StoreService for FakeStore {
                 }
             };
         }
+        if let Some((context, keys)) = fake_raw::address(&request) {
+            let is_plain = context.api_version == 0;
+            let mut state = self.state.lock();
+            return Ok(match state.check_form(Some(&context), &keys, is_plain) {
+                Ok(()) => state.raw.answer(request),
+                Err(error) => fake_raw::refuse(&request, *error),
+            });
+        }
         Ok(answer! {
             Get => get, |r: &kv::GetRequest| vec![r.key.clone()];
             BatchGet => batch_get, |r: &kv::BatchGetRequest| r.keys.clone();
@@ -265,6 +280,15 @@ impl StoreService for FakeStore {
 
 impl State {
     fn check(&self, context: Option<&kv::Context>, keys: &[Bytes]) -> Result<(), Box<errorpb::Error>> {
+        self.check_form(context, keys, false)
+    }
+
+    fn check_form(
+        &self,
+        context: Option<&kv::Context>,
+        keys: &[Bytes],
+        is_plain: bool,
+    ) -> Result<(), Box<errorpb::Error>> {
         let context = context.cloned().unwrap_or_default();
         let region_id = context.region_id;
         let Some(region) = self.regions.get(&region_id) else {
@@ -279,7 +303,11 @@ impl State {
             return Err(Box::new(errorpb::Error { epoch_not_match, ..Default::default() }));
         }
         for key in keys {
-            if !holds(region, Key::new(&key[..]).encode().as_bytes()) {
+            let is_inside = match is_plain {
+                true => holds(region, key),
+                false => holds(region, Key::new(&key[..]).encode().as_bytes()),
+            };
+            if !is_inside {
                 let outside = errorpb::KeyNotInRegion { key: key.clone(), region_id, ..Default::default() };
                 return Err(Box::new(errorpb::Error {
                     key_not_in_region: Some(outside),

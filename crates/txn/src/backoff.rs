@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tidewater_codec::Key;
 
-use crate::{GaveUp, Place, TxnError};
+use crate::{GaveUp, Place, ReplicaRead, TxnError};
 
 /// Why an operation pauses before it tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +72,8 @@ pub(crate) struct Backoff {
     pub(crate) store_id: Option<u64>,
     /// Requests sent whose answer never came: each may have been executed.
     pub(crate) lost_answers: u32,
+    /// Which peers the operation may ask.
+    pub(crate) replica: ReplicaRead,
     /// Goes up when nobody wants the operation any more.
     pub(crate) interrupt: Option<Arc<AtomicBool>>,
 }
@@ -86,8 +88,14 @@ impl Backoff {
             region_id: None,
             store_id: None,
             lost_answers: 0,
+            replica: ReplicaRead::Leader,
             interrupt: None,
         }
+    }
+
+    /// One of so many, by lot; not of none.
+    pub(crate) fn pick(&mut self, count: usize) -> usize {
+        self.rng.random_range(0..count.max(1))
     }
 
     /// An operation of its own with what is left of the patience.
@@ -95,6 +103,7 @@ impl Backoff {
         let mut fork = Self::new(self.budget, self.rng.random());
         fork.waited = self.waited;
         fork.attempts = self.attempts;
+        fork.replica = self.replica;
         fork.interrupt.clone_from(&self.interrupt);
         fork
     }

@@ -39,6 +39,12 @@ impl TxnClient {
         self.cluster.timestamp().await
     }
 
+    /// A timestamp that may be a little old ([`TxnConfig::low_resolution_age_max`]), and usually costs no request. For reads that need not
+    /// see what was committed a moment ago; never for writes. A fresh read of one key is cheap with [`Snapshot::LATEST`].
+    pub async fn low_resolution_timestamp(&self) -> Result<StartTs, TxnError> {
+        Ok(StartTs(self.cluster.low_resolution_timestamp().await?))
+    }
+
     /// The database as of a timestamp; [`Snapshot::LATEST`] for a read of one key.
     pub fn snapshot(&self, ts: StartTs) -> Snapshot {
         Snapshot::new(self.cluster.clone(), ts, Isolation::Snapshot)

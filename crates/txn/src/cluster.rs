@@ -21,7 +21,7 @@ use crate::oracle::Oracle;
 use crate::resolver::Outcomes;
 use crate::stores::{ConnectError, Stores};
 use crate::wire_keys::Incoming;
-use crate::{Region, RegionCache, TxnConfig, TxnError};
+use crate::{Region, RegionCache, ReplicaRead, TxnConfig, TxnError};
 
 pub(crate) struct Cluster {
     pub(crate) pd: Arc<dyn PdService>,
@@ -79,6 +79,14 @@ impl Cluster {
                 Ok(timestamp) => return Ok(timestamp),
                 Err(error) => self.pause_for_pd(&mut backoff, error).await?,
             }
+        }
+    }
+
+    /// A timestamp of late: as old as the settings allow.
+    pub(crate) async fn low_resolution_timestamp(&self) -> Result<TimeStamp, TxnError> {
+        match self.oracle.recent(self.config.low_resolution_age_max) {
+            Some(timestamp) => Ok(timestamp),
+            None => self.timestamp().await,
         }
     }
 
@@ -173,20 +181,33 @@ impl Cluster {
         backoff: &mut Backoff,
         make: impl Fn() -> C,
     ) -> Result<Sent<C::Response>, TxnError> {
-        let mut retry = false;
+        let (mut retry, mut stale) = (false, true);
         loop {
             let mut command = make();
             let context = command.context_mut();
             context.is_retry_request = retry || backoff.lost_answers > 0;
-            let store_id = region.address(context);
+            let store_id = match backoff.replica {
+                ReplicaRead::Leader => region.address(context),
+                replica => region.address_read(replica, context, |count| backoff.pick(count)),
+            };
+            if !stale {
+                context.stale_read = false;
+            }
+            let is_leaders = !context.stale_read && !context.replica_read;
             backoff.region_id = Some(region.id());
             backoff.store_id = Some(store_id);
             let Some(mut response) = self.call(store_id, region, command, backoff).await? else {
+                backoff.replica = ReplicaRead::Leader;
                 return Ok(Sent::RegionChanged);
             };
             let Some(error) = C::take_region_error(&mut response) else {
                 return Ok(Sent::Answer(response));
             };
+            // Who asked for less than the leader's word gets that, if nothing less will do.
+            if !is_leaders && error.epoch_not_match.is_none() {
+                (stale, backoff.replica) = (false, ReplicaRead::Leader);
+                continue;
+            }
             match self.handle(region, error, backoff).await? {
                 Next::SameRegion => retry = true,
                 Next::Regroup => return Ok(Sent::RegionChanged),

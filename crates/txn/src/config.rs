@@ -29,6 +29,8 @@ pub struct TxnConfig {
     pub requests_parallel_max: usize,
     /// Timestamps fetched in one call for many waiters.
     pub timestamps_per_call_max: u32,
+    /// How old a timestamp of [`TxnClient::low_resolution_timestamp`](crate::TxnClient::low_resolution_timestamp) may be.
+    pub low_resolution_age_max: Duration,
     /// Outcomes of other transactions remembered, so that a lock of theirs costs no second question.
     pub outcomes_cached_max: usize,
     /// How long operations keep trying.
@@ -94,6 +96,7 @@ impl Default for TxnConfig {
             request_keys_max: 4_096,
             requests_parallel_max: 16,
             timestamps_per_call_max: 10_000,
+            low_resolution_age_max: Duration::from_secs(2),
             outcomes_cached_max: 4_096,
             patience: Patience::default(),
             one_phase_commit: OnePhaseCommit::WhenPossible,

@@ -95,7 +95,7 @@ pub use raw::{Checksum, RawClient, Swap, Ttl};
 pub use region::Region;
 pub use region_cache::RegionCache;
 pub use scan::Scan;
-pub use snapshot::{Isolation, Snapshot};
+pub use snapshot::{Isolation, ReplicaRead, Snapshot};
 pub use transaction::{
     CommitGate, CommitPass, LockOptions, LockWait, Locked, Transaction, TxnKind, TxnOptions, TxnScan,
 };

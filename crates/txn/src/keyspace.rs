@@ -171,7 +171,9 @@ mod tests {
     #[test]
     fn regions_end_with_the_keyspace() {
         let form = KeyForm::new(Mode::Transactions, Keyspace::new(0x0102ff));
-        let cases: [(&[u8], &[u8], Option<(&str, &str)>); 7] = [
+        type Boundary = &'static [u8];
+        type Expected = Option<(&'static str, &'static str)>;
+        let cases: [(Boundary, Boundary, Expected); 7] = [
             (b"", b"", Some(("", ""))),
             (b"x\x01\x02\xffb", b"x\x01\x02\xffd", Some(("b", "d"))),
             (b"x\x01\x02\xfeb", b"x\x01\x02\xffd", Some(("", "d"))),

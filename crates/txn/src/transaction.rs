@@ -21,11 +21,11 @@ use tokio::time::Instant;
 pub use lock::{LockOptions, LockWait, Locked};
 pub use scan::TxnScan;
 
-use crate::TxnError;
 use crate::buffer::{Locking, Stage, WriteBuffer};
 use crate::cluster::Cluster;
 use crate::resolver::Outcome;
 use crate::snapshot::{Isolation, Snapshot};
+use crate::{Remedy, TxnError};
 use commit::TwoPhase;
 use heart_beat::HeartBeat;
 use lock::Held;
@@ -203,6 +203,27 @@ impl Transaction {
         match self.buffer.get(key.as_bytes()) {
             Some(write) => Ok(write.value.clone()),
             None => self.snapshot.get(key).await,
+        }
+    }
+
+    /// Locks a key and returns its latest value, as the transaction has it: nobody changes it until the transaction is over.
+    ///
+    /// An optimistic transaction reads its snapshot, and fails at commit if the key was changed since.
+    pub async fn get_for_update(&mut self, key: &Key) -> Result<Option<Bytes>, TxnError> {
+        let deadline = Instant::now() + self.lock_wait_timeout;
+        let mut locked = loop {
+            let options = LockOptions { return_values: true, ..Default::default() };
+            match self.lock_keys([key.clone()], options).await {
+                // Somebody committed the key after the statement began: see that, and lock again.
+                Err(error) if error.remedy() == Remedy::RetryStatement && Instant::now() < deadline => {
+                    self.refresh_for_update_ts().await?;
+                }
+                result => break result?,
+            }
+        };
+        match self.buffer.get(key.as_bytes()) {
+            Some(write) => Ok(write.value.clone()),
+            None => Ok(locked.values.remove(key).flatten()),
         }
     }
 

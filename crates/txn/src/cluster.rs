@@ -242,9 +242,13 @@ impl Cluster {
         };
         match connection.call(command.into_request()).await {
             Ok(response) => {
-                let mut response = C::from_response(response).ok_or_else(|| TxnError::Protocol {
-                    reason: format!("store {store_id} answered a {} with something else", C::NAME),
-                })?;
+                let Some(mut response) = C::from_response(response) else {
+                    // It did something, and we do not know what.
+                    backoff.lost_answers += 1;
+                    return Err(TxnError::Protocol {
+                        reason: format!("store {store_id} answered a {} with something else", C::NAME),
+                    });
+                };
                 if let Some(prefix) = self.key_form.prefix() {
                     response.strip(prefix);
                 }

@@ -14,6 +14,7 @@ use tidewater_txn::fault::Faults;
 use tidewater_txn::{
     AsyncCommit, CommitGate, CommitPass, OnePhaseCommit, TxnClient, TxnConfig, TxnError, TxnOptions,
 };
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::cluster::{StoreKind, TestCluster, apply, key, name, value};
@@ -113,6 +114,60 @@ async fn a_commit_that_comes_too_late_for_the_gate_takes_two_phases() {
             assert_eq!(gate.entered.load(Ordering::SeqCst), regions + 1, "{kind:?}, {writes}");
             assert_eq!(cluster.read("a").await, "a=1");
         }
+    }
+}
+
+/// Holds a commit back after its lower bound was fetched.
+struct Held(Arc<Semaphore>);
+
+#[async_trait]
+impl CommitGate for Held {
+    async fn enter(&self, _: CommitTs) -> Result<CommitPass, String> {
+        self.0.acquire().await.unwrap().forget();
+        Ok(Box::new(()))
+    }
+}
+
+/// Time stands still, so the placement driver's next timestamp is the next tick. Commits that bring old lower bounds and follow one another
+/// must all be at most one tick ahead of it, in one phase or async, committed by their clients or by others.
+#[tokio::test(start_paused = true)]
+async fn commits_never_run_ahead_of_the_next_timestamp() {
+    for kind in KINDS {
+        let cluster = cut_cluster(kind).await;
+        let mut commits = Vec::new();
+        for number in 0..12 {
+            let writes = match number % 3 {
+                0 => format!("a{number}=1 b{number}=1"),
+                _ => format!("a{number}=1 n{number}=1 z{number}=1"),
+            };
+            let permits = Arc::new(Semaphore::new(0));
+            let mut txn = cluster.optimistic().await;
+            apply(&mut txn, &writes);
+            txn.set_commit_gate(Arc::new(Held(permits.clone())));
+            let commit = tokio::spawn(async move { txn.commit().await.unwrap() });
+            commits.push((permits, commit));
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let newest = StartTs(cluster.client.current_timestamp().await.unwrap());
+        let reader = cluster.client.snapshot(newest);
+        for name in ["a", "n", "z"] {
+            reader.get(&key(name)).await.unwrap();
+        }
+        let mut last = CommitTs::default();
+        for (permits, commit) in commits {
+            permits.add_permits(9);
+            last = last.max(commit.await.unwrap());
+            // Its locks become versions.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(last.0 > newest.0, "{kind:?}: above the reader");
+        let next = cluster.client.current_timestamp().await.unwrap();
+        assert_eq!(next, newest.0.next(), "{kind:?}: time stands still");
+        assert!(last.0 <= next, "{kind:?}: committed at {last}, and the next begins at {next}");
     }
 }
 

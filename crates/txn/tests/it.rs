@@ -12,6 +12,8 @@ mod fake_raw;
 mod fake_store;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/guarded.rs"]
+mod guarded;
 #[path = "it/locking.rs"]
 mod locking;
 #[path = "it/raw.rs"]

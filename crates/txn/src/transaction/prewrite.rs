@@ -66,9 +66,9 @@ impl TwoPhase {
         backoff: &mut Backoff,
     ) -> Result<Done<Option<u64>, Mutation>, TxnError> {
         loop {
-            let command = || {
-                let command = self.prewrite_command(&batch.items);
-                floor.map_or(command.clone(), |floor| self.made_async(command, floor))
+            let command = || match floor {
+                Some(floor) => self.made_async(self.prewrite_command(&batch.items), floor),
+                None => self.prewrite_command(&batch.items),
             };
             let pass = match floor {
                 Some(floor) => self.enter_gate(floor.at_least).await?,

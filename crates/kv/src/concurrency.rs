@@ -42,7 +42,11 @@ impl ConcurrencyManager {
         }
     }
 
-    /// A transaction commits at `ts`: what is committed here from now on without a timestamp of its own commits above.
+    /// A transaction commits at `ts`, which the placement driver gave it: what is committed here from now on without a timestamp of its
+    /// own commits above.
+    ///
+    /// So all that is ever noted was given out before, and what this store makes up is at most one tick above that: whoever asks the
+    /// driver afterwards gets no less.
     pub(crate) fn note_commit(&self, ts: CommitTs) {
         self.note_read(ts.0);
     }

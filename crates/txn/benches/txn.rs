@@ -9,7 +9,7 @@ use tidewater_codec::Key;
 use tidewater_kv::{MemoryEngine, Node, NodeConfig};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
 use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
-use tidewater_txn::{Locking, Snapshot, TxnClient, TxnConfig, TxnKind, TxnOptions, WriteBuffer};
+use tidewater_txn::{AsyncCommit, Locking, Snapshot, TxnClient, TxnConfig, TxnKind, TxnOptions, WriteBuffer};
 use tidewater_types::clock::SystemClock;
 use tokio::runtime::Runtime;
 
@@ -27,6 +27,10 @@ fn key(index: u64) -> Key {
 }
 
 fn client(runtime: &Runtime, regions: u64) -> TxnClient {
+    configured_client(runtime, regions, TxnConfig::default())
+}
+
+fn configured_client(runtime: &Runtime, regions: u64, config: TxnConfig) -> TxnClient {
     runtime.block_on(async {
         let pd =
             PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), Arc::new(SystemClock))
@@ -35,7 +39,7 @@ fn client(runtime: &Runtime, regions: u64) -> TxnClient {
         let node = Node::open(NodeConfig::default(), Arc::new(MemoryEngine::new()), pd.clone())
             .await
             .expect("a node");
-        let client = TxnClient::new(pd, Arc::new(Direct(node)), TxnConfig::default());
+        let client = TxnClient::new(pd, Arc::new(Direct(node)), config);
         client.split_regions((1..regions).map(|index| key(index * 1_000))).await.expect("regions");
         client
     })
@@ -91,6 +95,34 @@ fn short_ways(c: &mut Criterion) {
     });
 }
 
+/// The same four rows: in one region, in four, and in four by two phases.
+fn ways_to_commit(c: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let two_phases = TxnConfig { async_commit: AsyncCommit::Never, ..Default::default() };
+    let mut group = c.benchmark_group("commit_of_4_rows");
+    for (name, regions, config) in [
+        ("one_phase", 1, TxnConfig::default()),
+        ("async", 4, TxnConfig::default()),
+        ("two_phases", 4, two_phases),
+    ] {
+        let client = configured_client(&runtime, regions, config);
+        let mut index = 0;
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                index = (index + 1) % 1_000;
+                runtime.block_on(async {
+                    let options = TxnOptions { kind: TxnKind::Optimistic, ..Default::default() };
+                    let mut txn = client.begin(options).await.expect("a start");
+                    for region in 0..4 {
+                        txn.put(key(region * 1_000 + index), vec![7; 100]).expect("room");
+                    }
+                    txn.commit().await.expect("no rival")
+                })
+            });
+        });
+    }
+}
+
 fn buffer(c: &mut Criterion) {
     let keys: Vec<_> =
         (0..10_000u64).map(|index| Bytes::from(key(index * 7_919 % 10_000).into_bytes())).collect();
@@ -120,5 +152,5 @@ fn buffer(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, region_of_a_key, short_ways, buffer);
+criterion_group!(benches, region_of_a_key, short_ways, ways_to_commit, buffer);
 criterion_main!(benches);

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use tidewater_codec::Key;
 
-use crate::{GaveUp, TxnError};
+use crate::{GaveUp, Place, ReplicaRead, TxnError};
 
 /// Why an operation pauses before it tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +72,8 @@ pub(crate) struct Backoff {
     pub(crate) store_id: Option<u64>,
     /// Requests sent whose answer never came: each may have been executed.
     pub(crate) lost_answers: u32,
+    /// Which peers the operation may ask.
+    pub(crate) replica: ReplicaRead,
     /// Goes up when nobody wants the operation any more.
     pub(crate) interrupt: Option<Arc<AtomicBool>>,
 }
@@ -85,8 +88,14 @@ impl Backoff {
             region_id: None,
             store_id: None,
             lost_answers: 0,
+            replica: ReplicaRead::Leader,
             interrupt: None,
         }
+    }
+
+    /// One of so many, by lot; not of none.
+    pub(crate) fn pick(&mut self, count: usize) -> usize {
+        self.rng.random_range(0..count.max(1))
     }
 
     /// An operation of its own with what is left of the patience.
@@ -94,6 +103,7 @@ impl Backoff {
         let mut fork = Self::new(self.budget, self.rng.random());
         fork.waited = self.waited;
         fork.attempts = self.attempts;
+        fork.replica = self.replica;
         fork.interrupt.clone_from(&self.interrupt);
         fork
     }
@@ -157,6 +167,25 @@ impl Backoff {
     /// The error of an operation that has no patience left.
     pub(crate) fn exhausted(&self, kind: Pause, answer: impl fmt::Display) -> TxnError {
         TxnError::Unavailable { gave_up: Box::new(self.gave_up(kind, answer)) }
+    }
+
+    /// The error of a store that does not want to.
+    pub(crate) fn refused(&self, key: Option<Key>, reason: String) -> TxnError {
+        TxnError::Store { place: Box::new(self.place(key)), reason }
+    }
+
+    /// Says where a refusal came from, if that is not told yet.
+    pub(crate) fn locate_refusal(&self, error: TxnError, key: Option<&[u8]>) -> TxnError {
+        match error {
+            TxnError::Store { place, reason } if *place == Place::default() => {
+                self.refused(key.map(Key::new), reason)
+            }
+            other => other,
+        }
+    }
+
+    fn place(&self, key: Option<Key>) -> Place {
+        Place { key, region_id: self.region_id, store_id: self.store_id }
     }
 
     pub(crate) fn gave_up(&self, kind: Pause, answer: impl fmt::Display) -> GaveUp {

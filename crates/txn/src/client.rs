@@ -6,6 +6,7 @@ use tidewater_codec::{Key, StartTs, TimeStamp};
 use tidewater_proto::{PdService, StoreConnector, kvrpcpb, pdpb};
 
 use crate::cluster::{Cluster, Sent};
+use crate::keyspace::Mode;
 use crate::resolver::earlier_end;
 use crate::snapshot::{Isolation, Snapshot};
 use crate::transaction::{Transaction, TxnOptions};
@@ -20,7 +21,7 @@ pub struct TxnClient {
 impl TxnClient {
     /// A client that finds its cluster through `pd` and reaches the stores through `connector`. Nothing is connected yet.
     pub fn new(pd: Arc<dyn PdService>, connector: Arc<dyn StoreConnector>, config: TxnConfig) -> Self {
-        Self { cluster: Arc::new(Cluster::new(pd, connector, config)) }
+        Self { cluster: Arc::new(Cluster::new(pd, connector, config, Mode::Transactions)) }
     }
 
     /// The placement driver.
@@ -36,6 +37,12 @@ impl TxnClient {
     /// A timestamp later than all that were given out before the call.
     pub async fn current_timestamp(&self) -> Result<TimeStamp, TxnError> {
         self.cluster.timestamp().await
+    }
+
+    /// A timestamp that may be a little old ([`TxnConfig::low_resolution_age_max`]), and usually costs no request. For reads that need not
+    /// see what was committed a moment ago; never for writes. A fresh read of one key is cheap with [`Snapshot::LATEST`].
+    pub async fn low_resolution_timestamp(&self) -> Result<StartTs, TxnError> {
+        Ok(StartTs(self.cluster.low_resolution_timestamp().await?))
     }
 
     /// The database as of a timestamp; [`Snapshot::LATEST`] for a read of one key.
@@ -100,7 +107,8 @@ impl TxnClient {
     /// Removes all keys of a range from all stores at once, whatever transactions may be reading there: for dropped tables, after the
     /// safe point has passed the drop.
     pub async fn destroy_range(&self, range: Range<Key>) -> Result<(), TxnError> {
-        let (start, end) = (Bytes::from(range.start.into_bytes()), Bytes::from(range.end.into_bytes()));
+        let (start, end) =
+            (Bytes::copy_from_slice(range.start.as_bytes()), Bytes::from(range.end.into_bytes()));
         for store_id in self.cluster.stores.all().await.map_err(TxnError::Pd)? {
             let mut backoff = self.cluster.backoff(self.cluster.config.patience.commit);
             loop {
@@ -111,12 +119,13 @@ impl TxnClient {
                     start_key: start.clone(),
                     end_key: end.clone(),
                 };
+                backoff.store_id = Some(store_id);
                 let Some(response) = self.cluster.call(store_id, &region, command, &mut backoff).await?
                 else {
                     continue;
                 };
                 if !response.error.is_empty() {
-                    return Err(TxnError::Store { reason: response.error });
+                    return Err(backoff.refused(Some(range.start), response.error));
                 }
                 break;
             }

@@ -10,20 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tidewater_codec::{Key, TimeStamp};
 use tidewater_proto::{PdError, PdService, StoreConnector, errorpb, kvrpcpb, metapb, pdpb};
 
 use crate::backoff::{Backoff, Pause};
 use crate::command::Command;
+use crate::keyspace::{KeyForm, Mode, Prefix};
 use crate::oracle::Oracle;
 use crate::resolver::Outcomes;
 use crate::stores::{ConnectError, Stores};
-use crate::{Region, RegionCache, TxnConfig, TxnError};
-
-/// Sorts after every key that is not made to spite it: where the last region is asked for.
-const LAST_KEY: [u8; 64] = [0xff; 64];
+use crate::wire_keys::Incoming;
+use crate::{Region, RegionCache, ReplicaRead, TxnConfig, TxnError};
 
 pub(crate) struct Cluster {
     pub(crate) pd: Arc<dyn PdService>,
@@ -31,6 +29,7 @@ pub(crate) struct Cluster {
     pub(crate) regions: RegionCache,
     pub(crate) stores: Stores,
     pub(crate) outcomes: Mutex<Outcomes>,
+    key_form: KeyForm,
     oracle: Oracle,
     /// How many back-offs were made: each gets a seed of its own.
     backoffs: AtomicU64,
@@ -50,8 +49,14 @@ enum Next {
 }
 
 impl Cluster {
-    pub(crate) fn new(pd: Arc<dyn PdService>, connector: Arc<dyn StoreConnector>, config: TxnConfig) -> Self {
+    pub(crate) fn new(
+        pd: Arc<dyn PdService>,
+        connector: Arc<dyn StoreConnector>,
+        config: TxnConfig,
+        mode: Mode,
+    ) -> Self {
         Self {
+            key_form: KeyForm::new(mode, config.keyspace),
             oracle: Oracle::new(pd.clone(), config.timestamps_per_call_max),
             stores: Stores::new(pd.clone(), connector),
             regions: RegionCache::new(),
@@ -77,6 +82,14 @@ impl Cluster {
         }
     }
 
+    /// A timestamp of late: as old as the settings allow.
+    pub(crate) async fn low_resolution_timestamp(&self) -> Result<TimeStamp, TxnError> {
+        match self.oracle.recent(self.config.low_resolution_age_max) {
+            Some(timestamp) => Ok(timestamp),
+            None => self.timestamp().await,
+        }
+    }
+
     async fn pause_for_pd(&self, backoff: &mut Backoff, error: PdError) -> Result<(), TxnError> {
         match error {
             PdError::InvalidValue { .. }
@@ -96,7 +109,7 @@ impl Cluster {
         if let Some(region) = self.regions.find(key) {
             return Ok(region);
         }
-        let region_key = Bytes::from(Key::new(key).encode().into_bytes());
+        let region_key = self.key_form.boundary(key);
         loop {
             let request = pdpb::GetRegionRequest { region_key: region_key.clone(), ..Default::default() };
             if let Some(region) = self.learn(self.pd.get_region(request).await, backoff).await? {
@@ -120,8 +133,8 @@ impl Cluster {
             return Ok(region);
         }
         let region_key = match end.is_empty() {
-            true => Bytes::from_static(&LAST_KEY),
-            false => Bytes::from(Key::new(end).encode().into_bytes()),
+            true => self.key_form.last_boundary(),
+            false => self.key_form.boundary(end),
         };
         loop {
             let request = pdpb::GetRegionRequest { region_key: region_key.clone(), ..Default::default() };
@@ -145,7 +158,9 @@ impl Cluster {
     ) -> Result<Option<Arc<Region>>, TxnError> {
         match answer {
             Ok(pdpb::GetRegionResponse { region: Some(region), leader, .. }) => {
-                let region = Arc::new(Region::new(region, leader.as_ref())?);
+                let Some(region) = self.region(region, leader.as_ref())? else {
+                    return Err(TxnError::Protocol { reason: "a region of another keyspace".to_owned() });
+                };
                 Ok(Some(self.regions.insert(region)))
             }
             Ok(_) => {
@@ -168,20 +183,33 @@ impl Cluster {
         backoff: &mut Backoff,
         make: impl Fn() -> C,
     ) -> Result<Sent<C::Response>, TxnError> {
-        let mut retry = false;
+        let (mut retry, mut stale) = (false, true);
         loop {
             let mut command = make();
             let context = command.context_mut();
             context.is_retry_request = retry || backoff.lost_answers > 0;
-            let store_id = region.address(context);
+            let store_id = match backoff.replica {
+                ReplicaRead::Leader => region.address(context),
+                replica => region.address_read(replica, context, |count| backoff.pick(count)),
+            };
+            if !stale {
+                context.stale_read = false;
+            }
+            let is_leaders = !context.stale_read && !context.replica_read;
             backoff.region_id = Some(region.id());
             backoff.store_id = Some(store_id);
             let Some(mut response) = self.call(store_id, region, command, backoff).await? else {
+                backoff.replica = ReplicaRead::Leader;
                 return Ok(Sent::RegionChanged);
             };
             let Some(error) = C::take_region_error(&mut response) else {
                 return Ok(Sent::Answer(response));
             };
+            // Who asked for less than the leader's word gets that, if nothing less will do.
+            if !is_leaders && error.epoch_not_match.is_none() {
+                (stale, backoff.replica) = (false, ReplicaRead::Leader);
+                continue;
+            }
             match self.handle(region, error, backoff).await? {
                 Next::SameRegion => retry = true,
                 Next::Regroup => return Ok(Sent::RegionChanged),
@@ -194,9 +222,13 @@ impl Cluster {
         &self,
         store_id: u64,
         region: &Region,
-        command: C,
+        mut command: C,
         backoff: &mut Backoff,
     ) -> Result<Option<C::Response>, TxnError> {
+        if let Some(prefix) = self.key_form.prefix() {
+            command.context_mut().api_version = Prefix::API_VERSION;
+            command.add(prefix);
+        }
         let connection = match self.stores.opened(store_id) {
             Some(connection) => connection,
             None => match self.stores.open(store_id).await {
@@ -211,9 +243,19 @@ impl Cluster {
             },
         };
         match connection.call(command.into_request()).await {
-            Ok(response) => C::from_response(response).map(Some).ok_or_else(|| TxnError::Protocol {
-                reason: format!("store {store_id} answered a {} with something else", C::NAME),
-            }),
+            Ok(response) => {
+                let Some(mut response) = C::from_response(response) else {
+                    // It did something, and we do not know what.
+                    backoff.lost_answers += 1;
+                    return Err(TxnError::Protocol {
+                        reason: format!("store {store_id} answered a {} with something else", C::NAME),
+                    });
+                };
+                if let Some(prefix) = self.key_form.prefix() {
+                    response.strip(prefix);
+                }
+                Ok(Some(response))
+            }
             Err(error) => {
                 backoff.lost_answers += 1;
                 self.stores.forget(store_id);
@@ -329,8 +371,20 @@ impl Cluster {
         region: metapb::Region,
         leader: Option<&metapb::Peer>,
     ) -> Result<(), TxnError> {
-        self.regions.insert(Arc::new(Region::new(region, leader)?));
+        // Neighbors may belong to another keyspace.
+        if let Some(region) = self.region(region, leader)? {
+            self.regions.insert(region);
+        }
         Ok(())
+    }
+
+    fn region(
+        &self,
+        region: metapb::Region,
+        leader: Option<&metapb::Peer>,
+    ) -> Result<Option<Arc<Region>>, TxnError> {
+        let Some((start, end)) = self.key_form.range_of(&region)? else { return Ok(None) };
+        Ok(Some(Arc::new(Region::new(region, start, end, leader)?)))
     }
 
     /// Locates and sends until the region holds still: for commands about one key.

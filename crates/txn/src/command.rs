@@ -2,9 +2,11 @@
 
 use tidewater_proto::{StoreRequest, StoreResponse, coprocessor, errorpb, kvrpcpb};
 
+use crate::wire_keys::{Incoming, Outgoing};
+
 /// A store command with its answer.
-pub(crate) trait Command: Send + 'static {
-    type Response: Send + 'static;
+pub(crate) trait Command: Outgoing + Send + 'static {
+    type Response: Incoming + Send + 'static;
     const NAME: &'static str;
 
     fn context_mut(&mut self) -> &mut kvrpcpb::Context;
@@ -53,10 +55,22 @@ commands! {
     PessimisticRollback: kvrpcpb::PessimisticRollbackRequest => kvrpcpb::PessimisticRollbackResponse;
     TxnHeartBeat: kvrpcpb::TxnHeartBeatRequest => kvrpcpb::TxnHeartBeatResponse;
     CheckTxnStatus: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse;
+    CheckSecondaryLocks: kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse;
     ResolveLock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
     ScanLock: kvrpcpb::ScanLockRequest => kvrpcpb::ScanLockResponse;
     Gc: kvrpcpb::GcRequest => kvrpcpb::GcResponse;
     SplitRegion: kvrpcpb::SplitRegionRequest => kvrpcpb::SplitRegionResponse;
     UnsafeDestroyRange: kvrpcpb::UnsafeDestroyRangeRequest => kvrpcpb::UnsafeDestroyRangeResponse;
     Coprocessor: coprocessor::Request => coprocessor::Response;
+    RawGet: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
+    RawBatchGet: kvrpcpb::RawBatchGetRequest => kvrpcpb::RawBatchGetResponse;
+    RawPut: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
+    RawBatchPut: kvrpcpb::RawBatchPutRequest => kvrpcpb::RawBatchPutResponse;
+    RawDelete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
+    RawBatchDelete: kvrpcpb::RawBatchDeleteRequest => kvrpcpb::RawBatchDeleteResponse;
+    RawDeleteRange: kvrpcpb::RawDeleteRangeRequest => kvrpcpb::RawDeleteRangeResponse;
+    RawScan: kvrpcpb::RawScanRequest => kvrpcpb::RawScanResponse;
+    RawGetKeyTtl: kvrpcpb::RawGetKeyTtlRequest => kvrpcpb::RawGetKeyTtlResponse;
+    RawCas: kvrpcpb::RawCasRequest => kvrpcpb::RawCasResponse;
+    RawChecksum: kvrpcpb::RawChecksumRequest => kvrpcpb::RawChecksumResponse;
 }

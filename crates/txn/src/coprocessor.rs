@@ -90,7 +90,8 @@ impl TxnClient {
                 continue;
             }
             if !response.other_error.is_empty() {
-                return Err(TxnError::Store { reason: response.other_error });
+                let first = task.ranges.first().map(|range| range.start.clone());
+                return Err(backoff.refused(first, response.other_error));
             }
             if let Some(scanned) = &response.range {
                 let left = unscanned(task.ranges, scanned, request.order);

@@ -136,8 +136,10 @@ pub enum TxnError {
     #[error("the placement driver refused: {0}")]
     Pd(#[source] PdError),
     /// The store refused, for a reason that has no form of its own.
-    #[error("the store refused: {reason}")]
+    #[error("the store refused: {reason}{place}")]
     Store {
+        /// Who refused, and for which key.
+        place: Box<Place>,
         /// What it said.
         reason: String,
     },
@@ -270,6 +272,32 @@ impl fmt::Display for GaveUp {
             write!(f, ", store {store}")?;
         }
         write!(f, ": {}", self.last_answer)
+    }
+}
+
+/// Where something happened, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The key, or the first of several.
+    pub key: Option<Key>,
+    /// Its region.
+    pub region_id: Option<u64>,
+    /// The store that was asked.
+    pub store_id: Option<u64>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = &self.key {
+            write!(f, ", key {key}")?;
+        }
+        if let Some(region) = self.region_id {
+            write!(f, ", region {region}")?;
+        }
+        match self.store_id {
+            Some(store) => write!(f, ", store {store}"),
+            None => Ok(()),
+        }
     }
 }
 

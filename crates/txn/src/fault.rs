@@ -1,7 +1,7 @@
 //! A bad network, from a seed: for tests and simulations.
 //!
 //! [`FaultyConnector`] wraps another connector. Every call draws its fate from one seeded generator: delays, lost requests, lost answers,
-//! late duplicates, region errors that are not true. Time is tokio's, so with a paused clock a simulated hour takes what its work takes, and
+//! late duplicates, answers that overtake each other, region errors that are not true. Time is tokio's, so with a paused clock a simulated hour takes what its work takes, and
 //! the [`Trace`] of all calls is the same for the same seed.
 
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tidewater_proto::{
     COMMAND_NAMES, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
-    errorpb,
+    errorpb, store_commands,
 };
 use tokio::time::Instant;
 
@@ -29,6 +29,8 @@ pub struct Faults {
     pub lose_answer: f64,
     /// The request arrives a second time, later.
     pub duplicate: f64,
+    /// The answer is held back until later ones have passed it.
+    pub overtaken: f64,
     /// The answer is a region error that is not true.
     pub region_error: f64,
     /// How long a caller waits for what never arrives.
@@ -42,6 +44,7 @@ impl Default for Faults {
             lose_request: 0.01,
             lose_answer: 0.01,
             duplicate: 0.01,
+            overtaken: 0.02,
             region_error: 0.02,
             timeout: Duration::from_millis(200),
         }
@@ -101,6 +104,7 @@ enum Mishap {
     RequestLost,
     AnswerLost,
     Duplicated { again: Duration },
+    Overtaken { by: Duration },
     RegionError { kind: u8 },
 }
 
@@ -121,6 +125,8 @@ impl Network {
             Mishap::AnswerLost
         } else if falls_to(faults.duplicate) {
             Mishap::Duplicated { again: again * 4 }
+        } else if falls_to(faults.overtaken) {
+            Mishap::Overtaken { by: again * 8 }
         } else if falls_to(faults.region_error) {
             Mishap::RegionError { kind: rng.random_range(0..4) }
         } else {
@@ -160,12 +166,15 @@ impl StoreService for FaultyStore {
                         let _ = inner.call(request).await;
                     });
                 }
-                Mishap::None | Mishap::AnswerLost => {}
+                Mishap::None | Mishap::AnswerLost | Mishap::Overtaken { .. } => {}
             }
             let response = inner.call(request).await;
             if fate.mishap == Mishap::AnswerLost {
                 tokio::time::sleep(timeout).await;
                 return Err(TransportError::Timeout);
+            }
+            if let Mishap::Overtaken { by } = fate.mishap {
+                tokio::time::sleep(by).await;
             }
             tokio::time::sleep(fate.back).await;
             response
@@ -190,31 +199,24 @@ fn region_error(request: &StoreRequest, kind: u8) -> Option<StoreResponse> {
         },
     });
     macro_rules! answer {
-        ($($variant:ident: $message:path,)*) => {
+        ($($variant:ident $name:ident $method:ident $request:path => $response:path;)*) => {
             match request {
-                $(StoreRequest::$variant(_) => {
-                    type Response = $message;
-                    Some(StoreResponse::$variant(Response { region_error, ..Default::default() }))
-                })*
-                _ => None,
+                $(StoreRequest::$variant(_) => answer!(@ $variant $response),)*
             }
         };
+        // These go to a store or to no one in particular, not to a region.
+        (@ UnsafeDestroyRange $response:path) => { None };
+        (@ StoreSafeTs $response:path) => { None };
+        (@ GetLockWaitInfo $response:path) => { None };
+        (@ InstallRegion $response:path) => { None };
+        (@ Deadlock $response:path) => { None };
+        (@ Empty $response:path) => { None };
+        (@ $variant:ident $response:path) => {{
+            type Response = $response;
+            Some(StoreResponse::$variant(Response { region_error, ..Default::default() }))
+        }};
     }
-    use tidewater_proto::{coprocessor, kvrpcpb};
-    answer! {
-        Get: kvrpcpb::GetResponse,
-        Scan: kvrpcpb::ScanResponse,
-        BatchGet: kvrpcpb::BatchGetResponse,
-        Prewrite: kvrpcpb::PrewriteResponse,
-        Commit: kvrpcpb::CommitResponse,
-        BatchRollback: kvrpcpb::BatchRollbackResponse,
-        PessimisticLock: kvrpcpb::PessimisticLockResponse,
-        PessimisticRollback: kvrpcpb::PessimisticRollbackResponse,
-        CheckTxnStatus: kvrpcpb::CheckTxnStatusResponse,
-        ResolveLock: kvrpcpb::ResolveLockResponse,
-        TxnHeartBeat: kvrpcpb::TxnHeartBeatResponse,
-        Coprocessor: coprocessor::Response,
-    }
+    store_commands!(answer)
 }
 
 /// A running hash over everything that was recorded, with the time it happened at.

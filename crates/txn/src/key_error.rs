@@ -94,7 +94,7 @@ fn fatal(error: kvrpcpb::KeyError, our_start: StartTs) -> TxnError {
             reason: format!("an empty key error for the transaction of {our_start}"),
         };
     }
-    TxnError::Store { reason }
+    TxnError::Store { place: Box::default(), reason }
 }
 
 fn write_conflict(conflict: &kvrpcpb::WriteConflict) -> TxnError {

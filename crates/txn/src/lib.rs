@@ -1,4 +1,4 @@
-//! The transactional client: timestamps, region cache, snapshots, write buffer, two-phase commit.
+//! The client of a cluster: transactions over snapshots, with a write buffer and three ways to commit; and raw keys.
 //!
 //! Floor 5, beside `kv` and `pd`, which it reaches only through the seams of [`tidewater_proto`]: [`TxnClient::new`] takes a
 //! [`PdService`](tidewater_proto::PdService) and a [`StoreConnector`](tidewater_proto::StoreConnector), and does not know whether a function
@@ -6,8 +6,10 @@
 //!
 //! # Invariants
 //! * **Reads of one [`Snapshot`] see one state**: all that was committed at or before its timestamp, and nothing else.
-//! * **A transaction is committed when its primary key is**, and then all of it is. What cannot be known is called
-//!   [`TxnError::Undetermined`], never success and never failure.
+//! * **A transaction is committed at one moment, whole**: when its one request is executed, when the last of its keys is locked (async
+//!   commit), or when its primary key is committed. What cannot be known is called [`TxnError::Undetermined`], never success and never
+//!   failure.
+//! * **What was acknowledged is seen by whoever begins later**, whoever chose the commit timestamp.
 //! * **Every wait is bounded** and every limit has a name ([`TxnConfig`]).
 //! * Any future may be dropped at any time: locks left behind are given back by [`Transaction`]'s drop, or lapse.
 //! * Wire messages end here: callers see keys, values and [`TxnError`].
@@ -16,10 +18,11 @@
 //! # Tour
 //! [`TxnClient`] is the way in. Below it: `oracle` (one call for many timestamps), [`RegionCache`], `cluster` (locate, send, region errors),
 //! `grouping` (many keys to many regions, side by side), `resolver` (locks of others), `backoff`. Upon these: [`Snapshot`] and [`Scan`] for
-//! reads, [`WriteBuffer`] and [`Transaction`] for writes, and fragments of plans ([`TxnClient::send_coprocessor`]).
+//! reads, [`WriteBuffer`] and [`Transaction`] for writes, and fragments of plans ([`TxnClient::send_coprocessor`]). [`RawClient`] is the
+//! way past all of this. `keyspace` and `wire_keys` turn the caller's keys into those of the wire.
 //!
 //! The short ways: a read of one key at [`Snapshot::LATEST`] is one request and no timestamp; a commit whose writes fit one request of one
-//! region is two timestamps and one request.
+//! region is two timestamps and one request, and one of few keys in many regions is two timestamps and one round of requests.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -58,7 +61,8 @@
 //! ```
 //!
 //! # What it does not do yet
-//! Async commit, reads from followers, pipelined flushing of very large transactions.
+//! Pipelined flushing of very large transactions; choosing the nearest replica; buckets of regions; asking the placement driver for the id of
+//! a keyspace by its name.
 
 mod backoff;
 mod buffer;
@@ -72,7 +76,9 @@ mod error;
 pub mod fault;
 mod grouping;
 mod key_error;
+mod keyspace;
 mod oracle;
+mod raw;
 mod region;
 mod region_cache;
 mod resolver;
@@ -80,17 +86,20 @@ mod scan;
 mod snapshot;
 mod stores;
 mod transaction;
+mod wire_keys;
 
 pub use backoff::Pause;
 pub use buffer::{Locking, Presumption, Stage, Write, WriteBuffer};
 pub use client::{RegionTask, TxnClient};
-pub use config::{OnePhaseCommit, Patience, TxnConfig};
+pub use config::{AsyncCommit, OnePhaseCommit, Patience, TxnConfig};
 pub use coprocessor::{CoprocessorPage, CoprocessorRequest, ScanOrder};
-pub use error::{ConflictReason, GaveUp, Remedy, TxnError, WaitEdge};
+pub use error::{ConflictReason, GaveUp, Place, Remedy, TxnError, WaitEdge};
+pub use keyspace::Keyspace;
+pub use raw::{Checksum, RawClient, Swap, Ttl};
 pub use region::Region;
 pub use region_cache::RegionCache;
 pub use scan::Scan;
-pub use snapshot::{Isolation, Snapshot};
+pub use snapshot::{Isolation, ReplicaRead, Snapshot};
 pub use transaction::{
     CommitGate, CommitPass, LockOptions, LockWait, Locked, Transaction, TxnKind, TxnOptions, TxnScan,
 };

@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidewater_codec::TimeStamp;
 use tidewater_proto::{PdError, PdService, pdpb};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 type Answer = Result<TimeStamp, PdError>;
 
@@ -18,6 +20,8 @@ pub(crate) struct Oracle {
     pd: Arc<dyn PdService>,
     batch_max: usize,
     queue: Arc<Mutex<Queue>>,
+    /// The last answer, and when it was asked for.
+    last: Mutex<Option<(TimeStamp, Instant)>>,
 }
 
 #[derive(Default)]
@@ -60,7 +64,7 @@ impl Drop for Lead {
 
 impl Oracle {
     pub(crate) fn new(pd: Arc<dyn PdService>, batch_max: u32) -> Self {
-        Self { pd, batch_max: batch_max.max(1) as usize, queue: Arc::default() }
+        Self { pd, batch_max: batch_max.max(1) as usize, queue: Arc::default(), last: Mutex::default() }
     }
 
     /// A timestamp later than everything that was given out before the call.
@@ -89,6 +93,19 @@ impl Oracle {
         }
     }
 
+    /// A timestamp that was fetched before, if one was asked for no longer ago than `age`.
+    pub(crate) fn recent(&self, age: Duration) -> Option<TimeStamp> {
+        let (timestamp, asked) = (*self.last.lock())?;
+        (asked.elapsed() <= age).then_some(timestamp)
+    }
+
+    fn remember(&self, timestamp: TimeStamp, asked: Instant) {
+        let mut last = self.last.lock();
+        if last.is_none_or(|(known, _)| known < timestamp) {
+            *last = Some((timestamp, asked));
+        }
+    }
+
     async fn call(&self, lead: Lead) -> Answer {
         let followers: Vec<_> = {
             let mut queue = self.queue.lock();
@@ -96,11 +113,13 @@ impl Oracle {
             queue.waiting.drain(..count).collect()
         };
         let count = u32::try_from(followers.len() + 1).unwrap_or(u32::MAX);
+        let asked = Instant::now();
         let result = self.pd.timestamps(count).await;
         drop(lead);
         match result {
             Ok(last) => {
                 let last = compose(&last);
+                self.remember(TimeStamp::new(last), asked);
                 let first = last - u64::from(count) + 1;
                 for (offset, follower) in followers.into_iter().enumerate() {
                     // Who hung up needs no timestamp.

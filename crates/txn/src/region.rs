@@ -2,10 +2,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tidewater_codec::{EncodedKey, Key};
+use tidewater_codec::Key;
 use tidewater_proto::{kvrpcpb, metapb};
 
-use crate::TxnError;
+use crate::{ReplicaRead, TxnError};
 
 /// A region as the client knows it: which raw keys it holds, its epoch, who leads it.
 #[derive(Debug)]
@@ -20,10 +20,14 @@ pub struct Region {
 }
 
 impl Region {
-    pub(crate) fn new(region: metapb::Region, leader: Option<&metapb::Peer>) -> Result<Self, TxnError> {
+    /// A region that holds the caller's keys from `start` to `end`.
+    pub(crate) fn new(
+        region: metapb::Region,
+        start: Bytes,
+        end: Bytes,
+        leader: Option<&metapb::Peer>,
+    ) -> Result<Self, TxnError> {
         let id = region.id;
-        let start = raw_boundary(id, &region.start_key)?;
-        let end = raw_boundary(id, &region.end_key)?;
         let epoch = region.region_epoch.unwrap_or_default();
         if region.peers.is_empty() {
             return Err(TxnError::Protocol { reason: format!("region {id} has no peers") });
@@ -87,8 +91,36 @@ impl Region {
         self.epoch.version < epoch.version || self.epoch.conf_ver < epoch.conf_ver
     }
 
+    /// Addresses a request to the leader.
     pub(crate) fn address(&self, context: &mut kvrpcpb::Context) -> u64 {
-        let peer = self.leader();
+        self.address_to(self.leader(), context)
+    }
+
+    /// Addresses a read to one of the peers that may serve it; `pick` draws lots.
+    pub(crate) fn address_read(
+        &self,
+        replica: ReplicaRead,
+        context: &mut kvrpcpb::Context,
+        pick: impl FnOnce(usize) -> usize,
+    ) -> u64 {
+        let leader = self.leader();
+        let may_serve = |peer: &&metapb::Peer| {
+            peer.role == metapb::PeerRole::Voter as i32
+                && !peer.is_witness
+                && match replica {
+                    ReplicaRead::Leader => peer.id == leader.id,
+                    ReplicaRead::Follower => peer.id != leader.id,
+                    ReplicaRead::Mixed => true,
+                }
+        };
+        let candidates: Vec<_> = self.peers.iter().filter(may_serve).collect();
+        let peer = candidates.get(pick(candidates.len())).copied().unwrap_or(leader);
+        // A stale read needs no word of the leader, whoever serves it.
+        context.replica_read = peer.id != leader.id && !context.stale_read;
+        self.address_to(peer, context)
+    }
+
+    fn address_to(&self, peer: &metapb::Peer, context: &mut kvrpcpb::Context) -> u64 {
         context.region_id = self.id;
         context.region_epoch = Some(self.epoch);
         context.peer = Some(*peer);
@@ -96,15 +128,32 @@ impl Region {
     }
 }
 
-/// Boundaries travel in the memcomparable form; empty is unbounded.
-fn raw_boundary(id: u64, encoded: &Bytes) -> Result<Bytes, TxnError> {
-    if encoded.is_empty() {
-        return Ok(Bytes::new());
-    }
-    match EncodedKey::from_encoded(&encoded[..]).decode() {
-        Ok(key) => Ok(Bytes::from(key.into_bytes())),
-        Err(error) => Err(TxnError::Protocol {
-            reason: format!("region {id} has a boundary that is not a key: {error}"),
-        }),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_go_to_the_peers_that_may_serve_them() {
+        let peer = |id: u64, role: metapb::PeerRole| metapb::Peer {
+            id,
+            store_id: id * 10,
+            role: role as i32,
+            ..Default::default()
+        };
+        let (voter, learner) = (metapb::PeerRole::Voter, metapb::PeerRole::Learner);
+        let peers = vec![peer(1, voter), peer(2, voter), peer(3, learner), peer(4, voter)];
+        let leader = peers[1];
+        let region = metapb::Region { id: 7, peers, ..Default::default() };
+        let region = Region::new(region, Bytes::new(), Bytes::new(), Some(&leader)).unwrap();
+        let ask = |replica, stale_read, pick: usize| {
+            let mut context = kvrpcpb::Context { stale_read, ..Default::default() };
+            let store = region.address_read(replica, &mut context, |count| pick % count.max(1));
+            (store, context.replica_read)
+        };
+        let all = |replica, stale| [0, 1, 2].map(|pick| ask(replica, stale, pick));
+        assert_eq!(all(ReplicaRead::Leader, false), [(20, false); 3]);
+        assert_eq!(all(ReplicaRead::Follower, false), [(10, true), (40, true), (10, true)]);
+        assert_eq!(all(ReplicaRead::Mixed, false), [(10, true), (20, false), (40, true)]);
+        assert_eq!(all(ReplicaRead::Mixed, true), [(10, false), (20, false), (40, false)]);
     }
 }

@@ -131,22 +131,19 @@ impl Map {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tidewater_codec::Key;
     use tidewater_proto::metapb;
 
     use super::*;
 
     fn region(id: u64, start: &str, end: &str, version: u64) -> Arc<Region> {
-        let encode =
-            |key: &str| if key.is_empty() { vec![] } else { Key::new(key.as_bytes()).encode().into_bytes() };
         let region = metapb::Region {
             id,
-            start_key: encode(start).into(),
-            end_key: encode(end).into(),
             region_epoch: Some(metapb::RegionEpoch { conf_ver: 1, version }),
             peers: vec![metapb::Peer { id: id * 10, store_id: 1, ..Default::default() }],
+            ..Default::default()
         };
-        Arc::new(Region::new(region, None).unwrap())
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        Arc::new(Region::new(region, bytes(start), bytes(end), None).unwrap())
     }
 
     fn id(region: Option<Arc<Region>>) -> Option<u64> {

@@ -7,7 +7,11 @@
 //!
 //! A reader need not wait for a live transaction whose commit timestamp was pushed above the reader's snapshot: it reads around the lock.
 //!
-//! Left out: async commit. Our transactions do not use it, and a lock of one by another client is waited for until its owner is done.
+//! With async commit no single key decides. The lock of the primary lists the others, and the transaction is committed when all are locked.
+//! So if that lock has lapsed, all others are asked side by side (`CheckSecondaryLocks`). One that is not locked is rolled back for good by
+//! the question: the transaction is dead. If all are locked it is committed, at the largest `min_commit_ts` of its locks, which no longer
+//! change. Everybody who asks comes to the same end, the transaction's own client included. If a key has a plain lock, a store had declined
+//! async commit, its client knows it, and the primary decides as ever (`force_sync_commit`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,6 +25,8 @@ use crate::backoff::{Backoff, Pause};
 use crate::cluster::{Cluster, Sent};
 use crate::error::start;
 use crate::key_error::{KeyFailure, key};
+
+mod async_commit;
 
 /// Transactions with more keys than this have all their locks of a region settled at once.
 const LIGHT_TXN_KEYS: u64 = 16;
@@ -81,7 +87,7 @@ pub(crate) struct Left {
     pub(crate) wait: Option<(Box<LockInfo>, Duration)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Status {
     Ended(Outcome),
     /// Only this pessimistic lock lapsed: nothing was decided about the transaction.
@@ -90,6 +96,17 @@ enum Status {
         remaining: Duration,
         ignorable: bool,
     },
+    /// The primary's lock lapsed, but only all keys together can tell the end of an async commit.
+    AskAll(Box<LockInfo>),
+}
+
+/// How the primary is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// An async commit is left as it is.
+    First,
+    /// A key of the async commit has a plain lock: the primary decides.
+    AsTwoPhase,
 }
 
 impl Cluster {
@@ -105,6 +122,9 @@ impl Cluster {
         for lock in locks {
             match self.status(&lock, met, backoff).await? {
                 Status::Ended(outcome) => self.settle(&lock, outcome, backoff).await?,
+                Status::AskAll(_) => {
+                    return Err(TxnError::Protocol { reason: "a lapsed lock was left undecided".to_owned() });
+                }
                 Status::LockLapsed => self.settle_pessimistic(&lock, backoff).await?,
                 Status::Live { ignorable: true, .. } => left.ignorable.push(start(lock.lock_version)),
                 Status::Live { remaining, .. } => {
@@ -164,10 +184,24 @@ impl Cluster {
     }
 
     async fn status(&self, lock: &LockInfo, met: Met, backoff: &mut Backoff) -> Result<Status, TxnError> {
-        let holder = start(lock.lock_version);
-        if let Some(outcome) = self.outcomes.lock().get(holder) {
+        let known = self.outcomes.lock().get(start(lock.lock_version));
+        if let Some(outcome) = known {
             return Ok(Status::Ended(outcome));
         }
+        match self.ask_primary(lock, met, Ask::First, backoff).await? {
+            Status::AskAll(primary) => self.status_by_all(lock, &primary, met, backoff).await,
+            status => Ok(status),
+        }
+    }
+
+    async fn ask_primary(
+        &self,
+        lock: &LockInfo,
+        met: Met,
+        ask: Ask,
+        backoff: &mut Backoff,
+    ) -> Result<Status, TxnError> {
+        let holder = start(lock.lock_version);
         // A lock without a time to live asks to be settled whatever the clock says.
         let now = if lock.lock_ttl == 0 { TimeStamp::MAX } else { self.timestamp().await? };
         let expires = holder.0.physical_ms().saturating_add(lock.lock_ttl);
@@ -184,6 +218,7 @@ impl Cluster {
             rollback_if_not_exist: lapsed,
             resolving_pessimistic_lock: is_pessimistic(lock),
             verify_is_primary: true,
+            force_sync_commit: ask == Ask::AsTwoPhase,
             ..Default::default()
         };
         let response = self.send_to_key(&lock.primary_lock, backoff, || request.clone()).await?;
@@ -198,17 +233,18 @@ impl Cluster {
                 failure => Err(failure.into_error(holder)),
             };
         }
-        Ok(self.read_status(holder, lock, now, met, &response))
+        Ok(self.read_status(lock, now, met, ask, response))
     }
 
     fn read_status(
         &self,
-        holder: StartTs,
         lock: &LockInfo,
         now: TimeStamp,
         met: Met,
-        response: &kvrpcpb::CheckTxnStatusResponse,
+        ask: Ask,
+        response: kvrpcpb::CheckTxnStatusResponse,
     ) -> Status {
+        let holder = start(lock.lock_version);
         if response.commit_version != 0 {
             let outcome = Outcome::Committed(CommitTs::new(response.commit_version));
             self.outcomes.lock().insert(holder, outcome);
@@ -217,6 +253,14 @@ impl Cluster {
         let action = Action::try_from(response.action).unwrap_or(Action::NoAction);
         if response.lock_ttl != 0 {
             let expires = holder.0.physical_ms().saturating_add(response.lock_ttl);
+            let lapsed = now.is_max() || now.physical_ms() >= expires;
+            if let Some(primary) = response.lock_info
+                && primary.use_async_commit
+                && lapsed
+                && ask == Ask::First
+            {
+                return Status::AskAll(Box::new(primary));
+            }
             // A read of the latest version takes place now, and now the transaction is not committed.
             let reads_latest =
                 matches!(met, Met::ByRead(snapshot) if snapshot.0.is_max()) && !lock.use_async_commit;

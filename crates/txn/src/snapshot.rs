@@ -24,6 +24,20 @@ pub enum Isolation {
     ReadCommitted,
 }
 
+/// Which peers of a region a read may ask.
+///
+/// A follower makes sure with its leader that it has all that was committed before the read, so the answers are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplicaRead {
+    /// The leader.
+    #[default]
+    Leader,
+    /// A follower; the leader if there is none, or if it does not answer.
+    Follower,
+    /// Any peer.
+    Mixed,
+}
+
 /// The database as of one timestamp.
 ///
 /// Cheap to clone; clones share what they learned about locks.
@@ -32,6 +46,8 @@ pub struct Snapshot {
     cluster: Arc<Cluster>,
     ts: StartTs,
     isolation: Isolation,
+    replica: ReplicaRead,
+    stale: bool,
     /// Live transactions whose commit cannot become visible to this snapshot.
     ignored: Arc<Mutex<Vec<u64>>>,
 }
@@ -42,7 +58,7 @@ impl Snapshot {
     pub const LATEST: StartTs = StartTs(TimeStamp::MAX);
 
     pub(crate) fn new(cluster: Arc<Cluster>, ts: StartTs, isolation: Isolation) -> Self {
-        Self { cluster, ts, isolation, ignored: Arc::default() }
+        Self { cluster, ts, isolation, replica: ReplicaRead::Leader, stale: false, ignored: Arc::default() }
     }
 
     /// The timestamp of the snapshot.
@@ -54,6 +70,21 @@ impl Snapshot {
     #[must_use]
     pub fn with_isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
+        self
+    }
+
+    /// The same snapshot, read from other peers.
+    #[must_use]
+    pub fn with_replica_read(mut self, replica: ReplicaRead) -> Self {
+        self.replica = replica;
+        self
+    }
+
+    /// The same snapshot, read from whoever has everything up to its timestamp, without asking a leader. For timestamps some seconds in the
+    /// past, with [`ReplicaRead::Mixed`]; a peer that is not that far refuses, and the leader is asked as usual.
+    #[must_use]
+    pub fn with_stale_read(mut self) -> Self {
+        self.stale = true;
         self
     }
 
@@ -161,7 +192,9 @@ impl Snapshot {
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        self.cluster.backoff(self.cluster.config.patience.read)
+        let mut backoff = self.cluster.backoff(self.cluster.config.patience.read);
+        backoff.replica = self.replica;
+        backoff
     }
 
     pub(crate) fn context(&self) -> kvrpcpb::Context {
@@ -169,6 +202,7 @@ impl Snapshot {
             Isolation::Snapshot => kvrpcpb::IsolationLevel::Si,
             Isolation::ReadCommitted => kvrpcpb::IsolationLevel::Rc,
         });
+        context.stale_read = self.stale;
         context.resolved_locks.clone_from(&self.ignored.lock());
         context
     }
@@ -183,7 +217,10 @@ impl Snapshot {
 
     /// Clears the way for another attempt.
     pub(crate) async fn clear(&self, locks: Vec<LockInfo>, backoff: &mut Backoff) -> Result<(), TxnError> {
+        // Only leaders write.
+        let replica = std::mem::take(&mut backoff.replica);
         let ignorable = self.cluster.clear_for_read(locks, self.ts, backoff).await?;
+        backoff.replica = replica;
         let mut ignored = self.ignored.lock();
         for start in ignorable {
             if !ignored.contains(&start.into_inner()) {

@@ -1,8 +1,10 @@
 //! A transaction: reads through its own writes, locks, commits.
 
+mod async_commit;
 mod commit;
 mod heart_beat;
 mod lock;
+mod prewrite;
 mod scan;
 
 use std::collections::BTreeMap;
@@ -19,10 +21,11 @@ use tokio::time::Instant;
 pub use lock::{LockOptions, LockWait, Locked};
 pub use scan::TxnScan;
 
-use crate::TxnError;
 use crate::buffer::{Locking, Stage, WriteBuffer};
 use crate::cluster::Cluster;
+use crate::resolver::Outcome;
 use crate::snapshot::{Isolation, Snapshot};
+use crate::{Remedy, TxnError};
 use commit::TwoPhase;
 use heart_beat::HeartBeat;
 use lock::Held;
@@ -58,7 +61,7 @@ pub struct TxnOptions {
 /// never held while the commit waits for locks of others.
 #[async_trait]
 pub trait CommitGate: Send + Sync {
-    /// `commit` is the timestamp, for a one-phase commit the earliest it may get. The error says why not.
+    /// `commit` is the timestamp; where the stores choose it (one phase, async commit) the earliest it may get. The error says why not.
     async fn enter(&self, commit: CommitTs) -> Result<CommitPass, String>;
 }
 
@@ -100,6 +103,8 @@ enum State {
     Active,
     /// In the first phase: the transaction can still be rolled back by us.
     Prewriting(Arc<TwoPhase>),
+    /// In the first phase of an async commit: it may be committed by now, and only its keys can tell.
+    PrewritingAsync(Arc<TwoPhase>),
     /// From here on the stores know better than we do.
     Over,
 }
@@ -201,6 +206,27 @@ impl Transaction {
         }
     }
 
+    /// Locks a key and returns its latest value, as the transaction has it: nobody changes it until the transaction is over.
+    ///
+    /// An optimistic transaction reads its snapshot, and fails at commit if the key was changed since.
+    pub async fn get_for_update(&mut self, key: &Key) -> Result<Option<Bytes>, TxnError> {
+        let deadline = Instant::now() + self.lock_wait_timeout;
+        let mut locked = loop {
+            let options = LockOptions { return_values: true, ..Default::default() };
+            match self.lock_keys([key.clone()], options).await {
+                // Somebody committed the key after the statement began: see that, and lock again.
+                Err(error) if error.remedy() == Remedy::RetryStatement && Instant::now() < deadline => {
+                    self.refresh_for_update_ts().await?;
+                }
+                result => break result?,
+            }
+        };
+        match self.buffer.get(key.as_bytes()) {
+            Some(write) => Ok(write.value.clone()),
+            None => Ok(locked.values.remove(key).flatten()),
+        }
+    }
+
     /// The values of many keys, as the transaction has them; absent keys are absent from the map.
     pub async fn batch_get(
         &self,
@@ -278,7 +304,7 @@ impl Transaction {
     }
 
     /// Has the transaction commit in two phases, at a timestamp of the placement driver. Where that is noted by a store, nothing commits
-    /// below it any more; a one-phase commit makes no such promise to those who write the same keys unchecked ([`Locking::Guarded`]).
+    /// below it any more; a commit whose timestamp the stores choose makes no such promise to those who write the same keys unchecked ([`Locking::Guarded`]).
     pub fn commit_in_two_phases(&mut self) {
         self.two_phases = true;
     }
@@ -288,13 +314,21 @@ impl Transaction {
         self.commit_gate = Some(gate);
     }
 
-    /// Gives everything back.
+    /// Gives everything back. After a commit that was given up half-way this may find that it was through: that is
+    /// [`TxnError::Finished`].
     pub async fn rollback(&mut self) -> Result<(), TxnError> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Over => Err(TxnError::Finished { start: self.start_ts }),
             State::Prewriting(two_phase) => {
                 self.heart_beat = None;
                 two_phase.rollback().await
+            }
+            State::PrewritingAsync(two_phase) => {
+                self.heart_beat = None;
+                match two_phase.settle().await? {
+                    Outcome::RolledBack => Ok(()),
+                    Outcome::Committed(_) => Err(TxnError::Finished { start: self.start_ts }),
+                }
             }
             State::Active => {
                 self.heart_beat = None;
@@ -337,6 +371,9 @@ impl Drop for Transaction {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Over => {}
             State::Prewriting(two_phase) => drop(runtime.spawn(async move { two_phase.rollback().await })),
+            State::PrewritingAsync(two_phase) => {
+                drop(runtime.spawn(async move { two_phase.settle().await }));
+            }
             State::Active if self.held.is_empty() || self.kind == TxnKind::Optimistic => {}
             State::Active => {
                 let keys = std::mem::take(&mut self.held).into_keys().collect();

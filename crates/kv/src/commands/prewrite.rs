@@ -237,6 +237,10 @@ impl Prewrite {
                 Newer::Fine(found) => newest = found,
                 Newer::CommittedBefore { commit_ts } => return Ok(Checked::CommittedBefore { commit_ts }),
             }
+        } else if held.is_none()
+            && let Some(commit_ts) = self.check_not_judged(reader, mutation)?
+        {
+            return Ok(Checked::CommittedBefore { commit_ts });
         }
         self.check_assertion(reader, mutation, newest)?;
         let Some(new) = self.new_lock(mutation, held) else { return Ok(Checked::Nothing) };
@@ -276,6 +280,31 @@ impl Prewrite {
                 tracing::debug!(%commit_ts, start_ts = %write.start_ts, "a lost pessimistic lock cannot be amended");
                 Err(CommandError::PessimisticLockNotFound { key: key.raw(), start_ts: self.start_ts })
             }
+        }
+    }
+
+    /// Who settles an abandoned async commit rolls back the secondaries it misses, and acts on that at once. So none of them may be
+    /// locked afterwards, not even one that needs no check for conflicts.
+    fn check_not_judged(
+        &self,
+        reader: &mut MvccReader<'_>,
+        mutation: &Mutation,
+    ) -> Result<Option<CommitTs>, CommandError> {
+        let is_async = matches!(self.path, CommitPath::Async { .. });
+        if !is_async || mutation.pessimistic != PessimisticAction::Skip {
+            return Ok(None);
+        }
+        match reader.commit_record(&mutation.key, self.start_ts)? {
+            CommitRecord::Committed { commit_ts } => Ok(Some(commit_ts)),
+            CommitRecord::None { .. } => Ok(None),
+            CommitRecord::RolledBack => Err(CommandError::WriteConflict {
+                key: mutation.key.raw(),
+                primary: self.primary.clone(),
+                start_ts: self.start_ts,
+                conflict_start_ts: self.start_ts,
+                commit_ts: CommitTs(self.start_ts.0),
+                reason: ConflictReason::SelfRolledBack,
+            }),
         }
     }
 
@@ -451,6 +480,10 @@ impl Prewrite {
         if path == Path::TwoPhase {
             write_locks(txn, new_locks);
             return two_phase;
+        }
+        if done_before.locks > 0 && new_locks.is_empty() {
+            // What the locks say, and nothing later: whoever settles the transaction commits it there.
+            return PrewriteAnswer { min_commit_ts: done_before.min_commit_ts, ..two_phase };
         }
         if let Path::Async { secondaries } = path {
             for new in &mut new_locks {

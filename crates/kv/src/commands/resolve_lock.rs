@@ -33,23 +33,24 @@ impl WriteCommand for ResolveLocks {
 
     fn execute(&self, context: &mut CommandContext<'_>) -> Result<(MvccTxn, ()), CommandError> {
         let mut txn = MvccTxn::default();
-        let reader = &mut context.reader;
         for LockToResolve { key, start_ts, commit_ts } in &self.locks {
             // Somebody else may have resolved it in the meantime: what is not locked needs nothing.
-            if reader.load_lock(key)?.is_none_or(|lock| lock.start_ts != *start_ts) {
+            if context.reader.load_lock(key)?.is_none_or(|lock| lock.start_ts != *start_ts) {
                 continue;
             }
             match commit_ts {
                 Some(commit_ts) if commit_ts.0 <= start_ts.0 => {
                     return Err(CommandError::CommitTsInvalid { start_ts: *start_ts, commit_ts: *commit_ts });
                 }
-                Some(commit_ts) => {
-                    context.concurrency.note_commit(*commit_ts);
-                    commit_key(&mut txn, reader, key, *start_ts, *commit_ts)?;
-                }
-                None => {
-                    cleanup_key(&mut txn, reader, key, *start_ts, TimeStamp::ZERO, Protection::Unprotected)?
-                }
+                Some(commit_ts) => commit_key(&mut txn, context, key, *start_ts, *commit_ts)?,
+                None => cleanup_key(
+                    &mut txn,
+                    &mut context.reader,
+                    key,
+                    *start_ts,
+                    TimeStamp::ZERO,
+                    Protection::Unprotected,
+                )?,
             }
         }
         Ok((txn, ()))

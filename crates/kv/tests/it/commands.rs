@@ -31,6 +31,9 @@ on_both_engines! {
     a_conflict_is_told_with_both_timestamps
     one_phase_commits_above_all_reads
     async_commit_locks_are_met_by_readers_with_their_min_commit_ts
+    made_up_commit_timestamps_do_not_pile_up
+    a_repeated_async_prewrite_answers_what_the_locks_say
+    a_secondary_that_was_judged_missing_stays_missing
     insert_of_an_existing_key_fails
     long_values_survive_and_vanish_with_a_rollback
     scans_go_both_ways_and_stop_at_locks
@@ -121,6 +124,63 @@ async fn async_commit_locks_are_met_by_readers_with_their_min_commit_ts(store: S
     assert_eq!((expired.attempted_commit_ts, expired.min_commit_ts), (300, 301));
     assert_eq!(store.commit(&["a", "b"], 10, 301).await, None);
     assert_eq!(store.value("b", 301).await.as_deref(), Some("2"));
+}
+
+async fn made_up_commit_timestamps_do_not_pile_up(store: Store) {
+    // The placement driver stands at 300, and whoever begins next gets 301.
+    store.value("other", 300).await;
+    for (start, key, resolved) in [(10, "a", false), (11, "b", true)] {
+        let request = kvrpcpb::PrewriteRequest { use_async_commit: true, ..prewrite(start, &[(key, "1")]) };
+        assert_eq!(store.prewrite(request).await.min_commit_ts, 301, "{key}");
+        if resolved {
+            let request = kvrpcpb::ResolveLockRequest {
+                start_version: start,
+                commit_version: 301,
+                keys: vec![bytes(key)],
+                ..Default::default()
+            };
+            assert_eq!(store.resolve(request).await, None);
+        } else {
+            assert_eq!(store.commit(&[key], start, 301).await, None);
+        }
+    }
+    assert_eq!(store.write(12, &[("c", "1")]).await, 301);
+    // A timestamp of the driver is noted.
+    store.prewrite(prewrite(302, &[("a", "2")])).await;
+    assert_eq!(store.commit(&["a"], 302, 310).await, None);
+    assert_eq!(store.write(303, &[("d", "1")]).await, 311);
+}
+
+async fn a_repeated_async_prewrite_answers_what_the_locks_say(store: Store) {
+    let request = kvrpcpb::PrewriteRequest { use_async_commit: true, ..prewrite(10, &[("a", "1")]) };
+    assert_eq!(store.prewrite(request.clone()).await.min_commit_ts, 11);
+    // Whoever settles the transaction finds 11 in the lock; the client must not commit it elsewhere.
+    store.value("other", 500).await;
+    assert_eq!(store.prewrite(request).await.min_commit_ts, 11);
+    // The first copy fell back to two phases, and left a lock that says so.
+    let late =
+        kvrpcpb::PrewriteRequest { use_async_commit: true, max_commit_ts: 20, ..prewrite(12, &[("b", "1")]) };
+    assert_eq!(store.prewrite(late.clone()).await.min_commit_ts, 0);
+    assert!(!store.get("b", 600).await.error.unwrap().locked.unwrap().use_async_commit);
+    let again = kvrpcpb::PrewriteRequest { max_commit_ts: 1_000, ..late };
+    assert_eq!(store.prewrite(again).await.min_commit_ts, 0);
+}
+
+async fn a_secondary_that_was_judged_missing_stays_missing(store: Store) {
+    let unchecked = kvrpcpb::prewrite_request::PessimisticAction::SkipPessimisticCheck as i32;
+    for (start, for_update_ts) in [(10, 0), (12, 12)] {
+        let request = kvrpcpb::PrewriteRequest {
+            use_async_commit: true,
+            for_update_ts,
+            pessimistic_actions: vec![unchecked],
+            primary_lock: bytes("p"),
+            ..prewrite(start, &[("s", "1")])
+        };
+        let answer = check_secondaries(&store, &["s"], start).await;
+        assert!(answer.locks.is_empty() && answer.commit_ts == 0);
+        let conflict = store.prewrite(request).await.errors[0].conflict.clone().unwrap();
+        assert_eq!(conflict.reason(), kvrpcpb::write_conflict::Reason::SelfRolledBack);
+    }
 }
 
 async fn insert_of_an_existing_key_fails(store: Store) {

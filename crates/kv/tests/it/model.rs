@@ -158,8 +158,12 @@ impl Run {
                 let (start, names) = (model.txns[*txn].start, Self::names(keys));
                 let refs = names.iter().map(String::as_str).collect::<Vec<_>>();
                 let real = store.commit(&refs, start, commit).await.map(|error| told(&error));
-                model.max_ts = model.max_ts.max(commit);
-                assert_eq!(real, model.each(&names, |state, _| state.commit(start, commit)).err());
+                let mut noted = model.max_ts;
+                assert_eq!(
+                    real,
+                    model.each(&names, |state, _| state.commit(start, commit, &mut noted)).err()
+                );
+                model.max_ts = noted;
             }
             Op::Rollback { txn, keys } => {
                 let (start, names) = (model.txns[*txn].start, Self::names(keys));
@@ -244,21 +248,15 @@ impl Run {
                     ..Default::default()
                 };
                 let real = store.resolve(request).await.map(|error| told(&error));
-                let is_met = |name: &String| {
-                    model
-                        .keys
-                        .get(name)
-                        .and_then(|key| key.lock.as_ref())
-                        .is_some_and(|lock| lock.start == start)
-                };
-                if names.iter().any(is_met) {
-                    model.max_ts = model.max_ts.max(commit);
-                }
+                let mut noted = model.max_ts;
                 let expected = model.each(&names, |state, key| match &state.lock {
-                    Some(lock) if lock.start == start && commit != 0 => state.commit(start, commit),
+                    Some(lock) if lock.start == start && commit != 0 => {
+                        state.commit(start, commit, &mut noted)
+                    }
                     Some(lock) if lock.start == start => state.cleanup(key, start),
                     _ => Ok(()),
                 });
+                model.max_ts = noted;
                 assert_eq!(real, expected.err());
             }
             Op::HeartBeat { txn, key } => {

@@ -149,7 +149,8 @@ impl KeyState {
         }
     }
 
-    pub fn commit(&mut self, start: u64, commit: u64) -> Result<(), String> {
+    /// `noted` rises to `commit` if the store notes it.
+    pub fn commit(&mut self, start: u64, commit: u64, noted: &mut u64) -> Result<(), String> {
         let Some(lock) = self.lock.clone().filter(|lock| lock.start == start) else {
             return match self.fate(start) {
                 Fate::Committed(_) => Ok(()),
@@ -158,6 +159,9 @@ impl KeyState {
         };
         if commit < lock.min_commit {
             return Err("expired".into());
+        }
+        if !lock.is_async {
+            *noted = commit.max(*noted);
         }
         if lock.kind != Kind::Pessimistic {
             let protected = lock.rolled_back.contains(&commit);
@@ -289,6 +293,9 @@ impl Model {
                 self.keys.get_mut(&key).unwrap().lock = Some(lock);
             }
             return Ok((0, 0));
+        }
+        if let (Some(min_commit), true) = (had_locks, new.is_empty()) {
+            return Ok((min_commit, 0));
         }
         let own = new.iter().map(|(_, lock)| lock.min_commit).max().unwrap_or(0);
         let min_commit =

@@ -74,6 +74,7 @@ fn simulate(seed: u64) -> History {
             lose_request: 0.01,
             lose_answer: 0.01,
             duplicate: 0.01,
+            overtaken: 0.01,
             region_error: 0.01,
             timeout: Duration::from_millis(500),
         };

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!  all writes in one request of one region:   Prewrite(try_one_pc) ──> committed
+//!  few keys:   Prewrite(use_async_commit) of all regions ══ committed ══> Commit(all), in the background    (see `async_commit`)
 //!  else:   Prewrite of all regions ──> commit timestamp ──> Commit(primary) ══ committed ══> Commit(others), in the background
 //! ```
 //!
-//! The moment of truth is the primary's write record: before it anybody may roll the transaction back, after it everybody must roll it
+//! In two phases, the moment of truth is the primary's write record: before it anybody may roll the transaction back, after it everybody must roll it
 //! forward. So an error before that moment rolls back, and an answer lost *at* that moment, which no later answer makes up for, is neither
 //! success nor failure but [`TxnError::Undetermined`]. (Percolator, Peng and Dabek 2010, §2.2.)
 //!
@@ -13,7 +14,6 @@
 //! is its lower bound, so that the commit also comes after every transaction that committed elsewhere before this one did.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tidewater_codec::{CommitTs, Key, StartTs, TimeStamp};
@@ -21,8 +21,10 @@ use tidewater_proto::kvrpcpb::prewrite_request::PessimisticAction;
 use tidewater_proto::kvrpcpb::{self, Op};
 use tokio::time::Instant;
 
+use super::async_commit::Prewritten;
 use super::heart_beat::HeartBeat;
-use super::lock::{millis, rollback_locks};
+use super::lock::rollback_locks;
+use super::prewrite::Floor;
 use super::{CommitGate, CommitPass, State, Transaction, TxnKind};
 use crate::TxnError;
 use crate::backoff::{Backoff, Pause};
@@ -32,18 +34,13 @@ use crate::config::OnePhaseCommit;
 use crate::grouping::{Batch, Done, Keyed};
 use crate::key_error::{KeyFailure, rolled_back};
 
-/// A lock of an optimistic commit lives at least this long, and longer the more there is to write.
-const OPTIMISTIC_TTL_MIN: Duration = Duration::from_secs(3);
-const OPTIMISTIC_TTL_MAX: Duration = Duration::from_secs(120);
-const OPTIMISTIC_TTL_PER_ROOT_MIB: Duration = Duration::from_secs(6);
-
 /// One key of a commit.
 #[derive(Debug, Clone)]
-struct Mutation {
-    op: Op,
-    key: Bytes,
-    value: Bytes,
-    check: PessimisticAction,
+pub(super) struct Mutation {
+    pub(super) op: Op,
+    pub(super) key: Bytes,
+    pub(super) value: Bytes,
+    pub(super) check: PessimisticAction,
 }
 
 impl Keyed for Mutation {
@@ -58,15 +55,15 @@ impl Keyed for Mutation {
 
 /// A commit under way. Shared with the background task that finishes it.
 pub(super) struct TwoPhase {
-    cluster: Arc<Cluster>,
-    kind: TxnKind,
-    start: StartTs,
-    for_update_ts: TimeStamp,
-    begun: Instant,
-    primary: Bytes,
-    mutations: Vec<Mutation>,
-    bytes: usize,
-    gate: Option<Arc<dyn CommitGate>>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) kind: TxnKind,
+    pub(super) start: StartTs,
+    pub(super) for_update_ts: TimeStamp,
+    pub(super) begun: Instant,
+    pub(super) primary: Bytes,
+    pub(super) mutations: Vec<Mutation>,
+    pub(super) bytes: usize,
+    pub(super) gate: Option<Arc<dyn CommitGate>>,
 }
 
 /// What trying to commit in one phase led to.
@@ -128,11 +125,12 @@ impl Transaction {
         let mut batches = two_phase.cluster.batches(two_phase.mutations.clone(), &mut backoff).await?;
         let one_phase =
             self.cluster.config.one_phase_commit == OnePhaseCommit::WhenPossible && !self.two_phases;
+        let mut floor = None;
         if one_phase && batches.len() == 1 {
-            let min_commit = two_phase.next_commit_ts().await?;
+            let floor = *floor.insert(two_phase.floor().await?);
             // A lost answer may be a commit: from here on we must not roll back on our own.
             self.state = State::Over;
-            match two_phase.one_phase(batches, min_commit, &mut backoff).await {
+            match two_phase.one_phase(batches, &floor, &mut backoff).await {
                 Ok(OnePhase::Committed(commit)) => return Ok(commit),
                 Ok(OnePhase::Locked) => batches = Vec::new(),
                 Ok(OnePhase::TooWide(wider)) => batches = wider,
@@ -149,7 +147,24 @@ impl Transaction {
             self.heart_beat =
                 Some(HeartBeat::start(self.cluster.clone(), self.start_ts, primary, self.begun));
         }
-        two_phase.prewrite(batches, &mut backoff).await?;
+        if !batches.is_empty() && !self.two_phases && two_phase.may_commit_async() {
+            let floor = match floor {
+                Some(floor) => floor,
+                None => two_phase.floor().await?,
+            };
+            self.state = State::PrewritingAsync(two_phase.clone());
+            match two_phase.prewrite_async(batches, &floor, &mut backoff).await {
+                Ok(Prewritten::Committed(commit)) => {
+                    self.state = State::Over;
+                    two_phase.commit_all(commit);
+                    return Ok(commit);
+                }
+                Ok(Prewritten::FellBack) => self.state = State::Prewriting(two_phase.clone()),
+                Err(error) => return two_phase.after_failure(error, &backoff).await,
+            }
+        } else {
+            two_phase.prewrite(batches, &mut backoff).await?;
+        }
         if !two_phase.mutations.iter().any(is_lockable) {
             return Ok(CommitTs(self.start_ts.0));
         }
@@ -237,7 +252,7 @@ impl TwoPhase {
     async fn one_phase(
         &self,
         mut batches: Vec<Batch<Mutation>>,
-        min_commit: CommitTs,
+        floor: &Floor,
         backoff: &mut Backoff,
     ) -> Result<OnePhase, TxnError> {
         loop {
@@ -251,10 +266,11 @@ impl TwoPhase {
             };
             let command = || kvrpcpb::PrewriteRequest {
                 try_one_pc: true,
-                min_commit_ts: min_commit.into_inner(),
+                min_commit_ts: floor.at_least.into_inner(),
+                max_commit_ts: self.max_commit_ts(floor),
                 ..self.prewrite_command(&batch.items)
             };
-            let pass = self.enter_gate(min_commit).await?;
+            let pass = self.enter_gate(floor.at_least).await?;
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
                 batches = self.cluster.batches(self.mutations.clone(), backoff).await?;
                 continue;
@@ -288,103 +304,13 @@ impl TwoPhase {
         }
     }
 
-    async fn prewrite(
-        self: &Arc<Self>,
-        batches: Vec<Batch<Mutation>>,
-        backoff: &mut Backoff,
-    ) -> Result<(), TxnError> {
-        self.cluster
-            .for_each_batch(batches, backoff, |batch, patience| self.prewrite_batch(batch, patience))
-            .await?;
-        Ok(())
-    }
-
-    async fn prewrite_batch(
-        &self,
-        batch: Batch<Mutation>,
-        mut backoff: Backoff,
-    ) -> (Result<Done<(), Mutation>, TxnError>, Backoff) {
-        let result = self.try_prewrite_batch(batch, &mut backoff).await;
-        (result, backoff)
-    }
-
-    async fn try_prewrite_batch(
-        &self,
-        batch: Batch<Mutation>,
-        backoff: &mut Backoff,
-    ) -> Result<Done<(), Mutation>, TxnError> {
-        loop {
-            let command = || self.prewrite_command(&batch.items);
-            let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
-                return Ok(Done::Again(batch.items));
-            };
-            let locks = self.read_prewrite_errors(response.errors)?;
-            if locks.is_empty() {
-                return Ok(Done::Answer(()));
-            }
-            self.cluster.clear_for_write(locks, backoff).await?;
-        }
-    }
-
-    fn prewrite_command(&self, mutations: &[Mutation]) -> kvrpcpb::PrewriteRequest {
-        let wire = |mutation: &Mutation| kvrpcpb::Mutation {
-            op: mutation.op as i32,
-            key: mutation.key.clone(),
-            value: mutation.value.clone(),
-            assertion: 0,
-        };
-        let for_update_ts = match self.kind {
-            TxnKind::Optimistic => 0,
-            TxnKind::Pessimistic => self.for_update_ts.into_inner(),
-        };
-        kvrpcpb::PrewriteRequest {
-            mutations: mutations.iter().map(wire).collect(),
-            primary_lock: self.primary.clone(),
-            start_version: self.start.into_inner(),
-            lock_ttl: millis(self.begun.elapsed() + self.ttl()),
-            // TiKV does not look at them in an optimistic transaction, and then checks every key.
-            pessimistic_actions: mutations.iter().map(|mutation| mutation.check as i32).collect(),
-            txn_size: self.mutations.len() as u64,
-            for_update_ts,
-            min_commit_ts: self.start.0.max(self.for_update_ts).next().into_inner(),
-            ..Default::default()
-        }
-    }
-
-    fn ttl(&self) -> Duration {
-        match self.kind {
-            TxnKind::Pessimistic => self.cluster.config.lock_ttl,
-            TxnKind::Optimistic => {
-                let mib = self.bytes as f64 / f64::from(1 << 20);
-                OPTIMISTIC_TTL_MIN
-                    .max(OPTIMISTIC_TTL_PER_ROOT_MIB.mul_f64(mib.sqrt()))
-                    .min(OPTIMISTIC_TTL_MAX)
-            }
-        }
-    }
-
-    /// The locks among the errors; other errors end the commit.
-    fn read_prewrite_errors(
-        &self,
-        errors: Vec<kvrpcpb::KeyError>,
-    ) -> Result<Vec<kvrpcpb::LockInfo>, TxnError> {
-        let mut locks = Vec::new();
-        for error in errors {
-            match KeyFailure::new(error, self.start) {
-                KeyFailure::Locked(lock) => locks.push(*lock),
-                failure => return Err(failure.into_error(self.start)),
-            }
-        }
-        Ok(locks)
-    }
-
     /// A timestamp to commit at.
-    async fn next_commit_ts(&self) -> Result<CommitTs, TxnError> {
+    pub(super) async fn next_commit_ts(&self) -> Result<CommitTs, TxnError> {
         Ok(CommitTs(self.cluster.timestamp().await?))
     }
 
     /// Asks the caller's gate, before a request that may commit.
-    async fn enter_gate(&self, commit: CommitTs) -> Result<Option<CommitPass>, TxnError> {
+    pub(super) async fn enter_gate(&self, commit: CommitTs) -> Result<Option<CommitPass>, TxnError> {
         match &self.gate {
             Some(gate) => {
                 gate.enter(commit).await.map(Some).map_err(|reason| TxnError::CommitRefused { reason })
@@ -422,13 +348,16 @@ impl TwoPhase {
                 Some(KeyFailure::LockNotFound | KeyFailure::TxnNotFound) => {
                     return Err(rolled_back(self.start, "the lock of the primary is gone"));
                 }
-                Some(failure) => return Err(failure.into_error(self.start)),
+                Some(failure) => {
+                    let error = failure.into_error(self.start);
+                    return Err(backoff.locate_refusal(error, Some(&self.primary)));
+                }
             }
         }
     }
 
     /// Commits everything else in the background: who meets one of these locks before that asks the primary.
-    fn commit_rest(self: Arc<Self>, commit: CommitTs, committed: Arc<[Bytes]>) {
+    pub(super) fn commit_rest(self: Arc<Self>, commit: CommitTs, committed: Arc<[Bytes]>) {
         let mut rest = self.lockable_keys();
         // Both are sorted.
         rest.retain(|key| committed.binary_search(key).is_err());
@@ -470,7 +399,7 @@ impl TwoPhase {
     }
 
     /// The keys that have locks, in order.
-    fn lockable_keys(&self) -> Vec<Bytes> {
+    pub(super) fn lockable_keys(&self) -> Vec<Bytes> {
         self.mutations
             .iter()
             .filter(|mutation| is_lockable(mutation))
@@ -501,14 +430,14 @@ impl TwoPhase {
         self.cluster.for_each_batch(batches, &mut backoff, roll_back).await.map(drop)
     }
 
-    async fn rollback_quietly(&self) {
+    pub(super) async fn rollback_quietly(&self) {
         if let Err(error) = self.rollback().await {
             tracing::warn!(start = %self.start, %error, "a failed commit was not cleaned up");
         }
     }
 
     /// An error after lost answers says nothing about what the stores did.
-    fn undetermined(&self, error: TxnError, backoff: &Backoff) -> TxnError {
+    pub(super) fn undetermined(&self, error: TxnError, backoff: &Backoff) -> TxnError {
         let gave_up = match error {
             TxnError::Unavailable { gave_up } => gave_up,
             other => Box::new(backoff.gave_up(Pause::Transport, other)),
@@ -517,6 +446,6 @@ impl TwoPhase {
     }
 }
 
-fn is_lockable(mutation: &Mutation) -> bool {
+pub(super) fn is_lockable(mutation: &Mutation) -> bool {
     mutation.op != Op::CheckNotExists
 }

@@ -15,6 +15,8 @@ use tidewater_proto::{
     PdService, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, metapb, pdpb,
 };
 
+use crate::fake_raw::{self, RawPairs};
+
 pub struct FakeStore {
     pd: Arc<dyn PdService>,
     state: Mutex<State>,
@@ -25,6 +27,7 @@ struct State {
     regions: BTreeMap<u64, metapb::Region>,
     keys: BTreeMap<Bytes, KeyState>,
     max_ts: u64,
+    raw: RawPairs,
     /// Who waits for whom.
     waits: BTreeMap<u64, u64>,
 }
@@ -46,6 +49,8 @@ struct Lock {
     min_commit: u64,
     size: u64,
     value: Bytes,
+    /// The other keys of an async commit, in the lock of its primary.
+    secondaries: Option<Vec<Bytes>>,
 }
 
 #[derive(Clone)]
@@ -127,6 +132,8 @@ fn lock_info(key: &Bytes, lock: &Lock) -> kv::LockInfo {
         lock_type: lock.op as i32,
         lock_for_update_ts: lock.for_update,
         min_commit_ts: lock.min_commit,
+        use_async_commit: lock.secondaries.is_some(),
+        secondaries: lock.secondaries.clone().unwrap_or_default(),
         ..Default::default()
     }
 }
@@ -176,7 +183,11 @@ impl FakeStore {
     async fn split(&self, request: &kv::SplitRegionRequest) -> kv::SplitRegionResponse {
         let mut regions = Vec::new();
         for key in &request.split_keys {
-            let key = Bytes::from(Key::new(&key[..]).encode().into_bytes());
+            // Raw clients without a keyspace have plain boundaries.
+            let key = match request.is_raw_key {
+                true => key.clone(),
+                false => Bytes::from(Key::new(&key[..]).encode().into_bytes()),
+            };
             let holding = self.state.lock().regions.values().find(|region| holds(region, &key)).cloned();
             let Some(old) = holding.filter(|old| old.start_key != key) else { continue };
             let ask = pdpb::AskBatchSplitRequest {
@@ -240,6 +251,14 @@ impl StoreService for FakeStore {
                 }
             };
         }
+        if let Some((context, keys)) = fake_raw::address(&request) {
+            let is_plain = context.api_version == 0;
+            let mut state = self.state.lock();
+            return Ok(match state.check_form(Some(&context), &keys, is_plain) {
+                Ok(()) => state.raw.answer(request),
+                Err(error) => fake_raw::refuse(&request, *error),
+            });
+        }
         Ok(answer! {
             Get => get, |r: &kv::GetRequest| vec![r.key.clone()];
             BatchGet => batch_get, |r: &kv::BatchGetRequest| r.keys.clone();
@@ -251,6 +270,7 @@ impl StoreService for FakeStore {
             PessimisticRollback => pessimistic_rollback, |r: &kv::PessimisticRollbackRequest| r.keys.clone();
             TxnHeartBeat => heart_beat, |r: &kv::TxnHeartBeatRequest| vec![r.primary_lock.clone()];
             CheckTxnStatus => check_txn_status, |r: &kv::CheckTxnStatusRequest| vec![r.primary_key.clone()];
+            CheckSecondaryLocks => check_secondary_locks, |r: &kv::CheckSecondaryLocksRequest| r.keys.clone();
             ResolveLock => resolve_lock, |r: &kv::ResolveLockRequest| r.keys.clone();
             ScanLock => scan_lock, |_: &kv::ScanLockRequest| vec![];
             Gc => gc, |_: &kv::GcRequest| vec![];
@@ -260,6 +280,15 @@ impl StoreService for FakeStore {
 
 impl State {
     fn check(&self, context: Option<&kv::Context>, keys: &[Bytes]) -> Result<(), Box<errorpb::Error>> {
+        self.check_form(context, keys, false)
+    }
+
+    fn check_form(
+        &self,
+        context: Option<&kv::Context>,
+        keys: &[Bytes],
+        is_plain: bool,
+    ) -> Result<(), Box<errorpb::Error>> {
         let context = context.cloned().unwrap_or_default();
         let region_id = context.region_id;
         let Some(region) = self.regions.get(&region_id) else {
@@ -274,7 +303,11 @@ impl State {
             return Err(Box::new(errorpb::Error { epoch_not_match, ..Default::default() }));
         }
         for key in keys {
-            if !holds(region, Key::new(&key[..]).encode().as_bytes()) {
+            let is_inside = match is_plain {
+                true => holds(region, key),
+                false => holds(region, Key::new(&key[..]).encode().as_bytes()),
+            };
+            if !is_inside {
                 let outside = errorpb::KeyNotInRegion { key: key.clone(), region_id, ..Default::default() };
                 return Err(Box::new(errorpb::Error {
                     key_not_in_region: Some(outside),
@@ -315,7 +348,7 @@ impl State {
             && lock.start <= ts
             && lock.min_commit <= ts
             && !context.resolved_locks.contains(&lock.start)
-            && !(ts == u64::MAX && lock.primary == *key)
+            && !(ts == u64::MAX && lock.primary == *key && lock.secondaries.is_none())
         {
             return Err(Box::new(locked(key, lock)));
         }
@@ -385,7 +418,11 @@ impl State {
                 Ok(Some(lock)) => locks.push((mutation.key.clone(), lock)),
                 Ok(None) => {}
                 Err(Refusal::CommittedBefore(commit)) => {
-                    return kv::PrewriteResponse { one_pc_commit_ts: commit, ..Default::default() };
+                    return kv::PrewriteResponse {
+                        one_pc_commit_ts: commit,
+                        min_commit_ts: commit,
+                        ..Default::default()
+                    };
                 }
                 Err(Refusal::Error(error)) => errors.push(*error),
             }
@@ -393,16 +430,28 @@ impl State {
         if !errors.is_empty() {
             return kv::PrewriteResponse { errors, ..Default::default() };
         }
-        let commit =
-            if request.try_one_pc { (self.max_ts + 1).max(request.min_commit_ts).max(start + 1) } else { 0 };
-        for (key, lock) in locks {
+        let min_commit = (self.max_ts + 1).max(request.min_commit_ts).max(start + 1);
+        let too_late = request.max_commit_ts != 0 && min_commit > request.max_commit_ts;
+        let commit = if request.try_one_pc && !too_late { min_commit } else { 0 };
+        for (key, mut lock) in locks {
+            if request.use_async_commit && !request.try_one_pc && !too_late {
+                lock.min_commit = min_commit;
+                let listed = if key == request.primary_lock { &request.secondaries[..] } else { &[] };
+                lock.secondaries = Some(listed.to_vec());
+            }
             let state = self.key(&key);
             state.lock = Some(lock);
             if commit != 0 {
                 state.commit(start, commit);
             }
         }
-        kv::PrewriteResponse { one_pc_commit_ts: commit, ..Default::default() }
+        // What the locks say, those of an earlier copy of this request included; zero if one is plain.
+        let mut locks = request.mutations.iter().filter_map(|each| self.keys.get(&each.key)?.lock_of(start));
+        let min_commit_ts = match locks.clone().all(|lock| lock.secondaries.is_some()) {
+            true => locks.by_ref().map(|lock| lock.min_commit).max().unwrap_or(0),
+            false => 0,
+        };
+        kv::PrewriteResponse { one_pc_commit_ts: commit, min_commit_ts, ..Default::default() }
     }
 
     fn prewrite_key(
@@ -455,6 +504,7 @@ impl State {
             min_commit: request.min_commit_ts,
             size: request.txn_size,
             value: mutation.value.clone(),
+            secondaries: None,
         }))
     }
 
@@ -553,6 +603,7 @@ impl State {
                 min_commit: request.min_commit_ts,
                 size: 0,
                 value: Bytes::new(),
+                secondaries: None,
             });
         }
         response
@@ -615,6 +666,11 @@ impl State {
                     Some(kv::KeyError { primary_mismatch: Some(mismatch), ..Default::default() });
                 return response;
             }
+            if lock.secondaries.is_some() && !request.force_sync_commit {
+                response.lock_ttl = lock.ttl;
+                response.lock_info = Some(lock_info(primary, lock));
+                return response;
+            }
             if (start >> 18) + lock.ttl < request.current_ts >> 18 {
                 if request.resolving_pessimistic_lock && lock.op == Op::PessimisticLock {
                     state.lock = None;
@@ -653,6 +709,28 @@ impl State {
             }
         }
         response
+    }
+
+    fn check_secondary_locks(
+        &mut self,
+        request: kv::CheckSecondaryLocksRequest,
+    ) -> kv::CheckSecondaryLocksResponse {
+        let start = request.start_version;
+        let mut locks = Vec::new();
+        for key in &request.keys {
+            let state = self.key(key);
+            match state.lock_of(start) {
+                Some(lock) if lock.op != Op::PessimisticLock => locks.push(lock_info(key, lock)),
+                _ => {
+                    if let Fate::Committed(commit_ts) = state.fate(start) {
+                        return kv::CheckSecondaryLocksResponse { commit_ts, ..Default::default() };
+                    }
+                    state.roll_back(start);
+                    return kv::CheckSecondaryLocksResponse::default();
+                }
+            }
+        }
+        kv::CheckSecondaryLocksResponse { locks, ..Default::default() }
     }
 
     fn resolve_lock(&mut self, request: kv::ResolveLockRequest) -> kv::ResolveLockResponse {

@@ -268,3 +268,29 @@ async fn optimistic_locks_are_checked_at_commit() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_get_for_update_sees_the_latest_value_and_keeps_it() {
+    on_each_store(|cluster| async move {
+        cluster.write("a=1 k=1").await;
+        let mut txn = cluster.pessimistic().await;
+        cluster.write("a=2").await;
+        assert_eq!(read(&txn, "a").await, "a=1", "the snapshot is older");
+        let found = txn.get_for_update(&key("a")).await.unwrap();
+        assert_eq!(found.as_deref(), Some(&b"2"[..]));
+        assert_eq!(txn.get_for_update(&key("q")).await.unwrap(), None);
+        apply(&mut txn, "k=3");
+        assert_eq!(txn.get_for_update(&key("k")).await.unwrap().as_deref(), Some(&b"3"[..]), "its own write");
+        let mut rival = cluster.pessimistic().await;
+        rival.set_lock_wait_timeout(Duration::from_millis(100));
+        assert_eq!(name(&rival.get_for_update(&key("a")).await), "lock wait timeout");
+        txn.commit().await.unwrap();
+
+        let mut txn = cluster.optimistic().await;
+        assert_eq!(txn.get_for_update(&key("a")).await.unwrap().as_deref(), Some(&b"2"[..]));
+        apply(&mut txn, "z=1");
+        cluster.write("a=3").await;
+        assert_eq!(name(&txn.commit().await), "write conflict");
+    })
+    .await;
+}

@@ -1,5 +1,14 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
 use tidewater_codec::StartTs;
-use tidewater_txn::{RegionTask, Snapshot, TxnConfig};
+use tidewater_proto::{
+    StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, errorpb, kvrpcpb,
+};
+use tidewater_txn::{RegionTask, ReplicaRead, Snapshot, TxnClient, TxnConfig};
+use tokio::time::Instant;
 
 use crate::cluster::{StoreKind, TestCluster, key, on_each_store, pairs, text};
 
@@ -119,4 +128,70 @@ async fn ranges_are_cut_along_regions() {
     for (ranges, expected) in cases {
         assert_eq!(show(cluster.client.split_ranges(&ranges).await.unwrap()), expected);
     }
+}
+
+/// A store that has nothing for readers who do not ask its leader, and counts them.
+struct NotReady {
+    inner: Arc<dyn StoreService>,
+    refused: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl StoreService for NotReady {
+    async fn call(&self, request: StoreRequest) -> Result<StoreResponse, TransportError> {
+        if let StoreRequest::Get(get) = &request
+            && get.context.as_ref().is_some_and(|context| context.stale_read)
+        {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            let not_ready = Some(errorpb::DataIsNotReady::default());
+            let region_error = Some(errorpb::Error { data_is_not_ready: not_ready, ..Default::default() });
+            return Ok(StoreResponse::Get(kvrpcpb::GetResponse { region_error, ..Default::default() }));
+        }
+        self.inner.call(request).await
+    }
+}
+
+struct NotReadyConnector(Arc<NotReady>);
+
+#[async_trait]
+impl StoreConnector for NotReadyConnector {
+    async fn connect(&self, _: &str) -> Result<Arc<dyn StoreService>, TransportError> {
+        Ok(self.0.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_read_that_comes_too_early_asks_the_leader() {
+    for kind in [StoreKind::Fake, StoreKind::Real] {
+        let cluster = TestCluster::start(kind, TxnConfig::default()).await;
+        cluster.write("a=1").await;
+        let inner = cluster.connector.connect("store-1").await.unwrap();
+        let store = Arc::new(NotReady { inner, refused: Arc::default() });
+        let connector = Arc::new(NotReadyConnector(store.clone()));
+        let client = TxnClient::new(cluster.pd.clone(), connector, TxnConfig::default());
+        let now = StartTs(client.current_timestamp().await.unwrap());
+        let begun = Instant::now();
+        for (replica, refused) in
+            [(ReplicaRead::Leader, 1), (ReplicaRead::Mixed, 2), (ReplicaRead::Follower, 3)]
+        {
+            let snapshot = client.snapshot(now).with_stale_read().with_replica_read(replica);
+            assert_eq!(snapshot.get(&key("a")).await.unwrap().as_deref(), Some(&b"1"[..]));
+            assert_eq!(store.refused.load(Ordering::SeqCst), refused);
+        }
+        assert!(begun.elapsed() < Duration::from_millis(1), "no pause is needed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timestamp_of_low_resolution_is_not_older_than_its_limit() {
+    let config = TxnConfig { low_resolution_age_max: Duration::from_secs(1), ..Default::default() };
+    let cluster = TestCluster::start(StoreKind::Fake, config).await;
+    let first = cluster.client.low_resolution_timestamp().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(cluster.client.low_resolution_timestamp().await.unwrap(), first);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let second = cluster.client.low_resolution_timestamp().await.unwrap();
+    assert!(second > first);
+    let fresh = cluster.client.current_timestamp().await.unwrap();
+    assert_eq!(cluster.client.low_resolution_timestamp().await.unwrap(), StartTs(fresh), "the newest known");
 }

@@ -10,6 +10,8 @@
 //!   the key's stripe was under way or has finished since: its snapshot may be older.
 //! * An entry is served only while no lock of a transaction lies on the key. Locks in memory (one-phase and async commit) have
 //!   been looked at by the reader before it comes here; a transaction that shows neither commits after the reader's timestamp.
+//! * While a write to a key is under way its entry is not served. A reader that has met the write in the engine, before the entry
+//!   changed, must not meet the old version here afterwards.
 //! * A reader whose timestamp is below the entry's commit goes to the engine.
 //!
 //! HOT: a hit is one uncontended lock, one hash and one reference count; [`RowCache::begin`] is one lock and one hash per write.
@@ -58,6 +60,8 @@ struct Entry {
     newest: Newest,
     /// A lock of a transaction lies on the key.
     locked: bool,
+    /// Changes that were announced and have not been made yet.
+    pending: u32,
 }
 
 /// What the cache knows of a key.
@@ -143,7 +147,7 @@ impl RowCache {
         let key = key.as_bytes();
         let stripe = self.stripes[self.stripe_of(key)].lock();
         match stripe.entries.get(key) {
-            Some(entry) if entry.locked => Look::Unknown(None),
+            Some(entry) if entry.locked || entry.pending > 0 => Look::Unknown(None),
             Some(entry) => Look::Known(entry.newest.clone()),
             None => Look::Unknown((stripe.in_flight == 0).then_some(Ticket { epoch: stripe.epoch })),
         }
@@ -157,7 +161,7 @@ impl RowCache {
         let key = key.into_boxed();
         let mut stripe = self.stripes[self.stripe_of(&key)].lock();
         if stripe.in_flight == 0 && stripe.epoch == ticket.epoch {
-            stripe.entries.insert(key, Entry { newest, locked: false });
+            stripe.entries.insert(key, Entry { newest, locked: false, pending: 0 });
         }
     }
 
@@ -185,7 +189,8 @@ impl RowCache {
                 flight.stripes.push(index as u8);
                 stripe.in_flight += 1;
             }
-            if stripe.entries.peek(key).is_some() {
+            if let Some(mut entry) = stripe.entries.peek_mut(key) {
+                entry.pending += 1;
                 flight.changes.push((key.into(), change));
             }
         }
@@ -282,6 +287,7 @@ impl Change {
     fn apply(self, entries: &mut Entries, key: &[u8]) {
         // The entry may have been evicted meanwhile.
         let Some(mut entry) = entries.peek_mut(key) else { return };
+        entry.pending -= 1;
         match self {
             Self::Lock => entry.locked = true,
             Self::Unlock => entry.locked = false,

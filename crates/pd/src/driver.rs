@@ -391,23 +391,21 @@ impl PdService for PlacementDriver {
         &self,
         request: pdpb::ReportBatchSplitRequest,
     ) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
-        for region in request.regions {
-            let region = valid_region(Some(region))?;
-            self.update(move |cluster| {
-                // Until the new regions report themselves, the leader is on the store that led the old one.
-                let old = cluster.regions.by_key(&region.start_key).and_then(|old| old.leader);
-                let known = cluster.regions.by_id(region.id).and_then(|known| known.leader);
-                let leader = known.or_else(|| {
-                    region
-                        .peers
-                        .iter()
-                        .find(|peer| Some(peer.store_id) == old.as_ref().map(|l| l.store_id))
-                        .cloned()
-                });
-                Ok((region_update(cluster, RegionRecord { region, leader })?.into_iter().collect(), ()))
-            })
-            .await?;
-        }
+        let regions: Vec<_> =
+            request.regions.into_iter().map(|region| valid_region(Some(region))).collect::<Result<_, _>>()?;
+        // All at once: in between, keys would belong to no region.
+        self.update(move |cluster| {
+            let mut updates = Vec::with_capacity(regions.len());
+            // What has the old id comes last: the others take the whole away.
+            let (old, new): (Vec<_>, Vec<_>) =
+                regions.into_iter().partition(|region| cluster.regions.by_id(region.id).is_some());
+            for region in new.into_iter().chain(old) {
+                let leader = split_leader(cluster, &region);
+                updates.extend(region_update(cluster, RegionRecord { region, leader })?);
+            }
+            Ok((updates, ()))
+        })
+        .await?;
         Ok(pdpb::ReportBatchSplitResponse { header: self.header() })
     }
 
@@ -487,6 +485,15 @@ impl PdService for PlacementDriver {
         })
         .await
     }
+}
+
+/// Until the parts of a split report themselves, each is led from the store that led the whole.
+fn split_leader(cluster: &Cluster, part: &metapb::Region) -> Option<metapb::Peer> {
+    if let Some(known) = cluster.regions.by_id(part.id).and_then(|known| known.leader) {
+        return Some(known);
+    }
+    let whole = cluster.regions.by_key(&part.start_key).and_then(|whole| whole.leader)?;
+    part.peers.iter().find(|peer| peer.store_id == whole.store_id).copied()
 }
 
 fn region_update(cluster: &Cluster, report: RegionRecord) -> Result<Option<Update>, PdError> {

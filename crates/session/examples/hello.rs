@@ -6,6 +6,7 @@
 
 use tidewater_types::SqlError;
 
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/session/harness.rs"]
 mod harness;
 

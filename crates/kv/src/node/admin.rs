@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tidewater_proto::{kvrpcpb, pdpb};
+use tidewater_proto::{PdError, kvrpcpb, pdpb};
 use tokio::time::Instant;
 
 use super::{Node, try_command, try_region};
@@ -61,6 +61,10 @@ impl Node {
         };
         match self.pd.region_heartbeat(heartbeat).await {
             Ok(order) => self.obey(region, &order),
+            // Overtaken by the report of a split or a move.
+            Err(PdError::InvalidValue { reason }) => {
+                tracing::debug!(reason, region = region.id(), "an old report")
+            }
             Err(error) => tracing::warn!(%error, region = region.id(), "the region heartbeat failed"),
         }
     }

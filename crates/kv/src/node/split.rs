@@ -183,13 +183,14 @@ impl Node {
             part.load.keys.store(region.load.keys.load(Ordering::Relaxed) / share, Ordering::Relaxed);
             parts.push(Arc::new(part));
         }
-        self.regions.install(parts.clone());
-        metrics::counter!("tidewater_kv_region_split_total").increment(1);
-        // The split has happened; if the placement driver does not hear of it now, heartbeats will tell.
+        // The placement driver hears of it before anybody meets the new boundaries here: keys must never belong to no region there. If it
+        // does not hear now, heartbeats will tell.
         let report = pdpb::ReportBatchSplitRequest { regions: metas, ..Default::default() };
         if let Err(error) = self.pd.report_batch_split(report).await {
             tracing::warn!(%error, region = region_id, "the split was not reported");
         }
+        self.regions.install(parts.clone());
+        metrics::counter!("tidewater_kv_region_split_total").increment(1);
         for part in &parts {
             self.report_region(part).await;
         }

@@ -1,6 +1,7 @@
 //! The placement driver over gRPC, with the two neighbors that clients expect on its port: keyspaces and a corner of etcd.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -9,6 +10,7 @@ use tidewater_proto::etcdserverpb::kv_server::{Kv, KvServer};
 use tidewater_proto::keyspacepb::keyspace_server::{Keyspace, KeyspaceServer};
 use tidewater_proto::pdpb::pd_server::{Pd, PdServer};
 use tidewater_proto::{PdError, PdService, etcdserverpb, keyspacepb, pdpb};
+use tokio::time::Instant;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -17,6 +19,10 @@ use crate::{MESSAGE_BYTES_MAX, pd_error};
 
 /// Where old clients of the garbage collector's safe point look.
 const SAVED_SAFE_POINT_KEY: &[u8] = b"/tidb/store/gcworker/saved_safe_point";
+
+/// How long a region is waited for that is not known, or not its leader.
+const REGION_PATIENCE: Duration = Duration::from_secs(1);
+const REGION_LOOK: Duration = Duration::from_millis(20);
 
 /// Who the placement driver is to its clients.
 #[derive(Debug, Clone)]
@@ -260,7 +266,8 @@ impl Pd for PdEndpoint {
         &self,
         request: Request<pdpb::GetRegionRequest>,
     ) -> Answered<pdpb::GetRegionResponse> {
-        pass!(self, request, get_region)
+        let request = request.into_inner();
+        self.serve(request.header.clone().as_ref(), find_region(&*self.0.pd, request)).await
     }
 
     async fn get_prev_region(
@@ -369,6 +376,22 @@ impl Pd for PdEndpoint {
             Ok(pdpb::GetMinTsResponse { timestamp, ..Default::default() })
         };
         self.serve(request.get_ref().header.as_ref(), ask).await
+    }
+}
+
+/// A key belongs to no region only until the region has reported itself: some clients would give up at once.
+async fn find_region(
+    pd: &dyn PdService,
+    request: pdpb::GetRegionRequest,
+) -> Result<pdpb::GetRegionResponse, PdError> {
+    let asked = Instant::now();
+    loop {
+        let found = pd.get_region(request.clone()).await?;
+        let is_whole = found.region.is_some() && found.leader.is_some();
+        if is_whole || asked.elapsed() > REGION_PATIENCE {
+            return Ok(found);
+        }
+        tokio::time::sleep(REGION_LOOK).await;
     }
 }
 

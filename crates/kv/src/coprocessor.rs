@@ -16,7 +16,7 @@
 //! scan stops early, also below an aggregation, and the answer says where to cut the rest (see [`cuts`]).
 //!
 //! # What is left out
-//! The encoding `TypeChunk` (answers are Arrow IPC, or `TypeDefault` rows for other clients), requests other than DAG.
+//! The encoding `TypeCHBlock`, joins and exchanges, requests to analyze.
 
 mod answer;
 mod columns;
@@ -237,7 +237,7 @@ impl Task {
         let cuts = if scanned.is_some() { self.cuts()? } else { Vec::new() };
         let answer = Answer { dag: &self.dag, pipeline: &self.pipeline };
         Ok(coprocessor::Response {
-            data: answer.encode(chunks).into(),
+            data: answer.encode(chunks)?.into(),
             range: scanned,
             cuts,
             ..coprocessor::Response::default()

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tidewater_codec::Key;
 use tidewater_executor::ExecContext;
-use tidewater_planner::LockWait;
+use tidewater_planner::{LockWait, PushdownTarget};
 use tidewater_txn::{Snapshot, TxnClient, TxnError, WriteBuffer};
 
 /// What the current transaction has written and not committed.
@@ -69,6 +69,27 @@ const LOOKUP_CONCURRENCY: usize = 4;
 /// `tidb_index_lookup_size`: handles of one batch.
 const LOOKUP_BATCH_ROWS: usize = 20_000;
 
+/// How one speaks to the stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreProtocol {
+    /// What they are. The planner must know the same.
+    pub target: PushdownTarget,
+    /// What is asked for.
+    pub answers: AnswerEncoding,
+}
+
+/// The encoding of answers that is asked for. A store may choose another; the answer says which.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerEncoding {
+    /// Arrow IPC; TypeChunk of stores that are not ours.
+    #[default]
+    Arrow,
+    /// TypeChunk.
+    Chunk,
+    /// TypeDefault.
+    Datums,
+}
+
 /// The statement's snapshot and settings; cheap to clone.
 #[derive(Clone)]
 pub struct ReadContext {
@@ -78,6 +99,8 @@ pub struct ReadContext {
     pub client: TxnClient,
     /// Where reads see the database.
     pub snapshot: Snapshot,
+    /// How one speaks to the stores.
+    pub protocol: StoreProtocol,
     /// Requests of one reader that are under way at the same time.
     pub scan_concurrency: usize,
     /// Batches of an index lookup that are under way at the same time.
@@ -102,6 +125,7 @@ impl ReadContext {
             exec,
             client,
             snapshot,
+            protocol: StoreProtocol::default(),
             scan_concurrency: SCAN_CONCURRENCY,
             lookup_concurrency: LOOKUP_CONCURRENCY,
             lookup_batch_rows: LOOKUP_BATCH_ROWS,

@@ -31,8 +31,10 @@ mod rows;
 mod union_scan;
 
 pub use build::{build_lookup_reader, build_reader};
-pub use context::{CopStats, CopStepStats, DirtyCopy, DirtyRows, KeyLocker, ReadContext};
-pub use dag::{DagBuilder, Summaries};
+pub use context::{
+    AnswerEncoding, CopStats, CopStepStats, DirtyCopy, DirtyRows, KeyLocker, ReadContext, StoreProtocol,
+};
+pub use dag::{DagBuilder, Fragment, Summaries};
 pub use error::ReadError;
 pub use fetch::{Fetch, FetchOrder, FetchPlan};
 pub use handles::HandleReader;

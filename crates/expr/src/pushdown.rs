@@ -245,6 +245,11 @@ fn literal_from_tipb(tp: tipb::ExprType, message: &tipb::Expr) -> Result<Expr, E
     Ok(Expr::Literal { value, field_type })
 }
 
+/// A bare column in the public dialect, of any type; `None` for other expressions.
+pub fn column_to_tipb(expr: &Expr) -> Option<tipb::Expr> {
+    if let Expr::Column(column) = expr { Some(public::column(column)) } else { None }
+}
+
 /// An aggregate call as a message; `None` if a store may not evaluate it.
 pub fn aggregate_to_tipb(call: &AggregateCall) -> Option<tipb::Expr> {
     use tipb::AggFunctionMode as M;

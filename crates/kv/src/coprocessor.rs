@@ -201,7 +201,7 @@ fn prepare(
         view.fill_cache = !context.not_fill_cache;
     }
     let memory = MemoryTracker::with_quota("coprocessor", config.memory_quota);
-    let ctx = pipeline::context(&dag, memory)?;
+    let ctx = pipeline::context(&dag, view.read_ts, memory)?;
     let layout = pipeline::Layout::parse(&dag)?;
     let source = RangeSource::new(view, request.ranges.clone(), layout.direction, layout.int_handles);
     let source = Arc::new(Mutex::new(source));

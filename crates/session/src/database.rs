@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tidewater_catalog::InfoSchema;
 use tidewater_ddl::Ddl;
+use tidewater_distsql::StoreProtocol;
 use tidewater_executor::MemoryTracker;
 use tidewater_expr::{NamedLocks, Sleeper};
 use tidewater_table::AutoIds;
@@ -40,6 +41,8 @@ pub struct DatabaseOptions {
     pub split_tables: bool,
     /// Runs the garbage collection worker.
     pub gc: bool,
+    /// How one speaks to the stores; the default is for ours.
+    pub protocol: StoreProtocol,
     /// How `SLEEP()` waits; `None`: not at all.
     pub sleeper: Option<Arc<dyn Sleeper>>,
 }

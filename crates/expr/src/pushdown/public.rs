@@ -12,7 +12,7 @@ use super::{declared_type, field_type_to_tipb, literal_to_tipb, node};
 use crate::aggregate::{AggregateCall, AggregateFunction};
 use crate::collate::Coercibility;
 use crate::error::ExprError;
-use crate::expr::{Expr, FunctionCall, Prepared};
+use crate::expr::{ColumnRef, Expr, FunctionCall, Prepared};
 use crate::registry::function;
 
 const SIG_LIKE: i32 = 4310;
@@ -82,14 +82,16 @@ pub(super) fn encode(expr: &Expr) -> Option<tipb::Expr> {
     }
     match expr {
         Expr::Literal { value, field_type } => literal(value, field_type),
-        Expr::Column(column) => {
-            let mut val = Vec::with_capacity(8);
-            number::write_i64(column.index as i64, &mut val);
-            Some(public_node(tipb::ExprType::ColumnRef, val, &column.field_type))
-        }
+        Expr::Column(column) => Some(self::column(column)),
         Expr::Parameter { .. } | Expr::Correlated { .. } => None,
         Expr::Function(call) => encode_call(call),
     }
+}
+
+pub(super) fn column(column: &ColumnRef) -> tipb::Expr {
+    let mut val = Vec::with_capacity(8);
+    number::write_i64(column.index as i64, &mut val);
+    public_node(tipb::ExprType::ColumnRef, val, &column.field_type)
 }
 
 fn encode_call(call: &FunctionCall) -> Option<tipb::Expr> {

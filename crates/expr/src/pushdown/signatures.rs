@@ -166,7 +166,6 @@ const SENT: &[Signature] = &[
     fixed(51, "cast", "u", "r"),
     fixed(52, "cast", "u", "s"),
     fixed(53, "cast", "u", "d"),
-    fixed(54, "cast", "u", "t"),
     fixed(55, "cast", "u", "u"),
     fixed(56, "cast", "u", "j"),
     fixed(60, "cast", "j", "i"),
@@ -402,6 +401,8 @@ const SENT: &[Signature] = &[
 /// What others may send besides.
 #[rustfmt::skip]
 const READ: &[Signature] = &[
+    // The date is that of the store's clock.
+    fixed(54, "cast", "u", "t"),
     fixed(219, "plus", "ii", "i"),
     fixed(220, "plus", "ii", "i"),
     fixed(221, "plus", "ii", "i"),

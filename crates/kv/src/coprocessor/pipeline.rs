@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidewater_codec::TimeStamp;
 use tidewater_executor::{
     BoxedOperator, ExecContext, HashAggregate, KillFlag, Limit, MemoryTracker, Projection, RuntimeStats,
     Selection, SortKey, SortOrder, StreamAggregate, TopN, instrument,
@@ -52,6 +53,7 @@ enum Leaf {
 /// The statement's surroundings, as far as the request tells them.
 pub(super) fn context(
     dag: &tipb::DagRequest,
+    read_ts: TimeStamp,
     memory: MemoryTracker,
 ) -> Result<ExecContext, CoprocessorError> {
     let time_zone = if dag.time_zone_name.is_empty() {
@@ -61,9 +63,11 @@ pub(super) fn context(
     } else {
         TimeZone::parse(&dag.time_zone_name).map_err(|error| CoprocessorError::invalid(error.to_string()))?
     };
-    let mut eval = EvalContext::new(dag.now_micros);
+    // Others do not tell what NOW() is; their transaction began a little before.
+    let now_micros = if dag.now_micros != 0 { dag.now_micros } else { begun_micros(read_ts) };
+    let mut eval = EvalContext::new(now_micros);
     eval.time_zone = time_zone;
-    eval.sql_mode = SqlMode::from_bits_truncate(dag.sql_mode);
+    eval.sql_mode = sql_mode(dag);
     eval.in_dml = dag.flags & (FLAG_IN_INSERT | FLAG_IN_UPDATE_OR_DELETE) != 0;
     eval.ignore_errors = dag.flags & (FLAG_IGNORE_TRUNCATE | FLAG_TRUNCATE_AS_WARNING) != 0;
     if let Some(increment) = dag.div_precision_increment {
@@ -73,6 +77,21 @@ pub(super) fn context(
         eval.max_allowed_packet = usize::try_from(dag.max_allowed_packet).unwrap_or(usize::MAX);
     }
     Ok(ExecContext::new(eval, memory, KillFlag::new()))
+}
+
+/// The time in a timestamp. The greatest of all stands for whatever is there.
+fn begun_micros(read_ts: TimeStamp) -> i64 {
+    i64::try_from(read_ts.physical_ms()).unwrap_or(0).saturating_mul(1000)
+}
+
+/// TiDB counts the modes from STRICT_TRANS_TABLES to ERROR_FOR_DIVISION_BY_ZERO a bit higher than MySQL.
+fn sql_mode(dag: &tipb::DagRequest) -> SqlMode {
+    if dag.own_dialect {
+        return SqlMode::from_bits_truncate(dag.sql_mode);
+    }
+    let low = SqlMode::STRICT_TRANS_TABLES.bits() - 1;
+    let strict = SqlMode::TRADITIONAL.bits() - SqlMode::STRICT_TRANS_TABLES.bits();
+    SqlMode::from_bits_truncate(dag.sql_mode & low | dag.sql_mode >> 1 & strict)
 }
 
 impl Layout {

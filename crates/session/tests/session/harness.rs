@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tidewater_kv::{Engine, MemoryEngine, Node, NodeConfig};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
 use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
-use tidewater_session::{Database, DatabaseOptions, Session, SessionOptions, StatementResult};
+use tidewater_session::{Database, DatabaseOptions, Session, SessionOptions, StatementResult, StoreProtocol};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::{ManualClock, WallClock};
 use tidewater_types::{Datum, FieldType, SqlError};
@@ -34,6 +34,11 @@ impl StoreConnector for Direct {
 
 /// A fresh database.
 pub async fn open(regions: Regions) -> Arc<Database> {
+    open_with(regions, StoreProtocol::default()).await
+}
+
+/// A fresh database that speaks to its store in this way.
+pub async fn open_with(regions: Regions, protocol: StoreProtocol) -> Arc<Database> {
     let clock: Arc<dyn WallClock> = Arc::new(ManualClock::new(NOW_MICROS));
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
     let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone())
@@ -49,6 +54,7 @@ pub async fn open(regions: Regions) -> Arc<Database> {
         server_version: "8.0.11-Tidewater-test".to_owned(),
         split_tables: regions == Regions::Many,
         gc: false,
+        protocol,
         sleeper: None,
     })
     .await

@@ -88,6 +88,7 @@ fn simulate(seed: u64) -> History {
             server_version: "8.0.11-Tidewater-test".to_owned(),
             split_tables: true,
             gc: false,
+            protocol: Default::default(),
             sleeper: None,
         })
         .await

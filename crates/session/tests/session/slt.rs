@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
-use tidewater_session::{Database, Session};
+use tidewater_session::{AnswerEncoding, Database, PushdownTarget, Session, StoreProtocol};
 use tidewater_types::SqlError;
 
-use crate::harness::{Answer, Regions, open, root, run};
+use crate::harness::{Answer, Regions, open_with, root, run};
 
 struct Client(Session);
 
@@ -52,12 +52,12 @@ fn wanted(path: &Path) -> bool {
     path.file_stem().is_some_and(|stem| stem.to_string_lossy().contains(&filter))
 }
 
-fn check_all(regions: Regions) {
+fn check_all(regions: Regions, protocol: StoreProtocol) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut failed = Vec::new();
     for file in files().into_iter().filter(|file| wanted(file)) {
         let result = runtime.block_on(async {
-            let database: Arc<Database> = open(regions).await;
+            let database: Arc<Database> = open_with(regions, protocol).await;
             let connect = Arc::clone(&database);
             let mut runner = Runner::new(move || {
                 let session = root(&connect);
@@ -73,7 +73,7 @@ fn check_all(regions: Regions) {
     }
     assert!(
         failed.is_empty(),
-        "{} files failed with {regions:?} region(s):\n{}",
+        "{} files failed with {regions:?} region(s), {protocol:?}:\n{}",
         failed.len(),
         failed.join("\n\n")
     );
@@ -81,10 +81,22 @@ fn check_all(regions: Regions) {
 
 #[test]
 fn sql_files_give_the_same_answers_in_one_region() {
-    check_all(Regions::One);
+    check_all(Regions::One, StoreProtocol::default());
 }
 
 #[test]
 fn sql_files_give_the_same_answers_in_many_regions() {
-    check_all(Regions::Many);
+    check_all(Regions::Many, StoreProtocol::default());
+}
+
+#[test]
+fn sql_files_give_the_same_answers_when_the_store_is_any_tikv() {
+    let protocol = StoreProtocol { target: PushdownTarget::Tikv, answers: AnswerEncoding::Chunk };
+    check_all(Regions::Many, protocol);
+}
+
+#[test]
+fn sql_files_give_the_same_answers_row_by_row() {
+    let protocol = StoreProtocol { target: PushdownTarget::Tikv, answers: AnswerEncoding::Datums };
+    check_all(Regions::One, protocol);
 }

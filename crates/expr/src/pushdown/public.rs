@@ -352,7 +352,8 @@ pub fn signature_examples() -> Vec<(i32, Expr)> {
         .filter_map(|row| {
             let (args, result) = row.example();
             let args = args.into_iter().enumerate();
-            let args = args.map(|(at, field_type)| Expr::column(at, field_type, "c")).collect();
+            let args =
+                args.map(|(at, field_type)| Expr::column(at, field_type, &format!("Column#{at}"))).collect();
             Some((row.sig, build(row.name, args, result, Collation::default()).ok()?))
         })
         .collect()

@@ -18,6 +18,8 @@ const DEFAULT_CHUNK_ROWS: usize = 64;
 pub(super) struct Answer<'a> {
     pub(super) dag: &'a tipb::DagRequest,
     pub(super) pipeline: &'a Pipeline,
+    /// Rows scanned of each range, if they were counted.
+    pub(super) range_counts: Vec<i64>,
 }
 
 impl Answer<'_> {
@@ -37,7 +39,7 @@ impl Answer<'_> {
                 .take(if max_warnings == 0 { usize::MAX } else { max_warnings })
                 .map(|warning| tipb::Error { code: i32::from(warning.code), msg: warning.message })
                 .collect(),
-            output_counts: vec![rows as i64],
+            output_counts: self.range_counts.clone(),
             execution_summaries: self.summaries(),
             ..tipb::SelectResponse::default()
         };

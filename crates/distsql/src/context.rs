@@ -13,6 +13,8 @@ use tidewater_executor::ExecContext;
 use tidewater_planner::{LockWait, PushdownTarget};
 use tidewater_txn::{Snapshot, TxnClient, TxnError, WriteBuffer};
 
+use crate::result_cache::ResultCache;
+
 /// What the current transaction has written and not committed.
 ///
 /// Implemented by whoever owns the transaction, and by [`DirtyCopy`].
@@ -114,6 +116,8 @@ pub struct ReadContext {
     /// Point reads lock although their plan does not say so: for rows that are about to be changed. Like every locking point read they
     /// lock keys without a row, too, so that whoever deletes and inserts a row in one transaction does not meet another who does.
     pub lock_points: Option<LockWait>,
+    /// Where answers are kept; `None`: nowhere.
+    pub result_cache: Option<Arc<ResultCache>>,
     /// Set for EXPLAIN ANALYZE: what the stores report about the steps they ran.
     pub cop_stats: Option<CopStats>,
 }
@@ -132,6 +136,7 @@ impl ReadContext {
             dirty: None,
             locker: None,
             lock_points: None,
+            result_cache: None,
             cop_stats: None,
         }
     }

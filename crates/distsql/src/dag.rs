@@ -31,6 +31,8 @@ pub struct DagBuilder<'a> {
     output: Vec<FieldType>,
     /// The type of the last executor's first column.
     first: FieldType,
+    /// There is a TIME in one of the expressions.
+    has_duration: bool,
 }
 
 /// A request, and how to read its answers.
@@ -42,6 +44,8 @@ pub struct Fragment {
     pub types: Arc<[FieldType]>,
     /// Nobody wants the columns: there is one because the public encodings count rows by their values.
     pub rows_only: bool,
+    /// The same request may be made again, and its answers are small for the work they take.
+    pub is_worth_keeping: bool,
 }
 
 /// Whether stores report what each step did (EXPLAIN ANALYZE).
@@ -91,7 +95,15 @@ impl<'a> DagBuilder<'a> {
             ..tipb::Executor::default()
         };
         let output = scan_plan.base.field_types();
-        Ok(DagBuilder { ctx, protocol, executors: vec![scan], summaries: Summaries::Omit, output, first })
+        Ok(DagBuilder {
+            ctx,
+            protocol,
+            executors: vec![scan],
+            summaries: Summaries::Omit,
+            output,
+            first,
+            has_duration: false,
+        })
     }
 
     /// Begins with a scan of an index.
@@ -132,7 +144,15 @@ impl<'a> DagBuilder<'a> {
         };
         let output = scan.base.field_types();
         let executors = vec![executor];
-        let mut builder = DagBuilder { ctx, protocol, executors, summaries: Summaries::Omit, output, first };
+        let mut builder = DagBuilder {
+            ctx,
+            protocol,
+            executors,
+            summaries: Summaries::Omit,
+            output,
+            first,
+            has_duration: false,
+        };
         builder.pick(scan, &listed, key_columns)?;
         Ok(builder)
     }
@@ -180,6 +200,7 @@ impl<'a> DagBuilder<'a> {
     /// Adds the steps above the scan.
     pub fn steps(mut self, nodes: &[CopNode]) -> Result<Self, ReadError> {
         for node in nodes {
+            self.has_duration |= has_duration(&node.op);
             let mut executor = self.step(&node.op)?;
             executor.executor_id = node.base.id.to_string();
             self.executors.push(executor);
@@ -267,7 +288,7 @@ impl<'a> DagBuilder<'a> {
     }
 
     /// The request.
-    pub fn encode(mut self) -> Fragment {
+    pub fn encode(self) -> Fragment {
         let eval = &self.ctx.eval;
         let dag = tipb::DagRequest {
             flags: self.flags(),
@@ -283,7 +304,8 @@ impl<'a> DagBuilder<'a> {
             PushdownTarget::Tidewater => tipb::DagRequest {
                 time_zone_name: eval.time_zone.name().to_owned(),
                 sql_mode: eval.sql_mode.bits(),
-                now_micros: eval.now_micros,
+                // Only a TIME that becomes a date asks for today.
+                now_micros: if self.has_duration { eval.now_micros } else { 0 },
                 own_dialect: true,
                 output_offsets: if rows_only { vec![0] } else { Vec::new() },
                 ..dag
@@ -299,7 +321,7 @@ impl<'a> DagBuilder<'a> {
                 }
             }
         };
-        let mut dag = tipb::DagRequest { executors: std::mem::take(&mut self.executors), ..dag };
+        let mut dag = tipb::DagRequest { executors: self.executors.clone(), ..dag };
         match (self.protocol.target, self.protocol.answers) {
             (PushdownTarget::Tidewater, AnswerEncoding::Arrow) => dag.arrow_ipc = true,
             (_, AnswerEncoding::Datums) => dag.set_encode_type(tipb::EncodeType::TypeDefault),
@@ -308,10 +330,22 @@ impl<'a> DagBuilder<'a> {
                 dag.chunk_memory_layout = Some(tipb::ChunkMemoryLayout::default());
             }
         }
-        Fragment { data: dag.encode_to_vec().into(), types: types.into(), rows_only }
+        let is_worth_keeping = self.is_worth_keeping();
+        Fragment { data: dag.encode_to_vec().into(), types: types.into(), rows_only, is_worth_keeping }
     }
 }
 impl DagBuilder<'_> {
+    /// Filters, aggregations and top-Ns reduce what they read; a limit makes that cheap, and a statement's own time makes it unique.
+    fn is_worth_keeping(&self) -> bool {
+        let is =
+            |wanted: &[tipb::ExecType]| self.executors.iter().any(|executor| wanted.contains(&executor.tp()));
+        use tipb::ExecType as T;
+        self.summaries == Summaries::Omit
+            && !(self.has_duration && self.protocol.target == PushdownTarget::Tidewater)
+            && is(&[T::TypeSelection, T::TypeAggregation, T::TypeStreamAgg, T::TypeTopN])
+            && !is(&[T::TypeLimit])
+    }
+
     fn flags(&self) -> u64 {
         let eval = &self.ctx.eval;
         let mut flags = if eval.in_dml { FLAG_IN_UPDATE_OR_DELETE } else { FLAG_IN_SELECT };
@@ -325,6 +359,23 @@ impl DagBuilder<'_> {
         }
         flags
     }
+}
+
+/// Whether a TIME occurs in the expressions of a step.
+fn has_duration(op: &CopOp) -> bool {
+    match op {
+        CopOp::Selection(exprs) | CopOp::Projection(exprs) => exprs.iter().any(is_of_duration),
+        CopOp::Aggregation { aggregates, group_by, .. } => {
+            group_by.iter().chain(aggregates.iter().flat_map(|call| call.inputs())).any(is_of_duration)
+        }
+        CopOp::TopN { by, .. } => by.iter().any(|item| is_of_duration(&item.expr)),
+        CopOp::Limit(_) => false,
+    }
+}
+
+fn is_of_duration(expr: &Expr) -> bool {
+    expr.field_type_ref().code == TypeCode::Duration
+        || matches!(expr, Expr::Function(call) if call.args.iter().any(is_of_duration))
 }
 
 /// Whether answers may come in an encoding that has no rows without values.

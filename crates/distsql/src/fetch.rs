@@ -23,13 +23,15 @@ use prost::Message;
 use tidewater_chunk::{Chunk, WireError, decode_columns, decode_rows, from_ipc};
 use tidewater_executor::{ExecError, MemoryReservation};
 use tidewater_proto::tipb;
-use tidewater_txn::{CoprocessorRequest, RegionTask, ScanOrder};
+use tidewater_txn::{CacheUse, CoprocessorRequest, RegionTask, ScanOrder};
 use tidewater_types::{ErrorCode, SqlError};
+use tokio::time::Instant;
 
 use crate::context::ReadContext;
 use crate::dag::Fragment;
 use crate::error::ReadError;
 use crate::key_ranges::KeyRanges;
+use crate::result_cache::Look;
 
 /// Rows of a scan's first page when nothing is known about how many are wanted.
 const PAGE_ROWS_FIRST: u64 = 8 * 1024;
@@ -230,11 +232,23 @@ async fn fetch_page(shared: Arc<Shared>, pending: Pending) -> Result<Page, ExecE
             FetchOrder::Descending => ScanOrder::Descending,
         },
         pieces_max,
+        cache: CacheUse::Never,
         schema_version: 0,
     };
     let ctx = &shared.ctx;
+    let cache = ctx.result_cache.as_ref().filter(|_| shared.dag.is_worth_keeping);
+    let look = cache.map(|cache| cache.look(&shared.dag.data, &task, ctx.snapshot.ts()));
+    let cache = look.as_ref().map_or(CacheUse::Never, Look::cache_use);
+    let request = CoprocessorRequest { cache, ..request };
+    let began = Instant::now();
     let page = ctx.client.send_coprocessor(&ctx.snapshot, task, &request).await.map_err(ReadError::from)?;
-    let chunks = shared.read_answer(page.response.data)?;
+    let data = match look {
+        None => page.response.data,
+        Some(look) => look.settle(page.response, page.is_whole, began.elapsed()).ok_or_else(|| {
+            ReadError::Answer { reason: "the store means an answer that nobody has".to_owned() }
+        })?,
+    };
+    let chunks = shared.read_answer(data)?;
     let page_rows = (page_rows * 2).min(PAGE_ROWS_MAX);
     Ok(Page {
         chunks,

@@ -27,6 +27,7 @@ mod key_ranges;
 mod lookup;
 mod point;
 mod reader;
+mod result_cache;
 mod rows;
 mod union_scan;
 
@@ -42,5 +43,6 @@ pub use key_ranges::{KeyRanges, handle_ranges, index_prefix_range, index_ranges,
 pub use lookup::IndexLookUpReader;
 pub use point::PointReader;
 pub use reader::CopReader;
+pub use result_cache::ResultCache;
 pub use rows::RowReader;
 pub use union_scan::UnionScanReader;

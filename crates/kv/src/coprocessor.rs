@@ -255,6 +255,7 @@ impl Task {
         let answer = Answer { dag: &self.dag, pipeline: &self.pipeline, range_counts };
         Ok(coprocessor::Response {
             data: answer.encode(chunks)?.into(),
+            can_be_cached: scanned.is_none(),
             range: scanned,
             cuts,
             ..coprocessor::Response::default()

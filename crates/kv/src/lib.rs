@@ -24,6 +24,7 @@ mod commands;
 mod concurrency;
 mod config;
 mod coprocessor;
+mod data_version;
 mod deadlock;
 mod engine;
 mod error;

@@ -122,13 +122,15 @@ impl Scheduler {
         if txn.is_empty() {
             return Ok(());
         }
-        let MvccTxn { batch, pessimistic, released, acquired, memory_locks } = txn;
+        let MvccTxn { batch, pessimistic, released, acquired, memory_locks, newest_ts } = txn;
         region.note_written(&batch);
         let (locks, waits) = (self.pessimistic.clone(), self.waits.clone());
         let flight = self.rows.begin(&batch);
+        let mark = region.version.begin(newest_ts);
         let release = Box::new(move |visible: bool| {
             flight.finish(visible);
             if visible {
+                mark.done();
                 locks.apply(pessimistic);
                 waits.acquired(&acquired);
                 waits.released(&released);

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tidewater_catalog::InfoSchema;
 use tidewater_ddl::Ddl;
-use tidewater_distsql::StoreProtocol;
+use tidewater_distsql::{ResultCache, StoreProtocol};
 use tidewater_executor::MemoryTracker;
 use tidewater_expr::{NamedLocks, Sleeper};
 use tidewater_table::AutoIds;
@@ -55,6 +55,8 @@ pub struct Database {
     pub(crate) memory: MemoryTracker,
     /// The locks of GET_LOCK().
     pub(crate) locks: Arc<NamedLocks>,
+    /// Answers of stores that may be given again.
+    pub(crate) results: Arc<ResultCache>,
     ddl: Arc<Ddl>,
     auto_ids: Arc<AutoIds>,
     accounts: ArcSwap<Accounts>,
@@ -78,6 +80,7 @@ impl Database {
             variables: GlobalVariables::new(&options.server_version),
             memory: MemoryTracker::unlimited("server"),
             locks: Arc::default(),
+            results: Arc::default(),
             ddl,
             auto_ids,
             accounts: ArcSwap::from_pointee(Accounts::default()),

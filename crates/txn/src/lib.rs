@@ -85,7 +85,7 @@ pub use backoff::Pause;
 pub use buffer::{Locking, Presumption, Stage, Write, WriteBuffer};
 pub use client::{RegionTask, TxnClient};
 pub use config::{OnePhaseCommit, Patience, TxnConfig};
-pub use coprocessor::{CoprocessorPage, CoprocessorRequest, ScanOrder};
+pub use coprocessor::{CacheUse, CoprocessorPage, CoprocessorRequest, ScanOrder};
 pub use error::{ConflictReason, GaveUp, Remedy, TxnError, WaitEdge};
 pub use region::Region;
 pub use region_cache::RegionCache;

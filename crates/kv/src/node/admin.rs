@@ -6,12 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use tidewater_codec::TimeStamp;
 use tidewater_proto::{StoreRequest, kvrpcpb, pdpb};
 use tokio::time::Instant;
 
 use super::{Node, try_command, try_region};
 use crate::{
     Cf, EngineError,
+    data_version::WriteMark,
     mvcc::{DataKey, PessimisticChange, data_range},
     region::Region,
 };
@@ -107,10 +109,15 @@ impl Node {
             |_| true,
         );
         pessimistic.apply(locks.into_iter().map(|(key, _)| PessimisticChange::Remove(key)).collect());
+        let regions = self.regions.all();
+        let marks: Vec<_> = regions.iter().map(|region| region.version.begin(TimeStamp::ZERO)).collect();
         let flight = self.scheduler.rows.begin_everywhere();
         let result =
             Cf::ALL.into_iter().try_for_each(|cf| self.scheduler.engine.delete_range(cf, &lower, &upper));
         flight.finish(result.is_ok());
+        if result.is_ok() {
+            marks.into_iter().for_each(WriteMark::done);
+        }
         result
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     coprocessor,
     error::{CommandError, lock_info},
     mvcc::{DataKey, Direction, IsolationLevel, ScannerOptions},
+    region::Region,
     row_cache::Look,
 };
 
@@ -125,6 +126,9 @@ impl Node {
                 return wire::Response { region_error: Some(*error), ..Default::default() };
             }
         }
+        let keeps = request.is_cache_enabled
+            && options.isolation == IsolationLevel::Snapshot
+            && self.settle_version(&region).await;
         self.note_read(&options);
         for range in &request.ranges {
             match self.check_memory_locks(&range.start, &range.end, &options) {
@@ -135,6 +139,21 @@ impl Node {
                 Err(error) => return wire::Response { other_error: error.to_string(), ..Default::default() },
             }
         }
+        // Before the snapshot is taken: see `data_version`.
+        let version =
+            region.version.current().filter(|_| keeps && region.version.stands_above(options.read_ts));
+        if let Some(version) = version
+            && version == request.cache_if_match_version
+        {
+            metrics::counter!("tidewater_kv_coprocessor_cache_hit_total").increment(1);
+            return wire::Response {
+                is_cache_hit: true,
+                can_be_cached: true,
+                cache_last_version: version,
+                ..Default::default()
+            };
+        }
+        let version = version.filter(|_| options.passable.resolved.is_empty() && region.version.is_quiet());
         let view = coprocessor::ReadView {
             snapshot: self.scheduler.engine.snapshot(),
             read_ts: options.read_ts,
@@ -142,7 +161,26 @@ impl Node {
             passable: options.passable,
             fill_cache: options.fill_cache,
         };
-        coprocessor::execute(request, view, coprocessor::CoprocessorConfig::default(), &self.compute).await
+        let config = coprocessor::CoprocessorConfig::default();
+        let response = coprocessor::execute(request, view, config, &self.compute).await;
+        wire::Response {
+            can_be_cached: response.can_be_cached && version.is_some(),
+            cache_last_version: version.unwrap_or_default(),
+            ..response
+        }
+    }
+
+    /// Whether the region's data has versions, which begin with the first request that asks for them.
+    async fn settle_version(&self, region: &Region) -> bool {
+        if region.version.is_settled() {
+            return true;
+        }
+        if !region.is_on_its_own() {
+            return false;
+        }
+        let Ok(now) = self.pd.timestamps(1).await else { return false };
+        region.version.settle(TimeStamp::compose(now.physical.unsigned_abs(), now.logical.unsigned_abs()));
+        true
     }
 
     pub(super) fn scan_lock(&self, request: &kvrpcpb::ScanLockRequest) -> kvrpcpb::ScanLockResponse {

@@ -74,6 +74,7 @@ async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> 
         split_tables: false,
         gc: true,
         protocol: Default::default(),
+        result_cache: None,
         sleeper: Some(Arc::new(tidewater_server::ThreadSleeper)),
     })
     .await?;

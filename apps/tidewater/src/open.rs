@@ -95,6 +95,7 @@ impl Database {
             split_tables: false,
             gc: true,
             protocol: Default::default(),
+            result_cache: None,
             sleeper: Some(Arc::new(ThreadSleeper)),
         })
         .await?;

@@ -12,7 +12,7 @@
 //!
 //! # Tour
 //! [`build_reader`] makes the reader of a plan node. `key_ranges` turns value ranges into key ranges, `dag` writes plan
-//! fragments for the wire, `fetch` sends them region by region and page by page; `reader`, `lookup`, `point` and
+//! fragments for the wire, `fetch` sends them region by region and page by page, `result_cache` keeps answers; `reader`, `lookup`, `point` and
 //! `union_scan` are the operators.
 //!
 //! [`Operator`]: tidewater_executor::Operator

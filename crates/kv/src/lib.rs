@@ -15,7 +15,7 @@
 //! # Tour
 //! [`engine`](Engine) is the seam to RocksDB and memory; `mvcc` reads versions; `commands` holds one file per transaction command;
 //! `scheduler` runs them under `latch`es and hands their writes to `replication` (group commit); `lock_wait` and `deadlock` are the
-//! waiting room; `row_cache` answers hot point reads without the engine; `region` decides whether a request is meant for us; `node` speaks the protocol.
+//! waiting room; `row_cache` answers hot point reads without the engine; `data_version` tells whether a fragment's answer still holds; `region` decides whether a request is meant for us; `node` speaks the protocol.
 //!
 //! # What is not here
 //! Replicas (a region has one), raw key-value commands, change data capture, backup.

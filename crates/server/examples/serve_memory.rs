@@ -36,6 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         split_tables: false,
         gc: false,
         protocol: Default::default(),
+        result_cache: None,
         sleeper: None,
     })
     .await?;

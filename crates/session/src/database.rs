@@ -43,6 +43,8 @@ pub struct DatabaseOptions {
     pub gc: bool,
     /// How one speaks to the stores; the default is for ours.
     pub protocol: StoreProtocol,
+    /// Where answers of the stores are kept; `None`: in a cache of the usual limits.
+    pub result_cache: Option<Arc<ResultCache>>,
     /// How `SLEEP()` waits; `None`: not at all.
     pub sleeper: Option<Arc<dyn Sleeper>>,
 }
@@ -80,7 +82,7 @@ impl Database {
             variables: GlobalVariables::new(&options.server_version),
             memory: MemoryTracker::unlimited("server"),
             locks: Arc::default(),
-            results: Arc::default(),
+            results: options.result_cache.clone().unwrap_or_default(),
             ddl,
             auto_ids,
             accounts: ArcSwap::from_pointee(Accounts::default()),

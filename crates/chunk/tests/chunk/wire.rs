@@ -87,10 +87,13 @@ fn timestamps_go_in_utc_as_rows_and_locally_as_columns() {
     assert_eq!(back.datum(0, 0, &types[0]), Datum::Time(local));
 }
 
+/// NULLs?, a color, colors, bits, a year, a month.
+type Tail = (bool, u64, u64, u64, i64, u32);
+
 fn wide_rows() -> impl Strategy<Value = Vec<Vec<Datum>>> {
     let tail = (any::<bool>(), 0u64..4, 0u64..8, 0u64..4096, 1901i64..2155, 1u32..13);
     (rows(), proptest::collection::vec(tail, 20)).prop_map(|(rows, tails)| {
-        let add = |(mut row, tail): (Vec<Datum>, (bool, u64, u64, u64, i64, u32))| {
+        let add = |(mut row, tail): (Vec<Datum>, Tail)| {
             let (is_null, color, set, bits, year, month) = tail;
             let date = Datum::Time(Time::from_date(2000, month, 3).expect("a date"));
             let values = [

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use tidewater_kv::{Engine, MemoryEngine, Node, NodeConfig};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
 use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
-use tidewater_session::{Database, DatabaseOptions, Session, SessionOptions, StatementResult, StoreProtocol};
+use tidewater_session::{
+    Database, DatabaseOptions, ResultCache, Session, SessionOptions, StatementResult, StoreProtocol,
+};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::{ManualClock, WallClock};
 use tidewater_types::{Datum, FieldType, SqlError};
@@ -34,11 +36,15 @@ impl StoreConnector for Direct {
 
 /// A fresh database.
 pub async fn open(regions: Regions) -> Arc<Database> {
-    open_with(regions, StoreProtocol::default()).await
+    open_with(regions, StoreProtocol::default(), None).await
 }
 
-/// A fresh database that speaks to its store in this way.
-pub async fn open_with(regions: Regions, protocol: StoreProtocol) -> Arc<Database> {
+/// A fresh database that speaks to its store in this way and keeps answers here.
+pub async fn open_with(
+    regions: Regions,
+    protocol: StoreProtocol,
+    result_cache: Option<Arc<ResultCache>>,
+) -> Arc<Database> {
     let clock: Arc<dyn WallClock> = Arc::new(ManualClock::new(NOW_MICROS));
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
     let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone())
@@ -55,6 +61,7 @@ pub async fn open_with(regions: Regions, protocol: StoreProtocol) -> Arc<Databas
         split_tables: regions == Regions::Many,
         gc: false,
         protocol,
+        result_cache,
         sleeper: None,
     })
     .await

@@ -89,6 +89,7 @@ fn simulate(seed: u64) -> History {
             split_tables: true,
             gc: false,
             protocol: Default::default(),
+            result_cache: None,
             sleeper: None,
         })
         .await

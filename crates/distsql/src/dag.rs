@@ -321,16 +321,9 @@ impl<'a> DagBuilder<'a> {
                 }
             }
         };
-        let mut dag = tipb::DagRequest { executors: self.executors.clone(), ..dag };
-        match (self.protocol.target, self.protocol.answers) {
-            (PushdownTarget::Tidewater, AnswerEncoding::Arrow) => dag.arrow_ipc = true,
-            (_, AnswerEncoding::Datums) => dag.set_encode_type(tipb::EncodeType::TypeDefault),
-            (PushdownTarget::Tikv, AnswerEncoding::Arrow) | (_, AnswerEncoding::Chunk) => {
-                dag.set_encode_type(tipb::EncodeType::TypeChunk);
-                dag.chunk_memory_layout = Some(tipb::ChunkMemoryLayout::default());
-            }
-        }
         let is_worth_keeping = self.is_worth_keeping();
+        let mut dag = tipb::DagRequest { executors: self.executors, ..dag };
+        ask_for(self.protocol, &mut dag);
         Fragment { data: dag.encode_to_vec().into(), types: types.into(), rows_only, is_worth_keeping }
     }
 }
@@ -376,6 +369,18 @@ fn has_duration(op: &CopOp) -> bool {
 fn is_of_duration(expr: &Expr) -> bool {
     expr.field_type_ref().code == TypeCode::Duration
         || matches!(expr, Expr::Function(call) if call.args.iter().any(is_of_duration))
+}
+
+/// Says in which encoding the answers are to come.
+fn ask_for(protocol: StoreProtocol, dag: &mut tipb::DagRequest) {
+    match (protocol.target, protocol.answers) {
+        (PushdownTarget::Tidewater, AnswerEncoding::Arrow) => dag.arrow_ipc = true,
+        (_, AnswerEncoding::Datums) => dag.set_encode_type(tipb::EncodeType::TypeDefault),
+        (PushdownTarget::Tikv, AnswerEncoding::Arrow) | (_, AnswerEncoding::Chunk) => {
+            dag.set_encode_type(tipb::EncodeType::TypeChunk);
+            dag.chunk_memory_layout = Some(tipb::ChunkMemoryLayout::default());
+        }
+    }
 }
 
 /// Whether answers may come in an encoding that has no rows without values.

@@ -12,7 +12,7 @@
 //! after the region was elsewhere. Data from before that moment has older timestamps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tidewater_codec::TimeStamp;
 
@@ -21,6 +21,8 @@ use tidewater_codec::TimeStamp;
 pub(crate) struct DataVersion {
     /// Zero: nobody has asked.
     base: AtomicU64,
+    /// Somebody is about to change that.
+    is_settling: AtomicBool,
     begun: AtomicU64,
     done: AtomicU64,
     newest_ts: AtomicU64,
@@ -49,9 +51,18 @@ impl DataVersion {
         self.base.load(Ordering::SeqCst) != 0
     }
 
-    /// Gives versions from now on. `now` is a fresh timestamp, taken when nobody could write but through this object.
-    pub(crate) fn settle(&self, now: TimeStamp) {
-        let _ = self.base.compare_exchange(0, now.into_inner(), Ordering::SeqCst, Ordering::SeqCst);
+    /// True for the one who is to fetch a timestamp and to [`DataVersion::settle`].
+    pub(crate) fn may_settle(&self) -> bool {
+        !self.is_settling.swap(true, Ordering::SeqCst)
+    }
+
+    /// Gives versions from now on. `now` is a fresh timestamp, taken when nobody could write but through this object; without one,
+    /// somebody else may try.
+    pub(crate) fn settle(&self, now: Option<TimeStamp>) {
+        match now {
+            Some(now) => self.base.store(now.into_inner(), Ordering::SeqCst),
+            None => self.is_settling.store(false, Ordering::SeqCst),
+        }
     }
 
     /// The version, if versions are given.
@@ -82,8 +93,10 @@ mod tests {
     fn a_write_under_way_is_of_no_version_to_keep() {
         let version = Arc::new(DataVersion::default());
         assert_eq!((version.current(), version.is_quiet()), (None, true));
-        version.settle(TimeStamp::new(100));
-        version.settle(TimeStamp::new(200));
+        assert!(version.may_settle() && !version.may_settle());
+        version.settle(None);
+        assert!(version.may_settle());
+        version.settle(Some(TimeStamp::new(100)));
         assert_eq!(version.current(), Some(100));
         assert!(!version.stands_above(TimeStamp::new(100)));
         assert!(version.stands_above(TimeStamp::new(101)));

@@ -60,15 +60,14 @@ async fn an_answer_holds_until_its_region_is_written() {
     let cache = Arc::new(ResultCache::keeping_from(Duration::ZERO));
     let plan = plan(&cluster);
     let before = cluster.context().await;
-    // The first request of each region settles from when on there are versions.
+    // The first request of each region has versions begin, a little later.
     let first = read(&with_cache(cluster.context().await, &cache), &plan).await;
-    let mut hits = Vec::new();
-    for _ in 0..3 {
+    let (mut per_read, mut seen) = (0, 0);
+    for _ in 0..20 {
         assert_eq!(read(&with_cache(cluster.context().await, &cache), &plan).await, first);
-        hits.push(cache.hits());
+        (per_read, seen) = (cache.hits() - seen, cache.hits());
     }
-    assert!(hits[1] > 0 && hits[2] - hits[1] >= 3, "{hits:?}");
-    let (per_read, seen) = (hits[2] - hits[1], hits[2]);
+    assert!(per_read >= 3, "{per_read}");
     // Row 0 and row 1 are in one region.
     assert!(transfer(&cluster, 1, 0, 5).await);
     let after = read(&with_cache(cluster.context().await, &cache), &plan).await;
@@ -83,12 +82,12 @@ async fn other_isolations_and_the_latest_are_never_kept() {
     let cluster = TestCluster::start(30, 100).await;
     let cache = Arc::new(ResultCache::keeping_from(Duration::ZERO));
     let plan = plan(&cluster);
-    for _ in 0..4 {
+    for _ in 0..20 {
         let ctx = cluster.context().await;
         let snapshot = ctx.snapshot.clone().with_isolation(Isolation::ReadCommitted);
         read(&with_cache(ReadContext { snapshot, ..ctx }, &cache), &plan).await;
     }
-    for _ in 0..4 {
+    for _ in 0..20 {
         let snapshot = cluster.client.snapshot(tidewater_txn::Snapshot::LATEST);
         let ctx = cluster.context_with(cluster.client.clone(), snapshot);
         read(&with_cache(ctx, &cache), &plan).await;
@@ -137,6 +136,8 @@ async fn kept_answers_are_those_of_the_snapshot() {
                     assert_eq!(kept, own);
                     let sum: i64 = kept.iter().map(|row| row[1].as_i64().expect("a score")).sum();
                     assert_eq!(sum, total);
+                    // Nothing in this process ever waits: a writer woken by this task would not get its turn.
+                    tokio::task::yield_now().await;
                 }
             })
         })

@@ -128,7 +128,7 @@ impl Node {
         }
         let keeps = request.is_cache_enabled
             && options.isolation == IsolationLevel::Snapshot
-            && self.settle_version(&region).await;
+            && self.has_versions(&region);
         self.note_read(&options);
         for range in &request.ranges {
             match self.check_memory_locks(&range.start, &range.end, &options) {
@@ -170,17 +170,23 @@ impl Node {
         }
     }
 
-    /// Whether the region's data has versions, which begin with the first request that asks for them.
-    async fn settle_version(&self, region: &Region) -> bool {
+    /// Whether the region's data has versions. They begin soon after the first request that asks for them, which does not wait: a
+    /// read needs no placement driver.
+    fn has_versions(&self, region: &Arc<Region>) -> bool {
         if region.version.is_settled() {
             return true;
         }
-        if !region.is_on_its_own() {
-            return false;
+        if region.is_on_its_own() && region.version.may_settle() {
+            let (pd, region) = (self.pd.clone(), region.clone());
+            tokio::spawn(async move {
+                let now = pd.timestamps(1).await.ok();
+                let compose = |now: tidewater_proto::pdpb::Timestamp| {
+                    TimeStamp::compose(now.physical.unsigned_abs(), now.logical.unsigned_abs())
+                };
+                region.version.settle(now.map(compose));
+            });
         }
-        let Ok(now) = self.pd.timestamps(1).await else { return false };
-        region.version.settle(TimeStamp::compose(now.physical.unsigned_abs(), now.logical.unsigned_abs()));
-        true
+        false
     }
 
     pub(super) fn scan_lock(&self, request: &kvrpcpb::ScanLockRequest) -> kvrpcpb::ScanLockResponse {

@@ -73,6 +73,8 @@ async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> 
         server_version: SERVER_VERSION.to_owned(),
         split_tables: false,
         gc: true,
+        protocol: Default::default(),
+        result_cache: None,
         sleeper: Some(Arc::new(tidewater_server::ThreadSleeper)),
     })
     .await?;

@@ -94,6 +94,8 @@ impl Database {
             server_version: SERVER_VERSION.to_owned(),
             split_tables: false,
             gc: true,
+            protocol: Default::default(),
+            result_cache: None,
             sleeper: Some(Arc::new(ThreadSleeper)),
         })
         .await?;

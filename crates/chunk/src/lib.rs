@@ -12,7 +12,8 @@
 //!
 //! # Tour
 //! [`Chunk`], then [`ColumnBuilder`] and [`ChunkBuilder`] (values in), [`datum_at`] (values out), [`RowDecoder`] (stored
-//! rows in), [`to_ipc`] and [`from_ipc`] (the form chunks travel in between nodes and to spill files).
+//! rows in), [`to_ipc`] and [`from_ipc`] (the form chunks travel in between nodes and to spill files), [`encode_columns`] and
+//! [`encode_row`] with their opposites (the forms of TiKV's answers, for nodes that do not speak Arrow).
 //!
 //! # Example
 //! ```
@@ -35,6 +36,7 @@ mod decimal;
 mod ipc;
 mod row_decoder;
 mod value;
+mod wire;
 
 pub use batch::{Chunk, INITIAL_CHUNK_ROWS, MAX_CHUNK_ROWS, concat_arrays, filter_array, take_array};
 pub use builder::{ChunkBuilder, ColumnBuilder};
@@ -42,3 +44,6 @@ pub use decimal::{DECIMAL128_DIGITS, DecimalVec, decimal_scale, fits_decimal128}
 pub use ipc::{IpcError, from_ipc, to_ipc};
 pub use row_decoder::{ColumnToDecode, RowDecodeError, RowDecoder};
 pub use value::{arrow_type, datum_at, is_unsigned_column};
+pub use wire::WireError;
+pub use wire::columns::{decode_columns, encode_columns, fits_columns};
+pub use wire::rows::{decode_rows, encode_row};

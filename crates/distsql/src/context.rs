@@ -10,8 +10,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tidewater_codec::Key;
 use tidewater_executor::ExecContext;
-use tidewater_planner::LockWait;
+use tidewater_planner::{LockWait, PushdownTarget};
 use tidewater_txn::{Snapshot, TxnClient, TxnError, WriteBuffer};
+
+use crate::result_cache::ResultCache;
 
 /// What the current transaction has written and not committed.
 ///
@@ -69,6 +71,27 @@ const LOOKUP_CONCURRENCY: usize = 4;
 /// `tidb_index_lookup_size`: handles of one batch.
 const LOOKUP_BATCH_ROWS: usize = 20_000;
 
+/// How one speaks to the stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreProtocol {
+    /// What they are. The planner must know the same.
+    pub target: PushdownTarget,
+    /// What is asked for.
+    pub answers: AnswerEncoding,
+}
+
+/// The encoding of answers that is asked for. A store may choose another; the answer says which.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerEncoding {
+    /// Arrow IPC; TypeChunk of stores that are not ours.
+    #[default]
+    Arrow,
+    /// TypeChunk.
+    Chunk,
+    /// TypeDefault.
+    Datums,
+}
+
 /// The statement's snapshot and settings; cheap to clone.
 #[derive(Clone)]
 pub struct ReadContext {
@@ -78,6 +101,8 @@ pub struct ReadContext {
     pub client: TxnClient,
     /// Where reads see the database.
     pub snapshot: Snapshot,
+    /// How one speaks to the stores.
+    pub protocol: StoreProtocol,
     /// Requests of one reader that are under way at the same time.
     pub scan_concurrency: usize,
     /// Batches of an index lookup that are under way at the same time.
@@ -91,6 +116,8 @@ pub struct ReadContext {
     /// Point reads lock although their plan does not say so: for rows that are about to be changed. Like every locking point read they
     /// lock keys without a row, too, so that whoever deletes and inserts a row in one transaction does not meet another who does.
     pub lock_points: Option<LockWait>,
+    /// Where answers are kept; `None`: nowhere.
+    pub result_cache: Option<Arc<ResultCache>>,
     /// Set for EXPLAIN ANALYZE: what the stores report about the steps they ran.
     pub cop_stats: Option<CopStats>,
 }
@@ -102,12 +129,14 @@ impl ReadContext {
             exec,
             client,
             snapshot,
+            protocol: StoreProtocol::default(),
             scan_concurrency: SCAN_CONCURRENCY,
             lookup_concurrency: LOOKUP_CONCURRENCY,
             lookup_batch_rows: LOOKUP_BATCH_ROWS,
             dirty: None,
             locker: None,
             lock_points: None,
+            result_cache: None,
             cop_stats: None,
         }
     }

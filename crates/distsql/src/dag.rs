@@ -1,26 +1,51 @@
 //! Plan fragments in their wire form.
 
+use std::sync::Arc;
+
 use prost::Message;
 use tidewater_catalog::{ColumnInfo, HandleKind, IndexInfo, ROW_ID_COLUMN, TableInfo};
 use tidewater_codec::datum;
 use tidewater_executor::ExecContext;
 use tidewater_expr::{Expr, pushdown};
-use tidewater_planner::{CopNode, CopOp, IndexScan, ScanColumn, SortItem, TableScan};
+use tidewater_planner::{CopNode, CopOp, IndexScan, PushdownTarget, ScanColumn, SortItem, TableScan};
 use tidewater_proto::tipb;
-use tidewater_types::{ConvertContext, FieldType, SqlMode, TypeCode, Warnings};
+use tidewater_types::{ConvertContext, FieldType, SqlMode, TimeZone, TypeCode, TypeFlags, Warnings};
 
+use crate::context::{AnswerEncoding, ReadContext, StoreProtocol};
 use crate::error::ReadError;
 
 const FLAG_IGNORE_TRUNCATE: u64 = 1;
+const FLAG_TRUNCATE_AS_WARNING: u64 = 2;
 const FLAG_IN_UPDATE_OR_DELETE: u64 = 16;
 const FLAG_IN_SELECT: u64 = 32;
+const FLAG_IGNORE_ZERO_IN_DATE: u64 = 128;
+const FLAG_DIVISION_BY_ZERO_AS_WARNING: u64 = 256;
 
 /// A pipeline under construction: the scan, then what runs above it.
 pub struct DagBuilder<'a> {
     ctx: &'a ExecContext,
-    table: &'a TableInfo,
+    protocol: StoreProtocol,
     executors: Vec<tipb::Executor>,
     summaries: Summaries,
+    /// Types of the columns that are wanted.
+    output: Vec<FieldType>,
+    /// The type of the last executor's first column.
+    first: FieldType,
+    /// There is a TIME in one of the expressions.
+    has_duration: bool,
+}
+
+/// A request, and how to read its answers.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    /// The encoded DAG request.
+    pub data: bytes::Bytes,
+    /// Types of the columns in an answer.
+    pub types: Arc<[FieldType]>,
+    /// Nobody wants the columns: there is one because the public encodings count rows by their values.
+    pub rows_only: bool,
+    /// The same request may be made again, and its answers are small for the work they take.
+    pub is_worth_keeping: bool,
 }
 
 /// Whether stores report what each step did (EXPLAIN ANALYZE).
@@ -35,14 +60,21 @@ pub enum Summaries {
 impl<'a> DagBuilder<'a> {
     /// Begins with a scan of rows.
     pub fn table_scan(
-        ctx: &'a ExecContext,
+        ctx: &'a ReadContext,
         table: &'a TableInfo,
-        scan: &TableScan,
+        scan_plan: &TableScan,
     ) -> Result<Self, ReadError> {
-        let mut columns = Vec::with_capacity(scan.columns.len());
-        for column in scan.columns.iter() {
+        let (protocol, ctx) = (ctx.protocol, &ctx.exec);
+        let mut columns = Vec::with_capacity(scan_plan.columns.len());
+        for column in scan_plan.columns.iter() {
             columns.push(scan_column(ctx, table, column)?);
         }
+        if columns.is_empty() && counts_by_values(protocol) {
+            for column in handle_columns(table) {
+                columns.push(scan_column(ctx, table, &column)?);
+            }
+        }
+        let first = columns.first().map_or_else(FieldType::int, column_type);
         let primary_column_ids = match table.handle() {
             HandleKind::Common(index) => {
                 index.columns.iter().map(|part| table.columns[part.offset].id.0).collect()
@@ -54,25 +86,35 @@ impl<'a> DagBuilder<'a> {
             tbl_scan: Some(tipb::TableScan {
                 table_id: table.id.0,
                 columns,
-                desc: scan.desc,
+                desc: scan_plan.desc,
                 primary_column_ids,
-                keep_order: scan.keep_order,
+                keep_order: scan_plan.keep_order,
                 ..tipb::TableScan::default()
             }),
-            executor_id: scan.base.id.to_string(),
+            executor_id: scan_plan.base.id.to_string(),
             ..tipb::Executor::default()
         };
-        Ok(DagBuilder { ctx, table, executors: vec![scan], summaries: Summaries::Omit })
+        let output = scan_plan.base.field_types();
+        Ok(DagBuilder {
+            ctx,
+            protocol,
+            executors: vec![scan],
+            summaries: Summaries::Omit,
+            output,
+            first,
+            has_duration: false,
+        })
     }
 
     /// Begins with a scan of an index.
     ///
     /// The wire form lists all columns of the index in key order, then the handle's; a projection picks those wanted.
     pub fn index_scan(
-        ctx: &'a ExecContext,
+        ctx: &'a ReadContext,
         table: &'a TableInfo,
         scan: &IndexScan,
     ) -> Result<Self, ReadError> {
+        let (protocol, ctx) = (ctx.protocol, &ctx.exec);
         let handle = handle_columns(table);
         let mut listed: Vec<ScanColumn> =
             scan.index.columns.iter().map(|part| ScanColumn::Column(part.offset)).collect();
@@ -86,6 +128,7 @@ impl<'a> DagBuilder<'a> {
             HandleKind::Common(_) => columns[key_columns..].iter().map(|column| column.column_id).collect(),
             HandleKind::RowId | HandleKind::IntColumn(_) => Vec::new(),
         };
+        let first = columns.first().map_or_else(FieldType::int, column_type);
         let executor = tipb::Executor {
             tp: tipb::ExecType::TypeIndexScan.into(),
             idx_scan: Some(tipb::IndexScan {
@@ -99,7 +142,17 @@ impl<'a> DagBuilder<'a> {
             executor_id: scan.base.id.to_string(),
             ..tipb::Executor::default()
         };
-        let mut builder = DagBuilder { ctx, table, executors: vec![executor], summaries: Summaries::Omit };
+        let output = scan.base.field_types();
+        let executors = vec![executor];
+        let mut builder = DagBuilder {
+            ctx,
+            protocol,
+            executors,
+            summaries: Summaries::Omit,
+            output,
+            first,
+            has_duration: false,
+        };
         builder.pick(scan, &listed, key_columns)?;
         Ok(builder)
     }
@@ -120,10 +173,16 @@ impl<'a> DagBuilder<'a> {
                 .iter()
                 .enumerate()
                 .all(|(at, expr)| matches!(expr, Expr::Column(column) if column.index == at));
-        if is_identity {
+        // Without columns nobody looks at those that come.
+        if is_identity || (exprs.is_empty() && counts_by_values(self.protocol)) {
             return Ok(());
         }
-        let exprs = self.exprs(&exprs)?;
+        // Columns alone go in any dialect, whatever their types.
+        let columns = exprs.iter().map(|expr| match self.protocol.target {
+            PushdownTarget::Tidewater => self.expr(expr),
+            PushdownTarget::Tikv => Ok(pushdown::column_to_tipb(expr).ok_or_else(|| not_pushable(expr))?),
+        });
+        let exprs = columns.collect::<Result<_, _>>()?;
         self.executors.push(tipb::Executor {
             tp: tipb::ExecType::TypeProjection.into(),
             projection: Some(tipb::Projection { exprs }),
@@ -141,9 +200,17 @@ impl<'a> DagBuilder<'a> {
     /// Adds the steps above the scan.
     pub fn steps(mut self, nodes: &[CopNode]) -> Result<Self, ReadError> {
         for node in nodes {
+            self.has_duration |= has_duration(&node.op);
             let mut executor = self.step(&node.op)?;
             executor.executor_id = node.base.id.to_string();
             self.executors.push(executor);
+            if !matches!(node.op, CopOp::Projection(_) | CopOp::Aggregation { .. }) {
+                continue;
+            }
+            self.output = node.base.field_types();
+            if let Some(field_type) = self.output.first() {
+                self.first = field_type.clone();
+            }
         }
         Ok(self)
     }
@@ -161,20 +228,26 @@ impl<'a> DagBuilder<'a> {
                 selection: Some(tipb::Selection { conditions: self.exprs(conditions)? }),
                 ..tipb::Executor::default()
             },
-            CopOp::Projection(exprs) => tipb::Executor {
-                tp: tipb::ExecType::TypeProjection.into(),
-                projection: Some(tipb::Projection { exprs: self.exprs(exprs)? }),
-                ..tipb::Executor::default()
-            },
+            CopOp::Projection(exprs) => {
+                let mut exprs = self.exprs(exprs)?;
+                if exprs.is_empty() && counts_by_values(self.protocol) {
+                    exprs.push(self.expr(&Expr::int(1))?);
+                }
+                tipb::Executor {
+                    tp: tipb::ExecType::TypeProjection.into(),
+                    projection: Some(tipb::Projection { exprs }),
+                    ..tipb::Executor::default()
+                }
+            }
             CopOp::Aggregation { aggregates, group_by, streamed } => {
                 let mut agg_func = Vec::with_capacity(aggregates.len());
                 for call in aggregates {
                     let mut call = call.clone();
                     call.args =
                         call.args.into_iter().map(|arg| bind(arg, self.ctx)).collect::<Result<_, _>>()?;
-                    let function = pushdown::aggregate_to_tipb(&call);
-                    agg_func.push(
-                        function.ok_or_else(|| ReadError::NotPushable { expression: call.to_string() })?,
+                    let functions = pushdown::aggregate_to_tipb_in(&call, self.protocol.target.dialect());
+                    agg_func.extend(
+                        functions.ok_or_else(|| ReadError::NotPushable { expression: call.to_string() })?,
                     );
                 }
                 let tp =
@@ -211,32 +284,140 @@ impl<'a> DagBuilder<'a> {
 
     fn expr(&self, expr: &Expr) -> Result<tipb::Expr, ReadError> {
         let bound = bind(expr.clone(), self.ctx)?;
-        pushdown::to_tipb(&bound).ok_or_else(|| ReadError::NotPushable { expression: expr.to_string() })
+        pushdown::to_tipb_in(&bound, self.protocol.target.dialect()).ok_or_else(|| not_pushable(expr))
     }
 
-    /// The request's bytes.
-    pub fn encode(self) -> bytes::Bytes {
+    /// The request.
+    pub fn encode(self) -> Fragment {
         let eval = &self.ctx.eval;
-        let _ = self.table;
-        let mut flags = if eval.in_dml { FLAG_IN_UPDATE_OR_DELETE } else { FLAG_IN_SELECT };
-        if eval.ignore_errors {
-            flags |= FLAG_IGNORE_TRUNCATE;
-        }
         let dag = tipb::DagRequest {
-            executors: self.executors,
-            time_zone_name: eval.time_zone.name().to_owned(),
-            flags,
-            sql_mode: eval.sql_mode.bits(),
+            flags: self.flags(),
             collect_execution_summaries: self.summaries == Summaries::Collect,
             max_allowed_packet: eval.max_allowed_packet as u64,
             max_warning_count: WARNINGS_MAX,
             div_precision_increment: Some(u32::from(eval.div_precision_increment)),
-            arrow_ipc: true,
-            now_micros: eval.now_micros,
             ..tipb::DagRequest::default()
         };
-        dag.encode_to_vec().into()
+        let rows_only = self.output.is_empty() && counts_by_values(self.protocol);
+        let types = if rows_only { vec![self.first.clone()] } else { self.output.clone() };
+        let dag = match self.protocol.target {
+            PushdownTarget::Tidewater => tipb::DagRequest {
+                time_zone_name: eval.time_zone.name().to_owned(),
+                sql_mode: eval.sql_mode.bits(),
+                // Only a TIME that becomes a date asks for today.
+                now_micros: if self.has_duration { eval.now_micros } else { 0 },
+                own_dialect: true,
+                output_offsets: if rows_only { vec![0] } else { Vec::new() },
+                ..dag
+            },
+            PushdownTarget::Tikv => {
+                let (time_zone_name, time_zone_offset) = public_zone(&eval.time_zone, eval.now_micros);
+                tipb::DagRequest {
+                    time_zone_name,
+                    time_zone_offset,
+                    sql_mode: public_sql_mode(eval.sql_mode),
+                    output_offsets: (0..types.len() as u32).collect(),
+                    ..dag
+                }
+            }
+        };
+        let is_worth_keeping = self.is_worth_keeping();
+        let mut dag = tipb::DagRequest { executors: self.executors, ..dag };
+        ask_for(self.protocol, &mut dag);
+        Fragment { data: dag.encode_to_vec().into(), types: types.into(), rows_only, is_worth_keeping }
     }
+}
+impl DagBuilder<'_> {
+    /// Filters, aggregations and top-Ns reduce what they read; a limit makes that cheap, and a statement's own time makes it unique.
+    fn is_worth_keeping(&self) -> bool {
+        let is =
+            |wanted: &[tipb::ExecType]| self.executors.iter().any(|executor| wanted.contains(&executor.tp()));
+        use tipb::ExecType as T;
+        self.summaries == Summaries::Omit
+            && !(self.has_duration && self.protocol.target == PushdownTarget::Tidewater)
+            && is(&[T::TypeSelection, T::TypeAggregation, T::TypeStreamAgg, T::TypeTopN])
+            && !is(&[T::TypeLimit])
+    }
+
+    fn flags(&self) -> u64 {
+        let eval = &self.ctx.eval;
+        let mut flags = if eval.in_dml { FLAG_IN_UPDATE_OR_DELETE } else { FLAG_IN_SELECT };
+        if eval.ignore_errors {
+            flags |= FLAG_IGNORE_TRUNCATE;
+        }
+        // Ours knows by itself what is an error in which statement.
+        let is_lenient = !eval.in_dml || eval.ignore_errors || !eval.sql_mode.is_strict();
+        if self.protocol.target == PushdownTarget::Tikv && is_lenient {
+            flags |= FLAG_TRUNCATE_AS_WARNING | FLAG_IGNORE_ZERO_IN_DATE | FLAG_DIVISION_BY_ZERO_AS_WARNING;
+        }
+        flags
+    }
+}
+
+/// Whether a TIME occurs in the expressions of a step.
+fn has_duration(op: &CopOp) -> bool {
+    match op {
+        CopOp::Selection(exprs) | CopOp::Projection(exprs) => exprs.iter().any(is_of_duration),
+        CopOp::Aggregation { aggregates, group_by, .. } => {
+            group_by.iter().chain(aggregates.iter().flat_map(|call| call.inputs())).any(is_of_duration)
+        }
+        CopOp::TopN { by, .. } => by.iter().any(|item| is_of_duration(&item.expr)),
+        CopOp::Limit(_) => false,
+    }
+}
+
+fn is_of_duration(expr: &Expr) -> bool {
+    expr.field_type_ref().code == TypeCode::Duration
+        || matches!(expr, Expr::Function(call) if call.args.iter().any(is_of_duration))
+}
+
+/// Says in which encoding the answers are to come.
+fn ask_for(protocol: StoreProtocol, dag: &mut tipb::DagRequest) {
+    match (protocol.target, protocol.answers) {
+        (PushdownTarget::Tidewater, AnswerEncoding::Arrow) => dag.arrow_ipc = true,
+        (_, AnswerEncoding::Datums) => dag.set_encode_type(tipb::EncodeType::TypeDefault),
+        (PushdownTarget::Tikv, AnswerEncoding::Arrow) | (_, AnswerEncoding::Chunk) => {
+            dag.set_encode_type(tipb::EncodeType::TypeChunk);
+            dag.chunk_memory_layout = Some(tipb::ChunkMemoryLayout::default());
+        }
+    }
+}
+
+/// Whether answers may come in an encoding that has no rows without values.
+fn counts_by_values(protocol: StoreProtocol) -> bool {
+    protocol != StoreProtocol::default()
+}
+
+/// A time zone as TiDB tells it: a name of the time zone database, or an offset.
+fn public_zone(zone: &TimeZone, now_micros: i64) -> (String, i64) {
+    let offset = i64::from(zone.offset_seconds(now_micros));
+    let name = zone.name();
+    if name == "SYSTEM" || name.starts_with(['+', '-']) {
+        return (String::new(), offset);
+    }
+    (name.to_owned(), offset)
+}
+
+/// `sql_mode` as TiDB counts: the modes from STRICT_TRANS_TABLES to ERROR_FOR_DIVISION_BY_ZERO are a bit higher than MySQL's.
+fn public_sql_mode(mode: SqlMode) -> u64 {
+    let bits = mode.bits();
+    let low = SqlMode::STRICT_TRANS_TABLES.bits() - 1;
+    let strict = SqlMode::TRADITIONAL.bits() - SqlMode::STRICT_TRANS_TABLES.bits();
+    bits & low | (bits & strict) << 1
+}
+
+fn not_pushable(expr: &Expr) -> ReadError {
+    ReadError::NotPushable { expression: expr.to_string() }
+}
+
+/// The type a column's values are answered in.
+fn column_type(info: &tipb::ColumnInfo) -> FieldType {
+    let code = u8::try_from(info.tp).ok().and_then(|code| TypeCode::try_from(code).ok());
+    let mut field_type = FieldType::new(code.unwrap_or(TypeCode::LongLong));
+    field_type.flags = TypeFlags::from_bits_truncate(info.flag as u32);
+    (field_type.length, field_type.decimals) = (info.column_len, info.decimal);
+    field_type.elements = info.elems.clone().into();
+    field_type
 }
 
 /// Warnings one answer may carry.

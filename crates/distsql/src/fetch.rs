@@ -20,15 +20,18 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use prost::Message;
-use tidewater_chunk::{Chunk, from_ipc};
+use tidewater_chunk::{Chunk, WireError, decode_columns, decode_rows, from_ipc};
 use tidewater_executor::{ExecError, MemoryReservation};
 use tidewater_proto::tipb;
-use tidewater_txn::{CoprocessorRequest, RegionTask, ScanOrder};
+use tidewater_txn::{CacheUse, CoprocessorRequest, RegionTask, ScanOrder};
 use tidewater_types::{ErrorCode, SqlError};
+use tokio::time::Instant;
 
 use crate::context::ReadContext;
+use crate::dag::Fragment;
 use crate::error::ReadError;
 use crate::key_ranges::KeyRanges;
+use crate::result_cache::Look;
 
 /// Rows of a scan's first page when nothing is known about how many are wanted.
 const PAGE_ROWS_FIRST: u64 = 8 * 1024;
@@ -60,8 +63,8 @@ pub enum FetchOrder {
 
 /// What to fetch.
 pub struct FetchPlan {
-    /// An encoded DAG request.
-    pub dag: Bytes,
+    /// The request.
+    pub dag: Fragment,
     /// In ascending order of the rows.
     pub ranges: KeyRanges,
     /// The order of the result. The DAG's scan must agree with it.
@@ -85,7 +88,7 @@ pub struct Fetch {
 
 struct Shared {
     ctx: ReadContext,
-    dag: Bytes,
+    dag: Fragment,
     order: FetchOrder,
 }
 
@@ -222,18 +225,30 @@ async fn fetch_page(shared: Arc<Shared>, pending: Pending) -> Result<Page, ExecE
     let Pending { task, page_rows, pieces_max } = pending;
     let request = CoprocessorRequest {
         kind: REQUEST_TYPE_DAG,
-        data: shared.dag.clone(),
+        data: shared.dag.data.clone(),
         paging_rows: page_rows,
         order: match shared.order {
             FetchOrder::Any | FetchOrder::Ascending => ScanOrder::Ascending,
             FetchOrder::Descending => ScanOrder::Descending,
         },
         pieces_max,
+        cache: CacheUse::Never,
         schema_version: 0,
     };
     let ctx = &shared.ctx;
+    let cache = ctx.result_cache.as_ref().filter(|_| shared.dag.is_worth_keeping);
+    let look = cache.map(|cache| cache.look(&shared.dag.data, &task, ctx.snapshot.ts()));
+    let cache = look.as_ref().map_or(CacheUse::Never, Look::cache_use);
+    let request = CoprocessorRequest { cache, ..request };
+    let began = Instant::now();
     let page = ctx.client.send_coprocessor(&ctx.snapshot, task, &request).await.map_err(ReadError::from)?;
-    let chunks = shared.read_answer(page.response.data)?;
+    let data = match look {
+        None => page.response.data,
+        Some(look) => look.settle(page.response, page.is_whole, began.elapsed()).ok_or_else(|| {
+            ReadError::Answer { reason: "the store means an answer that nobody has".to_owned() }
+        })?,
+    };
+    let chunks = shared.read_answer(data)?;
     let page_rows = (page_rows * 2).min(PAGE_ROWS_MAX);
     Ok(Page {
         chunks,
@@ -261,10 +276,34 @@ impl Shared {
                 }
             }
         }
-        if response.arrow_batches.is_empty() {
-            return Ok(Vec::new());
+        if !response.arrow_batches.is_empty() {
+            return from_ipc(response.arrow_batches).map_err(|error| ExecError::Chunk(Box::new(error)));
         }
-        from_ipc(response.arrow_batches).map_err(|error| ExecError::Chunk(Box::new(error)))
+        self.read_chunks(&response.chunks, response.encode_type)
+    }
+
+    /// The public encodings: whichever the store chose.
+    fn read_chunks(&self, chunks: &[tipb::Chunk], encode_type: i32) -> Result<Vec<Chunk>, ExecError> {
+        let types = &self.dag.types;
+        let failed = |error: WireError| ExecError::Chunk(Box::new(error));
+        let pieces = chunks.iter().map(|chunk| &chunk.rows_data[..]).filter(|data| !data.is_empty());
+        let chunks = match tipb::EncodeType::try_from(encode_type) {
+            _ if chunks.is_empty() => Vec::new(),
+            Ok(tipb::EncodeType::TypeChunk) => {
+                pieces.map(|data| decode_columns(data, types)).collect::<Result<_, _>>().map_err(failed)?
+            }
+            Ok(tipb::EncodeType::TypeDefault) => {
+                vec![decode_rows(pieces, types, &self.ctx.exec.eval.time_zone).map_err(failed)?]
+            }
+            Ok(tipb::EncodeType::TypeChBlock) | Err(_) => {
+                let reason = format!("unknown encoding {encode_type}");
+                return Err(ReadError::Answer { reason }.into());
+            }
+        };
+        if !self.dag.rows_only {
+            return Ok(chunks);
+        }
+        Ok(chunks.iter().map(|chunk| Chunk::rows_only(chunk.num_rows())).collect())
     }
 }
 

@@ -12,7 +12,7 @@
 //!
 //! # Tour
 //! [`build_reader`] makes the reader of a plan node. `key_ranges` turns value ranges into key ranges, `dag` writes plan
-//! fragments for the wire, `fetch` sends them region by region and page by page; `reader`, `lookup`, `point` and
+//! fragments for the wire, `fetch` sends them region by region and page by page, `result_cache` keeps answers; `reader`, `lookup`, `point` and
 //! `union_scan` are the operators.
 //!
 //! [`Operator`]: tidewater_executor::Operator
@@ -27,12 +27,15 @@ mod key_ranges;
 mod lookup;
 mod point;
 mod reader;
+mod result_cache;
 mod rows;
 mod union_scan;
 
 pub use build::{build_lookup_reader, build_reader};
-pub use context::{CopStats, CopStepStats, DirtyCopy, DirtyRows, KeyLocker, ReadContext};
-pub use dag::{DagBuilder, Summaries};
+pub use context::{
+    AnswerEncoding, CopStats, CopStepStats, DirtyCopy, DirtyRows, KeyLocker, ReadContext, StoreProtocol,
+};
+pub use dag::{DagBuilder, Fragment, Summaries};
 pub use error::ReadError;
 pub use fetch::{Fetch, FetchOrder, FetchPlan};
 pub use handles::HandleReader;
@@ -40,5 +43,6 @@ pub use key_ranges::{KeyRanges, handle_ranges, index_prefix_range, index_ranges,
 pub use lookup::IndexLookUpReader;
 pub use point::PointReader;
 pub use reader::CopReader;
+pub use result_cache::ResultCache;
 pub use rows::RowReader;
 pub use union_scan::UnionScanReader;

@@ -18,7 +18,7 @@ use tidewater_planner::{HandlePositions, IndexLookUp, ScanColumn, TableScan};
 use tidewater_types::FieldType;
 
 use crate::context::ReadContext;
-use crate::dag::{DagBuilder, handle_columns};
+use crate::dag::{DagBuilder, Fragment, handle_columns};
 use crate::fetch::{Fetch, FetchOrder, FetchPlan};
 use crate::handles::HandleReader;
 use crate::key_ranges::{KeyRanges, handle_ranges, index_ranges};
@@ -53,7 +53,7 @@ pub struct IndexLookUpReader {
 struct TableSide {
     ctx: ReadContext,
     table: tidewater_codec::TableId,
-    dag: bytes::Bytes,
+    dag: Fragment,
     /// To keep order the rows carry their handle behind the columns wanted.
     restore: Option<RestoreOrder>,
 }
@@ -86,7 +86,7 @@ impl IndexLookUpReader {
             }
         };
         let (skip, take) = plan.limit.unwrap_or((0, u64::MAX));
-        let mut dag = DagBuilder::index_scan(&ctx.exec, table, &plan.index_scan)?
+        let mut dag = DagBuilder::index_scan(ctx, table, &plan.index_scan)?
             .steps(&plan.index_cop)?
             .summaries(summaries(ctx));
         let mut wanted = rows_wanted(&plan.index_cop);
@@ -154,7 +154,7 @@ impl TableSide {
         let table = &plan.table.info;
         let scan = TableScan { keep_order: false, desc: false, ..plan.table_scan.clone() };
         let (scan, restore) = if plan.keep_order { with_handles(ctx, plan, scan) } else { (scan, None) };
-        let dag = DagBuilder::table_scan(&ctx.exec, table, &scan)?
+        let dag = DagBuilder::table_scan(ctx, table, &scan)?
             .steps(&plan.table_cop)?
             .summaries(summaries(ctx))
             .encode();

@@ -31,7 +31,7 @@ impl CopReader {
                 row_ranges(&plan.table.info, &values, &ctx.exec.eval.time_zone)?
             }
         };
-        let dag = DagBuilder::table_scan(&ctx.exec, &plan.table.info, &plan.scan)?
+        let dag = DagBuilder::table_scan(ctx, &plan.table.info, &plan.scan)?
             .steps(&plan.cop)?
             .summaries(summaries(ctx))
             .encode();
@@ -56,7 +56,7 @@ impl CopReader {
                 index_ranges(&plan.table.info, &plan.scan.index, &values, &ctx.exec.eval.time_zone)?
             }
         };
-        let dag = DagBuilder::index_scan(&ctx.exec, &plan.table.info, &plan.scan)?
+        let dag = DagBuilder::index_scan(ctx, &plan.table.info, &plan.scan)?
             .steps(&plan.cop)?
             .summaries(summaries(ctx))
             .encode();

@@ -1,8 +1,14 @@
-//! Expressions as `tipb` messages, for evaluation by the store: functions go by their registry name
-//! (`Expr.func_name`, our extension), so both ends evaluate with the same kernels.
+//! Expressions as `tipb` messages, for evaluation by the store.
+//!
+//! To our own stores functions go by their registry name (`Expr.func_name`, our extension), so both ends evaluate with the same
+//! kernels and nothing has to stay behind for want of a number. To a TiKV they go by signature, as TiDB sends them, and only what
+//! has one goes ([`Dialect`]). Our stores take both.
 //!
 //! Types travel with every node and are not inferred again; a message from a stranger is checked for names, arity and
 //! depth, and kernels treat arguments of a wrong form as NULL.
+
+mod public;
+mod signatures;
 
 use std::sync::Arc;
 
@@ -16,6 +22,18 @@ use crate::collate::Coercibility;
 use crate::error::ExprError;
 use crate::expr::{ColumnRef, Expr, FunctionCall, Prepared};
 use crate::registry::function;
+
+pub use public::{is_public, is_public_aggregate, signature_examples};
+
+/// For whom a message is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// A store of ours: functions by name (and by signature, where there is one).
+    #[default]
+    Tidewater,
+    /// Any TiKV: functions by signature.
+    Public,
+}
 
 /// Deepest nesting of an expression that is sent or accepted: `prost` refuses messages of 100 levels, and those of the
 /// executor and the request around it count too.
@@ -49,6 +67,15 @@ pub fn to_tipb(expr: &Expr) -> Option<tipb::Expr> {
     if can_push_down(expr) { encode(expr) } else { None }
 }
 
+/// The same in a dialect.
+pub fn to_tipb_in(expr: &Expr, dialect: Dialect) -> Option<tipb::Expr> {
+    match dialect {
+        Dialect::Tidewater => to_tipb(expr),
+        Dialect::Public if can_push_down(expr) => public::encode(expr),
+        Dialect::Public => None,
+    }
+}
+
 fn encode(expr: &Expr) -> Option<tipb::Expr> {
     Some(match expr {
         Expr::Literal { value, field_type } => literal_to_tipb(value, field_type)?,
@@ -59,6 +86,7 @@ fn encode(expr: &Expr) -> Option<tipb::Expr> {
         }
         Expr::Parameter { .. } | Expr::Correlated { .. } => return None,
         Expr::Function(call) => tipb::Expr {
+            sig: public::signature_of(call).map_or(0, |row| row.sig),
             func_name: call.function.name.to_owned(),
             func_collation: u32::from(call.collation.id()),
             children: call.args.iter().map(encode).collect::<Option<_>>()?,
@@ -158,6 +186,9 @@ fn column_from_tipb(message: &tipb::Expr) -> Result<Expr, ExprError> {
 }
 
 fn call_from_tipb(message: &tipb::Expr, args: Vec<Expr>) -> Result<Expr, ExprError> {
+    if message.func_name.is_empty() {
+        return public::call_from_signature(message, args);
+    }
     let def = function(&message.func_name).filter(|def| def.is_pushable());
     let function = def.ok_or_else(|| ExprError::UnknownFunction { name: message.func_name.clone() })?;
     if !(function.min_args..=function.max_args).contains(&args.len()) {
@@ -214,6 +245,11 @@ fn literal_from_tipb(tp: tipb::ExprType, message: &tipb::Expr) -> Result<Expr, E
     Ok(Expr::Literal { value, field_type })
 }
 
+/// A bare column in the public dialect, of any type; `None` for other expressions.
+pub fn column_to_tipb(expr: &Expr) -> Option<tipb::Expr> {
+    if let Expr::Column(column) = expr { Some(public::column(column)) } else { None }
+}
+
 /// An aggregate call as a message; `None` if a store may not evaluate it.
 pub fn aggregate_to_tipb(call: &AggregateCall) -> Option<tipb::Expr> {
     use tipb::AggFunctionMode as M;
@@ -237,17 +273,37 @@ pub fn aggregate_to_tipb(call: &AggregateCall) -> Option<tipb::Expr> {
         order_by,
         agg_func_mode: Some(mode.into()),
         separator: Bytes::copy_from_slice(call.separator.as_bytes()),
-        ..node(tipb::ExprType::NamedAggregate, Vec::new(), &call.field_type)
+        ..node(
+            public::aggregate_number(call.function).unwrap_or(tipb::ExprType::NamedAggregate),
+            Vec::new(),
+            &call.field_type,
+        )
     })
+}
+
+/// An aggregate call as messages in a dialect: one, or one for each of its partial results.
+pub fn aggregate_to_tipb_in(call: &AggregateCall, dialect: Dialect) -> Option<Vec<tipb::Expr>> {
+    match dialect {
+        Dialect::Tidewater => aggregate_to_tipb(call).map(|message| vec![message]),
+        Dialect::Public if call.inputs().all(can_push_down) => public::encode_aggregate(call),
+        Dialect::Public => None,
+    }
 }
 
 /// The aggregate call of a message.
 pub fn aggregate_from_tipb(message: &tipb::Expr) -> Result<AggregateCall, ExprError> {
     use tipb::AggFunctionMode as M;
     let malformed = |what: &'static str| ExprError::Malformed { what };
-    let function = AggregateFunction::from_name(&message.func_name)
-        .ok_or_else(|| ExprError::UnknownFunction { name: message.func_name.clone() })?;
+    let is_named = !message.func_name.is_empty();
+    let function = if is_named {
+        AggregateFunction::from_name(&message.func_name)
+            .ok_or_else(|| ExprError::UnknownFunction { name: message.func_name.clone() })?
+    } else {
+        public::aggregate_of_number(message.tp)?
+    };
     let mode = match message.agg_func_mode.map(M::try_from) {
+        // A TiKV gives partial results whatever the mode says.
+        _ if !is_named => AggregateMode::Partial,
         None | Some(Ok(M::CompleteMode)) => AggregateMode::Complete,
         Some(Ok(M::Partial1Mode)) => AggregateMode::Partial,
         Some(Ok(M::FinalMode)) => AggregateMode::Final,
@@ -310,7 +366,12 @@ pub fn field_type_from_tipb(message: &tipb::FieldType) -> Result<FieldType, Expr
         flags: TypeFlags::from_bits_truncate(message.flag),
         length: message.flen,
         decimals: message.decimal,
-        collation: collation.ok_or_else(malformed)?,
+        collation: match collation {
+            Some(collation) => collation,
+            // Numbers need not name one.
+            None if message.collate == 0 && !code.is_string() => Collation::Binary,
+            None => return Err(malformed()),
+        },
         elements: message.elems.clone().into(),
     })
 }

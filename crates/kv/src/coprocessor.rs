@@ -16,9 +16,10 @@
 //! scan stops early, also below an aggregation, and the answer says where to cut the rest (see [`cuts`]).
 //!
 //! # What is left out
-//! The encoding `TypeChunk` (answers are Arrow IPC, or `TypeDefault` rows for other clients), requests other than DAG.
+//! The encoding `TypeCHBlock`, joins and exchanges, requests to analyze.
 
 mod answer;
+mod checksum;
 mod columns;
 mod cuts;
 mod index_entry;
@@ -46,6 +47,10 @@ pub(crate) use source::ReadView;
 
 /// Request type of plan fragments.
 pub(crate) const REQUEST_TYPE_DAG: i64 = 103;
+/// Request type of statistics.
+const REQUEST_TYPE_ANALYZE: i64 = 104;
+/// Request type of checksums.
+const REQUEST_TYPE_CHECKSUM: i64 = 105;
 
 /// Bounds of one request.
 #[derive(Clone, Debug)]
@@ -118,6 +123,10 @@ pub(crate) async fn execute(
     config: CoprocessorConfig,
     compute: &tokio::runtime::Handle,
 ) -> coprocessor::Response {
+    if request.tp == REQUEST_TYPE_CHECKSUM {
+        let running = checksum::run(request, view);
+        return AbortOnDrop(compute.spawn(running)).join().await.unwrap_or_else(error_response);
+    }
     let result = match prepare(request, view, config) {
         Err(error) => Err(error),
         Ok(task) => {
@@ -192,8 +201,12 @@ fn prepare(
     mut view: ReadView,
     config: CoprocessorConfig,
 ) -> Result<Task, CoprocessorError> {
-    if request.tp != REQUEST_TYPE_DAG {
-        return Err(CoprocessorError::invalid(format!("unsupported type {}", request.tp)));
+    match request.tp {
+        REQUEST_TYPE_DAG => {}
+        REQUEST_TYPE_ANALYZE => {
+            return Err(CoprocessorError::invalid("type 104 (analyze): statistics are made by SQL here"));
+        }
+        other => return Err(CoprocessorError::invalid(format!("unknown type {other}"))),
     }
     let dag = tipb::DagRequest::decode(request.data.clone())
         .map_err(|error| CoprocessorError::invalid(format!("malformed DAG request: {error}")))?;
@@ -201,9 +214,12 @@ fn prepare(
         view.fill_cache = !context.not_fill_cache;
     }
     let memory = MemoryTracker::with_quota("coprocessor", config.memory_quota);
-    let ctx = pipeline::context(&dag, memory)?;
+    let ctx = pipeline::context(&dag, view.read_ts, memory)?;
     let layout = pipeline::Layout::parse(&dag)?;
-    let source = RangeSource::new(view, request.ranges.clone(), layout.direction, layout.int_handles);
+    let mut source = RangeSource::new(view, request.ranges.clone(), layout.direction, layout.int_handles);
+    if dag.collect_range_counts {
+        source.count_ranges();
+    }
     let source = Arc::new(Mutex::new(source));
     let pipeline = layout.build(&ctx, &dag, Arc::clone(&source))?;
     let page_rows = (request.paging_size > 0 && pipeline.is_streaming).then_some(request.paging_size);
@@ -235,9 +251,11 @@ impl Task {
         self.pipeline.root.close().await;
         let scanned = (!drained || self.source.lock().is_stopped()).then(|| self.scanned_part()).flatten();
         let cuts = if scanned.is_some() { self.cuts()? } else { Vec::new() };
-        let answer = Answer { dag: &self.dag, pipeline: &self.pipeline };
+        let range_counts = self.source.lock().range_counts().to_vec();
+        let answer = Answer { dag: &self.dag, pipeline: &self.pipeline, range_counts };
         Ok(coprocessor::Response {
-            data: answer.encode(chunks).into(),
+            data: answer.encode(chunks)?.into(),
+            can_be_cached: scanned.is_none(),
             range: scanned,
             cuts,
             ..coprocessor::Response::default()

@@ -16,7 +16,8 @@
 //! # Tour
 //! [`engine`](Engine) is the seam to RocksDB and memory; `mvcc` reads versions; `commands` holds one file per transaction command;
 //! `scheduler` runs them under `latch`es and hands their writes to `replication` (group commit); `lock_wait` and `deadlock` are the
-//! waiting room; `row_cache` answers hot point reads without the engine; `raw` lays out data without versions; `region` decides whether
+//! waiting room; `row_cache` answers hot point reads without the engine; `raw` lays out data without versions;
+//! `data_version` tells whether a fragment's answer still holds; `region` decides whether
 //! a request is meant for us, `api` and `limits` whether it may ask for that; `node` speaks the protocol.
 //!
 //! # What is not here
@@ -30,6 +31,7 @@ mod commands;
 mod concurrency;
 mod config;
 mod coprocessor;
+mod data_version;
 mod deadlock;
 mod detector;
 mod engine;

@@ -16,6 +16,7 @@ use tidewater_proto::{errorpb, kvrpcpb, metapb};
 
 use crate::{
     Cf, WriteBatch, WriteOp,
+    data_version::DataVersion,
     mvcc::data_range,
     raw::{RawSpace, is_raw},
 };
@@ -32,6 +33,8 @@ pub(crate) struct Region {
     pub raw_start: Vec<u8>,
     pub raw_end: Vec<u8>,
     pub load: RegionLoad,
+    /// Which state of its data the region is in.
+    pub version: Arc<DataVersion>,
     flights: Flights,
 }
 
@@ -43,6 +46,8 @@ struct Flights {
     closed: AtomicBool,
     /// What the region was cut out of: commands may be under way there, too.
     ancestors: Vec<Weak<Region>>,
+    /// Their writes may go on after the commands have ended.
+    ancestor_versions: Vec<(Weak<Region>, Arc<DataVersion>)>,
 }
 
 /// Which boundaries a key is compared with.
@@ -85,6 +90,7 @@ impl Region {
             peer: peer.ok_or(DecodeError::Invalid("region without a peer on this store"))?,
             meta,
             load: RegionLoad::default(),
+            version: Arc::default(),
             flights: Flights::default(),
         })
     }
@@ -95,6 +101,12 @@ impl Region {
         part.flights.ancestors =
             self.flights.ancestors.iter().filter(|each| each.strong_count() > 0).cloned().collect();
         part.flights.ancestors.push(Arc::downgrade(self));
+        let may_write = |(region, version): &&(Weak<Self>, Arc<DataVersion>)| {
+            region.strong_count() > 0 || !version.is_quiet()
+        };
+        let versions = self.flights.ancestor_versions.iter().filter(may_write).cloned();
+        let own = (Arc::downgrade(self), self.version.clone());
+        part.flights.ancestor_versions = versions.chain([own]).collect();
         Ok(part)
     }
 
@@ -117,6 +129,13 @@ impl Region {
     pub(crate) fn is_drained(&self) -> bool {
         let is_over = |region: &Self| region.flights.count.load(Ordering::SeqCst) == 0;
         is_over(self) && self.flights.ancestors.iter().filter_map(Weak::upgrade).all(|each| is_over(&each))
+    }
+
+    /// Whether nobody writes to the region's keys by way of a region it was cut out of.
+    pub(crate) fn is_on_its_own(&self) -> bool {
+        let is_over = |region: Arc<Self>| region.flights.count.load(Ordering::SeqCst) == 0;
+        self.flights.ancestors.iter().filter_map(Weak::upgrade).all(is_over)
+            && self.flights.ancestor_versions.iter().all(|(_, version)| version.is_quiet())
     }
 
     /// Where the transactional data lies in the engine.

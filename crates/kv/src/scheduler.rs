@@ -125,14 +125,16 @@ impl Scheduler {
         if txn.is_empty() {
             return Ok(());
         }
-        let MvccTxn { batch, pessimistic, released, acquired, memory_locks } = txn;
+        let MvccTxn { batch, pessimistic, released, acquired, memory_locks, newest_ts } = txn;
         let (locks, waits) = (self.pessimistic.clone(), self.waits.clone());
         let (region, written) = (region.clone(), Written::of(&batch));
         let flight = self.rows.begin(&batch);
+        let mark = region.version.begin(newest_ts);
         let release = Box::new(move |visible: bool| {
             flight.finish(visible);
             if visible {
                 region.note_written(written);
+                mark.done();
                 locks.apply(pessimistic);
                 waits.acquired(&acquired);
                 waits.released(&released);

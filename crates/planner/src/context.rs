@@ -3,6 +3,7 @@
 use tidewater_catalog::InfoSchema;
 use tidewater_codec::TableId;
 use tidewater_expr::EvalContext;
+use tidewater_expr::pushdown::Dialect;
 use tidewater_stats::StatsProvider;
 use tidewater_types::{Datum, FieldType};
 
@@ -31,6 +32,26 @@ pub type SystemVariables<'a> = dyn Fn(Option<VariableScope>, &str) -> Option<(Da
 
 pub use tidewater_parser::ast::VariableScope;
 
+/// What the stores are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PushdownTarget {
+    /// Ours: they evaluate all that we do.
+    #[default]
+    Tidewater,
+    /// Any TiKV: they evaluate what has a public signature.
+    Tikv,
+}
+
+impl PushdownTarget {
+    /// How expressions are written for them.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            PushdownTarget::Tidewater => Dialect::Tidewater,
+            PushdownTarget::Tikv => Dialect::Public,
+        }
+    }
+}
+
 /// Settings of the planner.
 #[derive(Clone, Debug)]
 pub struct PlannerVars {
@@ -41,6 +62,8 @@ pub struct PlannerVars {
     pub ignore_locks: bool,
     /// `tidb_opt_agg_push_down` and its kin: whether the store takes part.
     pub cop_push_down: bool,
+    /// What the stores are: it decides what they can evaluate.
+    pub pushdown: PushdownTarget,
     /// How many joined tables are ordered exhaustively; more are ordered greedily.
     pub join_reorder_threshold: usize,
     /// Rows that SELECT gives at most (`sql_select_limit`).
@@ -53,6 +76,7 @@ impl Default for PlannerVars {
             keep_parameters: false,
             ignore_locks: false,
             cop_push_down: true,
+            pushdown: PushdownTarget::default(),
             join_reorder_threshold: 8,
             select_limit: u64::MAX,
         }

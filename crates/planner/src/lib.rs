@@ -64,7 +64,7 @@ use std::sync::Arc;
 use tidewater_codec::TableId;
 use tidewater_types::FieldType;
 
-pub use context::{PlanContext, PlannerVars, SystemVariables, VariableScope};
+pub use context::{PlanContext, PlannerVars, PushdownTarget, SystemVariables, VariableScope};
 pub use error::PlanError;
 pub use explain::{ExplainRow, explain};
 pub use physical::*;

@@ -19,14 +19,14 @@ mod reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidewater_expr::{ColumnRef, EvalContext, Expr};
+use tidewater_expr::{AggregateCall, ColumnRef, EvalContext, Expr, pushdown};
 
 use crate::PlanError;
-use crate::PlannerVars;
 use crate::estimate::Estimator;
 use crate::expr_tools::visit;
 use crate::logical::Logical;
 use crate::physical::*;
+use crate::{PlannerVars, PushdownTarget};
 
 use reader::{Node, Task};
 
@@ -75,6 +75,25 @@ impl<'a> Optimizer<'a> {
         let mut estimator = Estimator::new(eval);
         estimator.note_columns(plan);
         Optimizer { eval, vars, estimator, next_id }
+    }
+
+    /// Whether the stores may evaluate it.
+    pub(crate) fn can_push(&self, expr: &Expr) -> bool {
+        is_pushable(expr)
+            && match self.vars.pushdown {
+                PushdownTarget::Tidewater => true,
+                PushdownTarget::Tikv => pushdown::is_public(expr),
+            }
+    }
+
+    /// Whether the stores may evaluate the aggregate's partial part.
+    pub(crate) fn can_push_aggregate(&self, call: &AggregateCall) -> bool {
+        call.can_split()
+            && call.inputs().all(is_pushable)
+            && match self.vars.pushdown {
+                PushdownTarget::Tidewater => true,
+                PushdownTarget::Tikv => pushdown::is_public_aggregate(call),
+            }
     }
 
     /// The plan for `logical`, with the columns of its schema.
@@ -191,7 +210,7 @@ impl<'a> Optimizer<'a> {
         for condition in conditions {
             let on_store = matches!(&task.node, Node::Reader(reader) if reader.takes_filters())
                 && self.vars.cop_push_down
-                && can_push(condition);
+                && self.can_push(condition);
             if on_store { pushed.push(condition.clone()) } else { kept.push(condition.clone()) }
         }
         if let (false, Node::Reader(reader)) = (pushed.is_empty(), &mut task.node) {
@@ -350,11 +369,11 @@ pub(crate) fn can_order(plan: &Logical, order: &Order) -> bool {
     }
 }
 
-/// Whether the store may evaluate it. Parameters and outer columns are constants by the time a request is made.
-pub(crate) fn can_push(expr: &Expr) -> bool {
+/// Whether a store of ours may evaluate it. Parameters and outer columns are constants by the time a request is made.
+fn is_pushable(expr: &Expr) -> bool {
     match expr {
         Expr::Literal { .. } | Expr::Column(_) | Expr::Parameter { .. } | Expr::Correlated { .. } => true,
-        Expr::Function(call) => call.function.is_pushable() && call.args.iter().all(can_push),
+        Expr::Function(call) => call.function.is_pushable() && call.args.iter().all(is_pushable),
     }
 }
 

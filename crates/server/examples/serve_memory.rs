@@ -35,6 +35,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         server_version: "8.0.11-Tidewater-example".to_owned(),
         split_tables: false,
         gc: false,
+        protocol: Default::default(),
+        result_cache: None,
         sleeper: None,
     })
     .await?;

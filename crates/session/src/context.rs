@@ -126,6 +126,7 @@ impl Session {
                 keep_parameters,
                 ignore_locks: !self.locks_reads(),
                 select_limit: self.vars.hot.select_limit,
+                pushdown: self.db.options.protocol.target,
                 ..PlannerVars::default()
             },
             dirty_tables: &dirty,

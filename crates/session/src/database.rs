@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tidewater_catalog::InfoSchema;
 use tidewater_ddl::Ddl;
+use tidewater_distsql::{ResultCache, StoreProtocol};
 use tidewater_executor::MemoryTracker;
 use tidewater_expr::{NamedLocks, Sleeper};
 use tidewater_table::AutoIds;
@@ -40,6 +41,10 @@ pub struct DatabaseOptions {
     pub split_tables: bool,
     /// Runs the garbage collection worker.
     pub gc: bool,
+    /// How one speaks to the stores; the default is for ours.
+    pub protocol: StoreProtocol,
+    /// Where answers of the stores are kept; `None`: in a cache of the usual limits.
+    pub result_cache: Option<Arc<ResultCache>>,
     /// How `SLEEP()` waits; `None`: not at all.
     pub sleeper: Option<Arc<dyn Sleeper>>,
 }
@@ -52,6 +57,8 @@ pub struct Database {
     pub(crate) memory: MemoryTracker,
     /// The locks of GET_LOCK().
     pub(crate) locks: Arc<NamedLocks>,
+    /// Answers of stores that may be given again.
+    pub(crate) results: Arc<ResultCache>,
     ddl: Arc<Ddl>,
     auto_ids: Arc<AutoIds>,
     accounts: ArcSwap<Accounts>,
@@ -75,6 +82,7 @@ impl Database {
             variables: GlobalVariables::new(&options.server_version),
             memory: MemoryTracker::unlimited("server"),
             locks: Arc::default(),
+            results: options.result_cache.clone().unwrap_or_default(),
             ddl,
             auto_ids,
             accounts: ArcSwap::from_pointee(Accounts::default()),

@@ -52,3 +52,5 @@ pub use prepared::{Parameter, PreparedInfo};
 pub use processes::{KillTarget, Process, ProcessInfo, ProcessList};
 pub use result::{OkResult, RecordSet, ResultField, StatementResult, StatusFlags};
 pub use session::{Session, SessionOptions};
+pub use tidewater_distsql::{AnswerEncoding, ResultCache, StoreProtocol};
+pub use tidewater_planner::PushdownTarget;

@@ -177,6 +177,8 @@ impl Session {
     ) -> Builder {
         let exec = self.exec_context(context.eval.clone());
         let mut read = ReadContext::new(exec, self.db.client().clone(), snapshot);
+        read.protocol = self.db.options.protocol;
+        read.result_cache = Some(Arc::clone(&self.db.results));
         read.scan_concurrency = self.vars.hot.scan_concurrency;
         let locks = Arc::new(LockList::default());
         let mut tables = Vec::new();

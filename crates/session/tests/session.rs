@@ -6,6 +6,8 @@ mod concurrency;
 mod harness;
 #[path = "session/load_data.rs"]
 mod load_data;
+#[path = "session/pushdown.rs"]
+mod pushdown;
 #[path = "session/simulation.rs"]
 mod simulation;
 #[path = "session/slt.rs"]

@@ -24,8 +24,22 @@ pub struct CoprocessorRequest {
     pub order: ScanOrder,
     /// The store may cut what is left of a long scan into so many tasks, to be asked for side by side; up to one for none.
     pub pieces_max: u32,
+    /// Whether the caller keeps answers.
+    pub cache: CacheUse,
     /// The version of the schema the fragment was planned for.
     pub schema_version: i64,
+}
+
+/// Whether the caller keeps answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheUse {
+    /// No.
+    #[default]
+    Never,
+    /// Yes, and it has none.
+    Keep,
+    /// It has one of this version of the region's data.
+    Have(u64),
 }
 
 /// In which order a fragment reads the keys.
@@ -45,6 +59,8 @@ pub struct CoprocessorPage {
     pub response: coprocessor::Response,
     /// What is left of the task, in the order it is to be asked for. Not empty when the answer was a page, or when the region had been split.
     pub rest: Vec<RegionTask>,
+    /// The answer is to the whole task, in the region it named.
+    pub is_whole: bool,
 }
 
 impl TxnClient {
@@ -60,6 +76,8 @@ impl TxnClient {
         let mut backoff = snapshot.backoff();
         let mut task = task;
         let mut rest: Vec<RegionTask> = Vec::new();
+        let mut cache = request.cache;
+        let mut is_whole = true;
         loop {
             let make = || coprocessor::Request {
                 context: Some(snapshot.context()),
@@ -70,6 +88,8 @@ impl TxnClient {
                 schema_ver: request.schema_version,
                 paging_size: request.paging_rows,
                 pieces_max: request.pieces_max,
+                is_cache_enabled: cache != CacheUse::Never,
+                cache_if_match_version: if let CacheUse::Have(version) = cache { version } else { 0 },
                 ..Default::default()
             };
             let Sent::Answer(response) = cluster.send(&task.region, &mut backoff, make).await? else {
@@ -82,6 +102,8 @@ impl TxnClient {
                     return Err(TxnError::Protocol { reason: "a fragment without ranges".to_owned() });
                 };
                 task = first;
+                // What the caller has is of another region, or of another state of it.
+                (cache, is_whole) = (CacheUse::Never, false);
                 rest.splice(0..0, pieces);
                 continue;
             };
@@ -99,7 +121,8 @@ impl TxnClient {
                 let region = task.region;
                 rest.splice(0..0, pieces.map(|ranges| RegionTask { region: region.clone(), ranges }));
             }
-            return Ok(CoprocessorPage { response, rest });
+            let is_whole = is_whole && rest.is_empty();
+            return Ok(CoprocessorPage { response, rest, is_whole });
         }
     }
 }

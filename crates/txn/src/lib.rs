@@ -92,7 +92,7 @@ pub use backoff::Pause;
 pub use buffer::{Locking, Presumption, Stage, Write, WriteBuffer};
 pub use client::{RegionTask, TxnClient};
 pub use config::{AsyncCommit, OnePhaseCommit, Patience, TxnConfig};
-pub use coprocessor::{CoprocessorPage, CoprocessorRequest, ScanOrder};
+pub use coprocessor::{CacheUse, CoprocessorPage, CoprocessorRequest, ScanOrder};
 pub use error::{ConflictReason, GaveUp, Place, Remedy, TxnError, WaitEdge};
 pub use keyspace::Keyspace;
 pub use raw::{Checksum, RawClient, Swap, Ttl};

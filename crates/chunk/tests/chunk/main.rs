@@ -1,5 +1,7 @@
 //! Stored rows to columns, against values encoded one by one.
 
+mod wire;
+
 use proptest::prelude::*;
 use tidewater_chunk::{
     Chunk, ChunkBuilder, ColumnBuilder, ColumnToDecode, RowDecodeError, RowDecoder, from_ipc, to_ipc,

@@ -3,5 +3,6 @@
 mod cluster;
 mod index_reads;
 mod point_reads;
+mod result_cache;
 mod table_reads;
 mod transactions;

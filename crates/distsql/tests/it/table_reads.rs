@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
-use tidewater_distsql::{CopReader, CopStats, ReadContext};
+use prost::Message;
+use tidewater_distsql::{AnswerEncoding, CopReader, CopStats, DagBuilder, ReadContext, StoreProtocol};
 use tidewater_executor::HashAggregate;
 use tidewater_expr::{AggregateCall, AggregateFunction, Expr};
-use tidewater_planner::{CopNode, CopOp, KeyRange, Ranges, SortItem, TableReader, TableScan};
+use tidewater_planner::{CopNode, CopOp, KeyRange, PushdownTarget, Ranges, SortItem, TableReader, TableScan};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::Datum;
 
@@ -182,4 +183,54 @@ async fn a_reader_sees_its_snapshot_only() {
     assert_eq!(read(&ctx, &plan).await, rows(0..20));
     let later = cluster.context().await;
     assert_eq!(read(&later, &plan).await, rows((0..20).filter(|id| *id != 3).chain([500])));
+}
+
+/// Whether a request holds anything that the public protocol does not have.
+fn own_fields(dag: &tidewater_proto::tipb::DagRequest) -> bool {
+    fn named(expr: &tidewater_proto::tipb::Expr) -> bool {
+        !expr.func_name.is_empty()
+            || expr.func_collation != 0
+            || !expr.separator.is_empty()
+            || expr.children.iter().any(named)
+    }
+    let exprs = dag.executors.iter().flat_map(|executor| {
+        let selection = executor.selection.iter().flat_map(|selection| &selection.conditions);
+        let projection = executor.projection.iter().flat_map(|projection| &projection.exprs);
+        let aggregation = executor.aggregation.iter();
+        let aggregation =
+            aggregation.flat_map(|aggregation| aggregation.agg_func.iter().chain(&aggregation.group_by));
+        selection.chain(projection).chain(aggregation)
+    });
+    dag.arrow_ipc || dag.now_micros != 0 || dag.own_dialect || exprs.into_iter().any(named)
+}
+
+#[tokio::test]
+async fn nothing_of_our_own_goes_to_any_tikv() {
+    let cluster = TestCluster::start(10, 5).await;
+    let mut ctx = cluster.context().await;
+    ctx.exec.eval.now_micros = 7;
+    ctx.exec.eval.time_zone = tidewater_types::TimeZone::parse("+02:00").expect("an offset");
+    let (schema, _) = scan_columns(&cluster, &[0, 1, 2]);
+    let condition = call("like", vec![column(&schema, 1), Expr::string("name%")]);
+    let plan = reader(&cluster, Ranges::full(), false, false, vec![CopOp::Selection(vec![condition])]);
+    let fragment = |ctx: &ReadContext| {
+        let builder = DagBuilder::table_scan(ctx, &cluster.table, &plan.scan).expect("a scan");
+        let fragment = builder.steps(&plan.cop).expect("public steps").encode();
+        tidewater_proto::tipb::DagRequest::decode(fragment.data).expect("a request")
+    };
+    assert!(own_fields(&fragment(&ctx)));
+    for answers in [AnswerEncoding::Arrow, AnswerEncoding::Chunk, AnswerEncoding::Datums] {
+        ctx.protocol = StoreProtocol { target: PushdownTarget::Tikv, answers };
+        let dag = fragment(&ctx);
+        assert!(!own_fields(&dag), "{dag:?}");
+        assert_eq!(dag.output_offsets, [0, 1, 2]);
+        assert_eq!((dag.time_zone_name.as_str(), dag.time_zone_offset), ("", 7200));
+        // STRICT_TRANS_TABLES, a bit higher than MySQL's.
+        assert_eq!(dag.sql_mode >> 21 & 3, 2);
+        let expected = rows((0..10).filter(|id| id % 7 != 6));
+        assert_eq!(read(&ctx, &plan).await, expected);
+    }
+    let regexp = call("regexp", vec![column(&schema, 1), Expr::string("name")]);
+    let plan = reader(&cluster, Ranges::full(), false, false, vec![CopOp::Selection(vec![regexp])]);
+    assert!(CopReader::table(&ctx, &plan, None).is_err());
 }

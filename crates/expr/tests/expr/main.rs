@@ -5,4 +5,5 @@ mod cases;
 mod notation;
 mod properties;
 mod pushdown;
+mod signatures;
 mod waiting;

@@ -1,10 +1,11 @@
 //! Rows into the form the client asked for.
 
 use prost::Message;
-use tidewater_chunk::{Chunk, to_ipc};
-use tidewater_codec::datum;
+use tidewater_chunk::{Chunk, encode_columns, encode_row, fits_columns, to_ipc};
+use tidewater_executor::ExecError;
 use tidewater_proto::tipb;
 
+use super::CoprocessorError;
 use super::pipeline::Pipeline;
 
 /// Rows of one batch in the answer: large enough that the batch's own description does not count, small enough to be
@@ -17,11 +18,13 @@ const DEFAULT_CHUNK_ROWS: usize = 64;
 pub(super) struct Answer<'a> {
     pub(super) dag: &'a tipb::DagRequest,
     pub(super) pipeline: &'a Pipeline,
+    /// Rows scanned of each range, if they were counted.
+    pub(super) range_counts: Vec<i64>,
 }
 
 impl Answer<'_> {
     /// An encoded `SelectResponse`.
-    pub(super) fn encode(&self, chunks: Vec<Chunk>) -> Vec<u8> {
+    pub(super) fn encode(&self, chunks: Vec<Chunk>) -> Result<Vec<u8>, CoprocessorError> {
         let chunks: Vec<Chunk> = match &self.pipeline.output {
             None => chunks,
             Some(offsets) => chunks.iter().map(|chunk| chunk.project(offsets)).collect(),
@@ -36,7 +39,7 @@ impl Answer<'_> {
                 .take(if max_warnings == 0 { usize::MAX } else { max_warnings })
                 .map(|warning| tipb::Error { code: i32::from(warning.code), msg: warning.message })
                 .collect(),
-            output_counts: vec![rows as i64],
+            output_counts: self.range_counts.clone(),
             execution_summaries: self.summaries(),
             ..tipb::SelectResponse::default()
         };
@@ -44,25 +47,42 @@ impl Answer<'_> {
             if rows > 0 {
                 response.arrow_batches = to_ipc(&batches(chunks), &self.pipeline.schema).into();
             }
+        } else if self.wants_columns() {
+            response.set_encode_type(tipb::EncodeType::TypeChunk);
+            response.chunks = self.column_chunks(&chunks);
         } else {
             response.set_encode_type(tipb::EncodeType::TypeDefault);
-            response.chunks = self.default_chunks(&chunks);
+            response.chunks = self.default_chunks(&chunks)?;
         }
-        response.encode_to_vec()
+        Ok(response.encode_to_vec())
+    }
+
+    /// TypeChunk was asked for, and all columns have a form there.
+    fn wants_columns(&self) -> bool {
+        let little_endian = self.dag.chunk_memory_layout.as_ref().is_none_or(|layout| layout.endian == 0);
+        self.dag.encode_type() == tipb::EncodeType::TypeChunk
+            && little_endian
+            && fits_columns(&self.pipeline.schema)
+    }
+
+    fn column_chunks(&self, chunks: &[Chunk]) -> Vec<tipb::Chunk> {
+        let encode = |chunk: &Chunk| {
+            let mut bytes = Vec::new();
+            encode_columns(chunk, &self.pipeline.schema, &mut bytes);
+            tipb::Chunk { rows_data: bytes.into() }
+        };
+        chunks.iter().filter(|chunk| !chunk.is_empty()).map(encode).collect()
     }
 
     /// Rows as value-encoded datums, one after the other.
-    fn default_chunks(&self, chunks: &[Chunk]) -> Vec<tipb::Chunk> {
-        let schema = &self.pipeline.schema;
+    fn default_chunks(&self, chunks: &[Chunk]) -> Result<Vec<tipb::Chunk>, CoprocessorError> {
+        let (schema, time_zone) = (&self.pipeline.schema, &self.pipeline.ctx.eval.time_zone);
         let mut out = Vec::new();
         let (mut bytes, mut rows) = (Vec::new(), 0);
         for chunk in chunks {
             for row in 0..chunk.num_rows() {
-                for (column, field_type) in schema.iter().enumerate() {
-                    let value = chunk.datum(row, column, field_type);
-                    // A datum out of a column is of the column's type.
-                    let _ = datum::encode_value_datum(&value, field_type, &mut bytes);
-                }
+                encode_row(chunk, row, schema, time_zone, &mut bytes)
+                    .map_err(|error| CoprocessorError::Exec(ExecError::storage(error)))?;
                 rows += 1;
                 if rows == DEFAULT_CHUNK_ROWS {
                     out.push(tipb::Chunk { rows_data: std::mem::take(&mut bytes).into() });
@@ -73,7 +93,7 @@ impl Answer<'_> {
         if rows > 0 {
             out.push(tipb::Chunk { rows_data: bytes.into() });
         }
-        out
+        Ok(out)
     }
 
     fn summaries(&self) -> Vec<tipb::ExecutorExecutionSummary> {

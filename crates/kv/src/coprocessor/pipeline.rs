@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tidewater_chunk::arrow_type;
+use tidewater_codec::TimeStamp;
 use tidewater_executor::{
     BoxedOperator, ExecContext, HashAggregate, KillFlag, Limit, MemoryTracker, Projection, RuntimeStats,
     Selection, SortKey, SortOrder, StreamAggregate, TopN, instrument,
 };
-use tidewater_expr::{EvalContext, Expr, pushdown};
+use tidewater_expr::{AggregateCall, EvalContext, Expr, pushdown};
 use tidewater_proto::tipb;
 use tidewater_types::{FieldType, SqlMode, TimeZone};
 
@@ -52,6 +54,7 @@ enum Leaf {
 /// The statement's surroundings, as far as the request tells them.
 pub(super) fn context(
     dag: &tipb::DagRequest,
+    read_ts: TimeStamp,
     memory: MemoryTracker,
 ) -> Result<ExecContext, CoprocessorError> {
     let time_zone = if dag.time_zone_name.is_empty() {
@@ -61,9 +64,11 @@ pub(super) fn context(
     } else {
         TimeZone::parse(&dag.time_zone_name).map_err(|error| CoprocessorError::invalid(error.to_string()))?
     };
-    let mut eval = EvalContext::new(dag.now_micros);
+    // Others do not tell what NOW() is; their transaction began a little before.
+    let now_micros = if dag.now_micros != 0 { dag.now_micros } else { begun_micros(read_ts) };
+    let mut eval = EvalContext::new(now_micros);
     eval.time_zone = time_zone;
-    eval.sql_mode = SqlMode::from_bits_truncate(dag.sql_mode);
+    eval.sql_mode = sql_mode(dag);
     eval.in_dml = dag.flags & (FLAG_IN_INSERT | FLAG_IN_UPDATE_OR_DELETE) != 0;
     eval.ignore_errors = dag.flags & (FLAG_IGNORE_TRUNCATE | FLAG_TRUNCATE_AS_WARNING) != 0;
     if let Some(increment) = dag.div_precision_increment {
@@ -75,22 +80,37 @@ pub(super) fn context(
     Ok(ExecContext::new(eval, memory, KillFlag::new()))
 }
 
+/// The time in a timestamp. The greatest of all stands for whatever is there.
+fn begun_micros(read_ts: TimeStamp) -> i64 {
+    i64::try_from(read_ts.physical_ms()).unwrap_or(0).saturating_mul(1000)
+}
+
+/// TiDB counts the modes from STRICT_TRANS_TABLES to ERROR_FOR_DIVISION_BY_ZERO a bit higher than MySQL.
+fn sql_mode(dag: &tipb::DagRequest) -> SqlMode {
+    if dag.own_dialect {
+        return SqlMode::from_bits_truncate(dag.sql_mode);
+    }
+    let low = SqlMode::STRICT_TRANS_TABLES.bits() - 1;
+    let strict = SqlMode::TRADITIONAL.bits() - SqlMode::STRICT_TRANS_TABLES.bits();
+    SqlMode::from_bits_truncate(dag.sql_mode & low | dag.sql_mode >> 1 & strict)
+}
+
 impl Layout {
     pub(super) fn parse(dag: &tipb::DagRequest) -> Result<Layout, CoprocessorError> {
         let first = dag.executors.first().ok_or_else(|| CoprocessorError::invalid("no executors"))?;
         let direction = |desc| if desc { Direction::Backward } else { Direction::Forward };
-        match (first.tp(), &first.tbl_scan, &first.idx_scan) {
-            (tipb::ExecType::TypeTableScan, Some(scan), _) => Ok(Layout {
+        match (known_type(first), &first.tbl_scan, &first.idx_scan) {
+            (Some(tipb::ExecType::TypeTableScan), Some(scan), _) => Ok(Layout {
                 direction: direction(scan.desc),
                 int_handles: scan.primary_column_ids.is_empty(),
                 leaf: Leaf::Table(scan.clone()),
             }),
-            (tipb::ExecType::TypeIndexScan, _, Some(scan)) => Ok(Layout {
+            (Some(tipb::ExecType::TypeIndexScan), _, Some(scan)) => Ok(Layout {
                 direction: direction(scan.desc),
                 int_handles: false,
                 leaf: Leaf::Index(scan.clone()),
             }),
-            (other, ..) => Err(CoprocessorError::invalid(format!("a pipeline cannot begin with {other:?}"))),
+            _ => Err(CoprocessorError::invalid(format!("a pipeline cannot begin with {}", kind(first)))),
         }
     }
 
@@ -159,6 +179,19 @@ impl Layout {
     }
 }
 
+/// The executor's type, if it is one we have heard of.
+fn known_type(executor: &tipb::Executor) -> Option<tipb::ExecType> {
+    tipb::ExecType::try_from(executor.tp).ok()
+}
+
+/// The executor's type for messages.
+fn kind(executor: &tipb::Executor) -> String {
+    match known_type(executor) {
+        Some(tp) => format!("{} ({tp:?})", executor.tp),
+        None => executor.tp.to_string(),
+    }
+}
+
 /// The columns of a projection of nothing but columns.
 fn picked_columns(executor: &tipb::Executor) -> Result<Option<Vec<usize>>, CoprocessorError> {
     let (tipb::ExecType::TypeProjection, Some(projection)) = (executor.tp(), &executor.projection) else {
@@ -173,18 +206,22 @@ fn picked_columns(executor: &tipb::Executor) -> Result<Option<Vec<usize>>, Copro
 
 impl Pipeline {
     fn push(&mut self, executor: &tipb::Executor) -> Result<(), CoprocessorError> {
-        let missing = || CoprocessorError::invalid(format!("{:?} without its description", executor.tp()));
+        let missing = || CoprocessorError::invalid(format!("{} without its description", kind(executor)));
+        let tp = known_type(executor)
+            .ok_or_else(|| CoprocessorError::invalid(format!("unsupported executor {}", kind(executor))))?;
+        // A column must hold what the expression takes it for.
+        let input = Input(self.root.schema().to_vec());
         let child =
             std::mem::replace(&mut self.root, Box::new(tidewater_executor::Values::dual(&self.ctx, 0)));
         let ctx = &self.ctx;
-        self.root = match executor.tp() {
+        self.root = match tp {
             tipb::ExecType::TypeSelection => {
                 let selection = executor.selection.as_ref().ok_or_else(missing)?;
-                Box::new(Selection::new(ctx, child, parse_exprs(&selection.conditions)?))
+                Box::new(Selection::new(ctx, child, input.exprs(&selection.conditions)?))
             }
             tipb::ExecType::TypeProjection => {
                 let projection = executor.projection.as_ref().ok_or_else(missing)?;
-                Box::new(Projection::new(ctx, child, parse_exprs(&projection.exprs)?))
+                Box::new(Projection::new(ctx, child, input.exprs(&projection.exprs)?))
             }
             tipb::ExecType::TypeLimit => {
                 let limit = executor.limit.as_ref().ok_or_else(missing)?.limit;
@@ -198,20 +235,17 @@ impl Pipeline {
                 for item in &top_n.order_by {
                     let expr = item.expr.as_ref().ok_or_else(missing)?;
                     let order = if item.desc { SortOrder::Descending } else { SortOrder::Ascending };
-                    keys.push(SortKey { expr: parse_expr(expr)?, order });
+                    keys.push(SortKey { expr: input.expr(expr)?, order });
                 }
                 Box::new(TopN::new(ctx, child, keys, 0, top_n.limit))
             }
             tp @ (tipb::ExecType::TypeAggregation | tipb::ExecType::TypeStreamAgg) => {
                 let aggregation = executor.aggregation.as_ref().ok_or_else(missing)?;
                 self.is_streaming = false;
-                let group_by = parse_exprs(&aggregation.group_by)?;
+                let group_by = input.exprs(&aggregation.group_by)?;
                 let mut aggregates = Vec::with_capacity(aggregation.agg_func.len());
                 for function in &aggregation.agg_func {
-                    aggregates.push(
-                        pushdown::aggregate_from_tipb(function)
-                            .map_err(|error| CoprocessorError::invalid(error.to_string()))?,
-                    );
+                    aggregates.push(input.aggregate(function)?);
                 }
                 if tp == tipb::ExecType::TypeStreamAgg || aggregation.streamed {
                     Box::new(StreamAggregate::new(ctx, child, group_by, aggregates)?)
@@ -219,7 +253,7 @@ impl Pipeline {
                     Box::new(HashAggregate::new(ctx, child, group_by, aggregates)?)
                 }
             }
-            other => return Err(CoprocessorError::invalid(format!("unsupported executor {other:?}"))),
+            _ => return Err(CoprocessorError::invalid(format!("unsupported executor {}", kind(executor)))),
         };
         Ok(())
     }
@@ -245,6 +279,45 @@ impl Pipeline {
             )?;
         self.output = Some(offsets);
         Ok(())
+    }
+}
+
+/// The columns expressions are over.
+struct Input(Vec<FieldType>);
+
+impl Input {
+    fn exprs(&self, exprs: &[tipb::Expr]) -> Result<Vec<Expr>, CoprocessorError> {
+        exprs.iter().map(|expr| self.expr(expr)).collect()
+    }
+
+    fn expr(&self, message: &tipb::Expr) -> Result<Expr, CoprocessorError> {
+        let expr = parse_expr(message)?;
+        self.check(&expr)?;
+        Ok(expr)
+    }
+
+    fn aggregate(&self, message: &tipb::Expr) -> Result<AggregateCall, CoprocessorError> {
+        let call = pushdown::aggregate_from_tipb(message)
+            .map_err(|error| CoprocessorError::invalid(error.to_string()))?;
+        call.inputs().try_for_each(|expr| self.check(expr))?;
+        Ok(call)
+    }
+
+    /// Columns must hold what the expression takes them for: kernels look no second time.
+    fn check(&self, expr: &Expr) -> Result<(), CoprocessorError> {
+        let mut wrong = None;
+        expr.columns(&mut |column| {
+            let fits = |own: &FieldType| arrow_type(own) == arrow_type(&column.field_type);
+            if !self.0.get(column.index).is_some_and(fits) {
+                wrong = Some(column.index);
+            }
+        });
+        match wrong {
+            Some(index) => {
+                Err(CoprocessorError::invalid(format!("column {index} is missing or of another type")))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct RangeSource {
     without_keys: bool,
     /// Rows after which it gives no more, though there may be some.
     stop_after: u64,
+    /// Rows of each range so far, in the order of reading, if they are counted.
+    range_counts: Option<Vec<i64>>,
 }
 
 impl RangeSource {
@@ -68,6 +70,7 @@ impl RangeSource {
             given: 0,
             without_keys: false,
             stop_after: u64::MAX,
+            range_counts: None,
         }
     }
 
@@ -99,6 +102,16 @@ impl RangeSource {
     /// Rows of ranges come with an empty key from now on.
     pub(super) fn leave_keys_out(&mut self) {
         self.without_keys = true;
+    }
+
+    /// Counts the rows of each range from now on.
+    pub(super) fn count_ranges(&mut self) {
+        self.range_counts = Some(Vec::with_capacity(self.ranges.len()));
+    }
+
+    /// Rows of each range that was begun, in the order of reading; empty if they are not counted.
+    pub(super) fn range_counts(&self) -> &[i64] {
+        self.range_counts.as_deref().unwrap_or_default()
     }
 
     /// Gives no more after `rows` rows (a chunk's more at most).
@@ -133,7 +146,11 @@ impl RangeSource {
                     break;
                 }
             }
-            count += self.read_range(rows - count, &mut take)?;
+            let read = self.read_range(rows - count, &mut take)?;
+            if let Some(counted) = self.range_counts.as_mut().and_then(|counts| counts.last_mut()) {
+                *counted += read as i64;
+            }
+            count += read;
         }
         self.given += count as u64;
         Ok(count)
@@ -156,9 +173,13 @@ impl RangeSource {
             && let Some(range) = self.ranges.front()
             && is_point(range, self.int_handles)
         {
-            if let Some(value) = getter.get(&range.start)? {
-                take(&range.start, &value)?;
+            let found = getter.get(&range.start)?;
+            if let Some(value) = &found {
+                take(&range.start, value)?;
                 count += 1;
+            }
+            if let Some(counts) = &mut self.range_counts {
+                counts.push(i64::from(found.is_some()));
             }
             self.last_key.clear();
             self.last_key.extend_from_slice(&range.start);
@@ -172,6 +193,9 @@ impl RangeSource {
             return false;
         };
         self.in_range = true;
+        if let Some(counts) = &mut self.range_counts {
+            counts.push(0);
+        }
         let forward = self.direction == Direction::Forward;
         if let Some(scanner) = &mut self.scanner
             && forward

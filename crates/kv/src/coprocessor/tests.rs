@@ -443,3 +443,175 @@ fn only_certain_points_are_points() {
     assert!(is_point(&range(&carry[0], &carry[1]), true));
     assert!(!is_point(&range(&carry[1], &carry[0]), true));
 }
+
+fn public_dag(executors: Vec<tipb::Executor>, encode_type: tipb::EncodeType) -> tipb::DagRequest {
+    tipb::DagRequest {
+        executors,
+        time_zone_offset: 3600,
+        encode_type: encode_type.into(),
+        output_offsets: vec![2, 1],
+        collect_range_counts: true,
+        max_warning_count: 64,
+        ..tipb::DagRequest::default()
+    }
+}
+
+fn public_selection(condition: &Expr) -> tipb::Executor {
+    let conditions = vec![pushdown::to_tipb_in(condition, pushdown::Dialect::Public).unwrap()];
+    tipb::Executor {
+        tp: tipb::ExecType::TypeSelection.into(),
+        selection: Some(tipb::Selection { conditions }),
+        ..tipb::Executor::default()
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_answered_in_their_encodings() {
+    let engine = engine();
+    let condition = call("lt", vec![column(2), Expr::int(50)]);
+    let types = [FieldType::int(), name_type()];
+    let expected: Vec<Vec<Datum>> = (0..5).map(|id| vec![Datum::Int(id * 10), name_datum(id)]).collect();
+    let halves = vec![
+        KeyRange { start: all_rows()[0].start.clone(), end: row_key(3).into_bytes().into() },
+        KeyRange { start: row_key(3).into_bytes().into(), end: all_rows()[0].end.clone() },
+    ];
+    for encode_type in [tipb::EncodeType::TypeChunk, tipb::EncodeType::TypeDefault] {
+        let dag = public_dag(vec![table_scan(false), public_selection(&condition)], encode_type);
+        let request = Request { data: dag.encode_to_vec().into(), ..request(vec![], halves.clone(), 0) };
+        let select = select(&run(&engine, request).await);
+        assert_eq!(select.encode_type, i32::from(encode_type));
+        assert_eq!(select.output_counts, [3, ROWS - 3]);
+        assert!(select.arrow_batches.is_empty());
+        let pieces = select.chunks.iter().map(|chunk| &chunk.rows_data[..]);
+        let chunks: Vec<Chunk> = match encode_type {
+            tipb::EncodeType::TypeChunk => {
+                pieces.map(|piece| tidewater_chunk::decode_columns(piece, &types).unwrap()).collect()
+            }
+            _ => {
+                vec![tidewater_chunk::decode_rows(pieces, &types, &tidewater_types::TimeZone::utc()).unwrap()]
+            }
+        };
+        let rows: Vec<Vec<Datum>> =
+            chunks.iter().flat_map(|chunk| (0..chunk.num_rows()).map(|row| chunk.row(row, &types))).collect();
+        assert_eq!(rows, expected);
+    }
+}
+
+#[tokio::test]
+async fn columns_without_a_chunk_form_come_as_datums() {
+    let engine = engine();
+    let mut scan = table_scan(false);
+    // An ENUM whose members nobody told.
+    scan.tbl_scan.as_mut().unwrap().columns[2].tp = i32::from(u8::from(tidewater_types::TypeCode::Enum));
+    let dag = public_dag(vec![scan], tipb::EncodeType::TypeChunk);
+    let request = Request { data: dag.encode_to_vec().into(), ..request(vec![], all_rows(), 0) };
+    let select = select(&run(&engine, request).await);
+    assert_eq!(select.encode_type, i32::from(tipb::EncodeType::TypeDefault));
+}
+
+#[tokio::test]
+async fn checksums_do_not_depend_on_the_cut() {
+    let engine = engine();
+    let ask = async |ranges: Vec<KeyRange>, rule: Option<tipb::ChecksumRewriteRule>| {
+        let checksum = tipb::ChecksumRequest { rule, ..tipb::ChecksumRequest::default() };
+        let request =
+            Request { tp: 105, data: checksum.encode_to_vec().into(), ranges, ..Request::default() };
+        let response = run(&engine, request).await;
+        tipb::ChecksumResponse::decode(response.data).map(|answer| (answer, response.other_error)).unwrap()
+    };
+    let (whole, error) = ask(all_rows(), None).await;
+    assert_eq!((error.as_str(), whole.total_kvs), ("", ROWS as u64));
+    let at: Bytes = row_key(100).into_bytes().into();
+    let first = KeyRange { start: all_rows()[0].start.clone(), end: at.clone() };
+    let second = KeyRange { start: at, end: all_rows()[0].end.clone() };
+    let ((first, _), (second, _)) = (ask(vec![first], None).await, ask(vec![second], None).await);
+    assert_eq!(first.checksum ^ second.checksum, whole.checksum);
+    assert_eq!(first.total_bytes + second.total_bytes, whole.total_bytes);
+    let rule = |old: &'static [u8]| tipb::ChecksumRewriteRule {
+        old_prefix: Bytes::from_static(old),
+        new_prefix: Bytes::from_static(b"t"),
+    };
+    assert_eq!(ask(all_rows(), Some(rule(b"t"))).await.0, whole);
+    assert_ne!(ask(all_rows(), Some(rule(b"x"))).await.1, "");
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_told_by_number() {
+    let engine = engine();
+    let error = async |executors: Vec<tipb::Executor>| {
+        run(&engine, request(executors, all_rows(), 0)).await.other_error
+    };
+    let odd = |tp| tipb::Executor { tp, ..tipb::Executor::default() };
+    assert!(error(vec![odd(77)]).await.contains("77"));
+    assert!(error(vec![table_scan(false), odd(7)]).await.contains("7 (TypeJoin)"));
+    assert!(error(vec![table_scan(false), odd(99)]).await.contains("99"));
+    let mut unknown = public_selection(&call("lt", vec![column(2), Expr::int(50)]));
+    unknown.selection.as_mut().unwrap().conditions[0].sig = 9998;
+    assert!(error(vec![table_scan(false), unknown]).await.contains("9998"));
+    let mistaken = Expr::column(1, FieldType::int(), "c");
+    let mistaken = call("lt", vec![mistaken, Expr::int(50)]);
+    assert!(error(vec![table_scan(false), selection(mistaken)]).await.contains("column 1"));
+    for tp in [104, 7] {
+        let request = Request { tp, ..request(vec![table_scan(false)], all_rows(), 0) };
+        assert!(run(&engine, request).await.other_error.contains(&tp.to_string()));
+    }
+}
+
+mod strangers {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ask(data: Vec<u8>, tp: i64, paging_size: u64) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let engine = engine();
+            let request =
+                Request { tp, data: data.into(), ranges: all_rows(), paging_size, ..Request::default() };
+            let config = CoprocessorConfig { memory_quota: 16 << 20, ..CoprocessorConfig::default() };
+            let compute = tokio::runtime::Handle::current();
+            let response = execute(request, view(&engine, 100), config, &compute).await;
+            // A task that panicked on the compute runtime says so.
+            assert!(!response.other_error.contains("did not finish"), "{}", response.other_error);
+        });
+    }
+
+    fn valid() -> Vec<u8> {
+        let condition = call("lt", vec![column(2), Expr::int(5000)]);
+        let text = call("like", vec![column(1), Expr::string("Name%")]);
+        let executors = vec![
+            table_scan(false),
+            public_selection(&condition),
+            public_selection(&text),
+            selection(call("gt", vec![call("plus", vec![column(0), Expr::int(3)]), Expr::int(9)])),
+            count_rows(),
+        ];
+        tipb::DagRequest { output_offsets: vec![0], ..public_dag(executors, tipb::EncodeType::TypeChunk) }
+            .encode_to_vec()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn any_bytes_are_answered(
+            data in proptest::collection::vec(any::<u8>(), 0..200),
+            tp in prop_oneof![Just(103), Just(104), Just(105)],
+        ) {
+            ask(data, tp, 0);
+        }
+
+        #[test]
+        fn damaged_requests_are_answered(
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+            paging_size in prop_oneof![Just(0), Just(1), Just(50)],
+        ) {
+            let mut data = valid();
+            for (at, byte) in damage {
+                let at = at.index(data.len());
+                data[at] = byte;
+            }
+            ask(data, 103, paging_size);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The writes of one command: records in the engine, pessimistic locks in memory, and what to tell waiters.
 
 use tidewater_codec::{
-    CommitTs, StartTs,
+    CommitTs, StartTs, TimeStamp,
     mvcc::{Lock, LockType, Write, WriteType},
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct MvccTxn {
     /// Keys that get a lock of a transaction: waiters wait for that one now.
     pub acquired: Vec<(DataKey, StartTs)>,
     pub memory_locks: Option<MemoryLockGuard>,
+    /// The greatest timestamp of its commits and locks, and of what the locks promise.
+    pub newest_ts: TimeStamp,
 }
 
 impl MvccTxn {
@@ -36,6 +38,7 @@ impl MvccTxn {
     /// Writes a lock; a pessimistic one goes to memory.
     pub(crate) fn put_lock(&mut self, key: &DataKey, lock: Lock) {
         self.acquired.push((key.clone(), lock.start_ts));
+        self.newest_ts = self.newest_ts.max(lock.start_ts.0).max(lock.min_commit_ts);
         if lock.lock_type == LockType::Pessimistic {
             self.pessimistic.push(PessimisticChange::Put(key.clone(), Box::new(lock)));
         } else {
@@ -59,6 +62,7 @@ impl MvccTxn {
     }
 
     pub(crate) fn put_write(&mut self, key: &DataKey, commit_ts: CommitTs, write: &Write) {
+        self.newest_ts = self.newest_ts.max(commit_ts.0);
         self.batch.put(Cf::Write, key.with_ts(commit_ts.0), write.to_bytes());
     }
 

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use tidewater_codec::TimeStamp;
 use tidewater_proto::{PdError, kvrpcpb, pdpb};
 use tokio::time::Instant;
 
@@ -12,6 +13,7 @@ use super::{Node, try_command, try_region};
 use crate::{
     Cf, Durability, WriteBatch,
     api::{self, KeyMode},
+    data_version::WriteMark,
     meta,
     mvcc::{DataKey, PessimisticChange, data_range},
     raw::RawSpace,
@@ -118,9 +120,14 @@ impl Node {
             |_| true,
         );
         pessimistic.apply(locks.into_iter().map(|(key, _)| PessimisticChange::Remove(key)).collect());
+        let regions = self.regions.all();
+        let marks: Vec<_> = regions.iter().map(|region| region.version.begin(TimeStamp::ZERO)).collect();
         let flight = self.scheduler.rows.begin_everywhere();
         let result = self.destroy_engine_range(&Cf::ALL, &lower, &upper).await;
         flight.finish(result.is_ok());
+        if result.is_ok() {
+            marks.into_iter().for_each(WriteMark::done);
+        }
         result
     }
 

@@ -18,7 +18,8 @@ use crate::{
     },
     coprocessor,
     error::{CommandError, lock_info},
-    mvcc::{DataKey, Direction, ScannerOptions, lock_error},
+    mvcc::{DataKey, Direction, IsolationLevel, ScannerOptions, lock_error},
+    region::Region,
     row_cache::Look,
 };
 
@@ -136,6 +137,9 @@ impl Node {
                 return wire::Response { region_error: Some(*error), ..Default::default() };
             }
         }
+        let keeps = request.is_cache_enabled
+            && options.isolation == IsolationLevel::Snapshot
+            && self.has_versions(&region);
         self.note_read(&options);
         for range in &request.ranges {
             match self.check_memory_locks(&range.start, &range.end, &options) {
@@ -146,6 +150,21 @@ impl Node {
                 Err(error) => return wire::Response { other_error: error.to_string(), ..Default::default() },
             }
         }
+        // Before the snapshot is taken: see `data_version`.
+        let version =
+            region.version.current().filter(|_| keeps && region.version.stands_above(options.read_ts));
+        if let Some(version) = version
+            && version == request.cache_if_match_version
+        {
+            metrics::counter!("tidewater_kv_coprocessor_cache_hit_total").increment(1);
+            return wire::Response {
+                is_cache_hit: true,
+                can_be_cached: true,
+                cache_last_version: version,
+                ..Default::default()
+            };
+        }
+        let version = version.filter(|_| options.passable.resolved.is_empty() && region.version.is_quiet());
         let view = coprocessor::ReadView {
             snapshot: self.scheduler.engine.snapshot(),
             read_ts: options.read_ts,
@@ -153,7 +172,32 @@ impl Node {
             passable: options.passable,
             fill_cache: options.fill_cache,
         };
-        coprocessor::execute(request, view, coprocessor::CoprocessorConfig::default(), &self.compute).await
+        let config = coprocessor::CoprocessorConfig::default();
+        let response = coprocessor::execute(request, view, config, &self.compute).await;
+        wire::Response {
+            can_be_cached: response.can_be_cached && version.is_some(),
+            cache_last_version: version.unwrap_or_default(),
+            ..response
+        }
+    }
+
+    /// Whether the region's data has versions. They begin soon after the first request that asks for them, which does not wait: a
+    /// read needs no placement driver.
+    fn has_versions(&self, region: &Arc<Region>) -> bool {
+        if region.version.is_settled() {
+            return true;
+        }
+        if region.is_on_its_own() && region.version.may_settle() {
+            let (pd, region) = (self.pd.clone(), region.clone());
+            tokio::spawn(async move {
+                let now = pd.timestamps(1).await.ok();
+                let compose = |now: tidewater_proto::pdpb::Timestamp| {
+                    TimeStamp::compose(now.physical.unsigned_abs(), now.logical.unsigned_abs())
+                };
+                region.version.settle(now.map(compose));
+            });
+        }
+        false
     }
 
     pub(super) fn scan_lock(&self, request: &kvrpcpb::ScanLockRequest) -> kvrpcpb::ScanLockResponse {

@@ -10,7 +10,7 @@ use tidewater_expr::{ColumnRef, Expr};
 
 use super::paths::Path;
 use super::reader::{Node, OpenReader, ReaderKind, Task, scan_columns};
-use super::{Optimizer, Order, base, bind_all, can_push, cost, handle_positions};
+use super::{Optimizer, Order, base, bind_all, cost, handle_positions};
 use crate::PlanError;
 use crate::expr_tools::covered_by;
 use crate::logical::{DataSource, handle_scan_columns};
@@ -179,7 +179,7 @@ impl Optimizer<'_> {
         {
             let ids: BTreeSet<u64> =
                 index_columns_full(source, path).iter().map(|(_, column)| column.unique_id).collect();
-            filters.retain(|filter| !(covered_by(filter, &ids) && can_push(filter)));
+            filters.retain(|filter| !(covered_by(filter, &ids) && self.can_push(filter)));
         }
         if let Some(wanted) = wanted {
             reader.rows = reader.rows.min(wanted.max(1.0) * (path.rows / rows.max(1.0)).max(1.0));
@@ -216,7 +216,7 @@ impl Optimizer<'_> {
         let early: Vec<Expr> = path
             .filters
             .iter()
-            .filter(|filter| covered_by(filter, &full) && can_push(filter))
+            .filter(|filter| covered_by(filter, &full) && self.can_push(filter))
             .cloned()
             .collect();
         // Only the columns filters and the handle need come from the index.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewater_expr::{AggregateCall, AggregateMode, ColumnRef, Expr, SortItem as ArgumentOrder};
 
 use super::reader::{Node, Task};
-use super::{Optimizer, Order, base, bind, bind_all, can_push, cost};
+use super::{Optimizer, Order, base, bind, bind_all, cost};
 use crate::PlanError;
 use crate::logical::{Aggregation as LogicalAggregation, Logical};
 use crate::physical::*;
@@ -17,8 +17,8 @@ impl Optimizer<'_> {
         let schema = plan.schema();
         let pushes = self.vars.cop_push_down
             && matches!(&task.node, Node::Reader(reader) if reader.takes_filters())
-            && agg.group_by.iter().all(|(expr, _)| can_push(expr))
-            && agg.aggregates.iter().all(|(call, _)| call.can_split() && call.inputs().all(can_push));
+            && agg.group_by.iter().all(|(expr, _)| self.can_push(expr))
+            && agg.aggregates.iter().all(|(call, _)| self.can_push_aggregate(call));
         if pushes {
             return self.split(task, agg, groups, schema);
         }

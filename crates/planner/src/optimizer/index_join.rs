@@ -137,8 +137,7 @@ impl Optimizer<'_> {
                 .filter(|(_, column)| column.length < 0)
                 .map(|(_, column)| column.unique_id)
                 .collect();
-            filters
-                .retain(|filter| !(crate::expr_tools::covered_by(filter, &ids) && super::can_push(filter)));
+            filters.retain(|filter| !(crate::expr_tools::covered_by(filter, &ids) && self.can_push(filter)));
         }
         let share = crate::estimate::source_selectivity(source, &source.conditions, &self.estimator);
         let task = Task { node: Node::Reader(Box::new(reader)), cost: total + cost::REQUEST };

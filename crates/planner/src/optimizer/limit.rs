@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::reader::{Node, Task};
-use super::{Optimizer, Order, base, bind_items, can_order, can_push, cost};
+use super::{Optimizer, Order, base, bind_items, can_order, cost};
 use crate::PlanError;
 use crate::logical::Logical;
 use crate::physical::*;
@@ -72,7 +72,7 @@ impl Optimizer<'_> {
         if let Node::Reader(reader) = &mut task.node
             && self.vars.cop_push_down
             && !reader.is_aggregated
-            && by.iter().all(|item| can_push(&item.expr))
+            && by.iter().all(|item| self.can_push(&item.expr))
         {
             reader.push_top_n(by.to_vec(), wanted);
             total += cost::network(reader.rows, reader.width);

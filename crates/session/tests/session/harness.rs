@@ -10,7 +10,9 @@ use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
 use tidewater_rpc::{
     ChannelOptions, GrpcConnector, GrpcPd, PdIdentity, RpcServer, Security, pd_routes, store_routes,
 };
-use tidewater_session::{Database, DatabaseOptions, Session, SessionOptions, StatementResult};
+use tidewater_session::{
+    Database, DatabaseOptions, ResultCache, Session, SessionOptions, StatementResult, StoreProtocol,
+};
 use tidewater_txn::fault::{Faults, FaultyConnector};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::{ManualClock, WallClock};
@@ -44,32 +46,32 @@ impl StoreConnector for Direct {
 
 /// A fresh database.
 pub async fn open(regions: Regions) -> Arc<Database> {
+    open_with(regions, StoreProtocol::default(), None).await
+}
+
+/// A fresh database that speaks to its store in this way and keeps answers here.
+pub async fn open_with(
+    regions: Regions,
+    protocol: StoreProtocol,
+    result_cache: Option<Arc<ResultCache>>,
+) -> Arc<Database> {
     let clock: Arc<dyn WallClock> = Arc::new(ManualClock::new(NOW_MICROS));
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
     let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone())
         .expect("pd");
-    if regions == Regions::Remote {
-        let (pd, connector) = remote_cluster(pd).await;
-        return database(regions, pd, connector, clock).await;
-    }
-    let node =
-        Node::open(NodeConfig::default(), engine, pd.clone() as Arc<dyn PdService>).await.expect("node");
-    let direct = Arc::new(Direct(node));
-    match regions {
-        Regions::Faulty => {
-            let network = FaultyConnector::new(direct, Faults::default(), 1);
-            database(regions, pd, Arc::new(network), clock).await
+    let (pd, connector): (Arc<dyn PdService>, Arc<dyn StoreConnector>) = match regions {
+        Regions::Remote => remote_cluster(pd).await,
+        Regions::One | Regions::Many | Regions::Faulty => {
+            let node = Node::open(NodeConfig::default(), engine, pd.clone() as Arc<dyn PdService>)
+                .await
+                .expect("node");
+            let direct = Arc::new(Direct(node));
+            match regions {
+                Regions::Faulty => (pd, Arc::new(FaultyConnector::new(direct, Faults::default(), 1))),
+                _ => (pd, direct),
+            }
         }
-        _ => database(regions, pd, direct, clock).await,
-    }
-}
-
-async fn database(
-    regions: Regions,
-    pd: Arc<dyn PdService>,
-    connector: Arc<dyn StoreConnector>,
-    clock: Arc<dyn WallClock>,
-) -> Arc<Database> {
+    };
     let txn = TxnClient::new(pd, connector, TxnConfig::default());
     Database::open(DatabaseOptions {
         txn: Arc::new(txn),
@@ -79,6 +81,8 @@ async fn database(
         server_version: "8.0.11-Tidewater-test".to_owned(),
         split_tables: regions != Regions::One,
         gc: false,
+        protocol,
+        result_cache,
         sleeper: None,
     })
     .await

@@ -89,6 +89,8 @@ fn simulate(seed: u64) -> History {
             server_version: "8.0.11-Tidewater-test".to_owned(),
             split_tables: true,
             gc: false,
+            protocol: Default::default(),
+            result_cache: None,
             sleeper: None,
         })
         .await

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
-use tidewater_session::{Database, Session};
+use tidewater_session::{AnswerEncoding, Database, PushdownTarget, ResultCache, Session, StoreProtocol};
 use tidewater_types::SqlError;
 
-use crate::harness::{Answer, Regions, open, root, run};
+use crate::harness::{Answer, Regions, open_with, root, run};
 
 struct Client(Session);
 
@@ -52,17 +53,31 @@ fn wanted(path: &Path) -> bool {
     path.file_stem().is_some_and(|stem| stem.to_string_lossy().contains(&filter))
 }
 
-fn check_all(regions: Regions) {
+/// Which answers of the store are kept.
+#[derive(Clone, Copy)]
+enum Keep {
+    /// Those that took their time.
+    Usual,
+    /// All that may be.
+    All,
+}
+
+/// Runs all files, each on a database of its own; tells how many answers were given again.
+fn check_all(regions: Regions, protocol: StoreProtocol, keep: Keep) -> u64 {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     match regions {
         Regions::Faulty => runtime.enable_time().start_paused(true),
         _ => runtime.enable_all(),
     };
     let runtime = runtime.build().expect("a runtime");
-    let mut failed = Vec::new();
+    let (mut failed, mut hits) = (Vec::new(), 0);
     for file in files().into_iter().filter(|file| wanted(file)) {
+        let cache = match keep {
+            Keep::Usual => None,
+            Keep::All => Some(Arc::new(ResultCache::keeping_from(Duration::ZERO))),
+        };
         let result = runtime.block_on(async {
-            let database: Arc<Database> = open(regions).await;
+            let database: Arc<Database> = open_with(regions, protocol, cache.clone()).await;
             let connect = Arc::clone(&database);
             let mut runner = Runner::new(move || {
                 let session = root(&connect);
@@ -72,34 +87,53 @@ fn check_all(regions: Regions) {
             database.close().await;
             result
         });
+        hits += cache.map_or(0, |cache| cache.hits());
         if let Err(error) = result {
             failed.push(format!("{}\n{error}", file.display()));
         }
     }
     assert!(
         failed.is_empty(),
-        "{} files failed with {regions:?} region(s):\n{}",
+        "{} files failed with {regions:?} region(s), {protocol:?}:\n{}",
         failed.len(),
         failed.join("\n\n")
     );
+    hits
 }
 
 #[test]
 fn sql_files_give_the_same_answers_in_one_region() {
-    check_all(Regions::One);
+    check_all(Regions::One, StoreProtocol::default(), Keep::Usual);
 }
 
 #[test]
 fn sql_files_give_the_same_answers_in_many_regions() {
-    check_all(Regions::Many);
+    check_all(Regions::Many, StoreProtocol::default(), Keep::Usual);
+}
+
+#[test]
+fn sql_files_give_the_same_answers_when_the_store_is_any_tikv() {
+    let protocol = StoreProtocol { target: PushdownTarget::Tikv, answers: AnswerEncoding::Chunk };
+    check_all(Regions::Many, protocol, Keep::Usual);
+}
+
+#[test]
+fn sql_files_give_the_same_answers_row_by_row() {
+    let protocol = StoreProtocol { target: PushdownTarget::Tikv, answers: AnswerEncoding::Datums };
+    check_all(Regions::One, protocol, Keep::Usual);
+}
+
+#[test]
+fn sql_files_give_the_same_answers_when_all_of_them_are_kept() {
+    assert!(check_all(Regions::One, StoreProtocol::default(), Keep::All) > 0);
 }
 
 #[test]
 fn sql_files_give_the_same_answers_over_a_bad_network() {
-    check_all(Regions::Faulty);
+    check_all(Regions::Faulty, StoreProtocol::default(), Keep::Usual);
 }
 
 #[test]
 fn sql_files_give_the_same_answers_from_three_stores_by_grpc() {
-    check_all(Regions::Remote);
+    check_all(Regions::Remote, StoreProtocol::default(), Keep::Usual);
 }

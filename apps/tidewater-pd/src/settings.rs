@@ -1,7 +1,6 @@
 //! The settings file of the placement driver; names are PD's where the meaning is.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidewater_daemon::{LogSettings, Span};
@@ -36,6 +35,14 @@ pub struct Schedule {
     pub region_schedule_limit: usize,
     /// A store not heard of for this long gets no regions.
     pub max_store_down_time: Span,
+    /// Regions that are merged at the same time; 0 merges none.
+    pub merge_schedule_limit: usize,
+    /// Neighbors are merged if they are not larger than this together, in MiB; 0 merges none.
+    pub max_merge_region_size: u64,
+    /// Neighbors are merged if they do not have more keys than this together; 0 merges none.
+    pub max_merge_region_keys: u64,
+    /// For so long after a split, and after the start of the placement driver, regions are not merged.
+    pub split_merge_interval: Span,
 }
 
 impl Default for Settings {
@@ -55,14 +62,27 @@ impl Default for Settings {
 impl Default for Schedule {
     fn default() -> Self {
         let config = ScheduleConfig::default();
-        Self { region_schedule_limit: config.moves_max, max_store_down_time: Span(config.store_silence_max) }
+        Self {
+            region_schedule_limit: config.moves_max,
+            max_store_down_time: Span(config.store_silence_max),
+            merge_schedule_limit: config.merges_max,
+            max_merge_region_size: config.merge_region_bytes_max >> 20,
+            max_merge_region_keys: config.merge_region_keys_max,
+            split_merge_interval: Span(config.split_merge_interval),
+        }
     }
 }
 
 impl From<Schedule> for ScheduleConfig {
     fn from(schedule: Schedule) -> Self {
-        let Span(store_silence_max): Span = schedule.max_store_down_time;
-        let store_silence_max: Duration = store_silence_max;
-        Self { moves_max: schedule.region_schedule_limit, store_silence_max, ..Self::default() }
+        Self {
+            moves_max: schedule.region_schedule_limit,
+            store_silence_max: schedule.max_store_down_time.0,
+            merges_max: schedule.merge_schedule_limit,
+            merge_region_bytes_max: schedule.max_merge_region_size.saturating_mul(1 << 20),
+            merge_region_keys_max: schedule.max_merge_region_keys,
+            split_merge_interval: schedule.split_merge_interval.0,
+            ..Self::default()
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::server_process::ServerProcess;
 const CLIENTS: usize = 4;
 
 /// Rounds of one run; the slow suite sets `TIDEWATER_KILL_ROUNDS=50`.
-fn rounds() -> usize {
+pub fn rounds() -> usize {
     std::env::var("TIDEWATER_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3)
 }
 

@@ -2,6 +2,8 @@
 
 mod bad_packets;
 mod clients;
+mod cluster_kill;
+mod cluster_process;
 mod interrupt;
 mod kill;
 mod refusals;

@@ -9,17 +9,19 @@ mod deadlocks;
 mod debug;
 mod gc;
 mod measure;
+mod merge;
 mod metrics;
 mod open;
 mod raw;
 mod raw_sweep;
 mod read;
+mod remeasure;
 mod safe_ts;
 mod split;
 mod transfer;
 mod write;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, atomic::AtomicUsize};
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -57,10 +59,12 @@ pub struct Node {
     scheduler: Scheduler,
     regions: RegionTable,
     compute: tokio::runtime::Handle,
-    /// Splits go one after the other.
+    /// Splits and merges go one after the other.
     split_gate: tokio::sync::Mutex<()>,
     /// Regions that grew.
     split_checks: mpsc::UnboundedSender<u64>,
+    /// Where the next round of measurements begins.
+    measured_rounds: AtomicUsize,
     /// The safe point garbage was last collected for.
     gc_done: Mutex<TimeStamp>,
     safe_ts: safe_ts::SafeTs,

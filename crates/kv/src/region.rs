@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tidewater_codec::{DecodeError, EncodedKey};
 use tidewater_proto::{errorpb, kvrpcpb, metapb};
 
@@ -24,7 +24,7 @@ use crate::{
 /// The request is not for this region as it is.
 pub(crate) type RegionError = Box<errorpb::Error>;
 
-/// One region at one epoch. A split makes new ones.
+/// One region at one epoch. Splits and merges make new ones.
 pub(crate) struct Region {
     pub meta: metapb::Region,
     /// This node's peer.
@@ -44,7 +44,7 @@ struct Flights {
     count: AtomicUsize,
     /// The region is about to leave: nothing new begins.
     closed: AtomicBool,
-    /// What the region was cut out of: commands may be under way there, too.
+    /// What the region was made of: commands may be under way there, too.
     ancestors: Vec<Weak<Region>>,
     /// Their writes may go on after the commands have ended.
     ancestor_versions: Vec<(Weak<Region>, Arc<DataVersion>)>,
@@ -65,6 +65,12 @@ pub(crate) struct RegionLoad {
     /// Bytes and keys when last measured plus what was written since: an upper bound, unless much was deleted.
     pub bytes: AtomicU64,
     pub keys: AtomicU64,
+    /// Keys removed for good since `keys` was measured.
+    pub keys_removed: AtomicU64,
+    /// One measures at a time, or what was counted meanwhile would be counted twice.
+    pub measuring: Mutex<()>,
+    /// Bytes and keys were measured; otherwise they are guesses.
+    pub is_measured: AtomicBool,
     /// Since the last heartbeat.
     pub bytes_written: AtomicU64,
     pub keys_written: AtomicU64,
@@ -73,7 +79,7 @@ pub(crate) struct RegionLoad {
     pub keys_floor: AtomicU64,
     /// A split check is on its way.
     pub check_requested: AtomicBool,
-    /// A split made other regions of this one: what is counted here is seen by nobody.
+    /// A split or a merge made other regions of this one: what is counted here is seen by nobody.
     pub replaced: AtomicBool,
 }
 
@@ -95,19 +101,25 @@ impl Region {
         })
     }
 
-    /// A region that was cut out of this one.
-    pub(crate) fn part(self: &Arc<Self>, meta: metapb::Region, store_id: u64) -> Result<Self, DecodeError> {
-        let mut part = Self::new(meta, store_id)?;
-        part.flights.ancestors =
-            self.flights.ancestors.iter().filter(|each| each.strong_count() > 0).cloned().collect();
-        part.flights.ancestors.push(Arc::downgrade(self));
-        let may_write = |(region, version): &&(Weak<Self>, Arc<DataVersion>)| {
-            region.strong_count() > 0 || !version.is_quiet()
-        };
-        let versions = self.flights.ancestor_versions.iter().filter(may_write).cloned();
-        let own = (Arc::downgrade(self), self.version.clone());
-        part.flights.ancestor_versions = versions.chain([own]).collect();
-        Ok(part)
+    /// A region that was made of others: a part of one, or several in one.
+    pub(crate) fn descend<'a>(
+        parents: impl IntoIterator<Item = &'a Arc<Self>>,
+        meta: metapb::Region,
+        store_id: u64,
+    ) -> Result<Self, DecodeError> {
+        let mut child = Self::new(meta, store_id)?;
+        let flights = &mut child.flights;
+        for parent in parents {
+            let alive = parent.flights.ancestors.iter().filter(|each| each.strong_count() > 0).cloned();
+            flights.ancestors.extend(alive.chain([Arc::downgrade(parent)]));
+            let may_write = |(region, version): &&(Weak<Self>, Arc<DataVersion>)| {
+                region.strong_count() > 0 || !version.is_quiet()
+            };
+            let versions = parent.flights.ancestor_versions.iter().filter(may_write).cloned();
+            let own = (Arc::downgrade(parent), parent.version.clone());
+            flights.ancestor_versions.extend(versions.chain([own]));
+        }
+        Ok(child)
     }
 
     /// Lets no command begin any more.
@@ -158,6 +170,11 @@ impl Region {
     /// Whether an engine key lies in the region.
     pub(crate) fn owns_engine_key(&self, key: &[u8]) -> bool {
         self.engine_ranges().iter().any(|(lower, upper)| *key >= lower[..] && *key < upper[..])
+    }
+
+    /// Whether the region has engine keys in a range.
+    pub(crate) fn meets_engine_range(&self, start: &[u8], end: &[u8]) -> bool {
+        self.engine_ranges().iter().any(|(lower, upper)| start < &upper[..] && *end > lower[..])
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -233,6 +250,9 @@ impl Region {
             self.load.bytes_written.fetch_add(written.bytes, Ordering::Relaxed);
             self.load.keys_written.fetch_add(written.keys, Ordering::Relaxed);
         }
+        if written.keys_removed > 0 {
+            self.load.keys_removed.fetch_add(written.keys_removed, Ordering::Relaxed);
+        }
     }
 }
 
@@ -241,15 +261,22 @@ impl Region {
 pub(crate) struct Written {
     bytes: u64,
     keys: u64,
+    keys_removed: u64,
 }
 
 impl Written {
     pub(crate) fn of(batch: &WriteBatch) -> Self {
         let mut written = Self::default();
         for op in batch.ops() {
-            if let WriteOp::Put { cf: cf @ (Cf::Write | Cf::Default), key, value } = op {
-                written.bytes += (key.len() + value.len()) as u64;
-                written.keys += u64::from(*cf == Cf::Write || is_raw(key));
+            match op {
+                WriteOp::Put { cf: cf @ (Cf::Write | Cf::Default), key, value } => {
+                    written.bytes += (key.len() + value.len()) as u64;
+                    written.keys += u64::from(*cf == Cf::Write || is_raw(key));
+                }
+                WriteOp::Delete { cf: cf @ (Cf::Write | Cf::Default), key } => {
+                    written.keys_removed += u64::from(*cf == Cf::Write || is_raw(key));
+                }
+                WriteOp::Put { .. } | WriteOp::Delete { .. } => {}
             }
         }
         written
@@ -327,6 +354,19 @@ impl RegionTable {
             }
             regions.by_start.insert(region.raw_start.clone(), region.id());
         }
+    }
+
+    /// Puts a region in the place of the two it was made of; it has the id of one, the other is `source_id`.
+    pub(crate) fn replace_merged(&self, source_id: u64, merged: Arc<Region>) {
+        let mut regions = self.regions.write();
+        for old in
+            [source_id, merged.id()].iter().filter_map(|id| regions.by_id.remove(id)).collect::<Vec<_>>()
+        {
+            old.load.replaced.store(true, Ordering::SeqCst);
+            regions.by_start.remove(&old.raw_start);
+        }
+        regions.by_start.insert(merged.raw_start.clone(), merged.id());
+        regions.by_id.insert(merged.id(), merged);
     }
 
     pub(crate) fn remove(&self, id: u64) {

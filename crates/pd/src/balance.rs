@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, StoreRecord};
 use crate::regions::RegionRecord;
 
 /// How regions are placed.
@@ -18,6 +18,15 @@ pub struct ScheduleConfig {
     pub store_silence_max: Duration,
     /// After this long an order is taken for lost.
     pub move_patience: Duration,
+    /// Regions that are merged at the same time; 0 merges none.
+    pub merges_max: usize,
+    /// Neighbors are merged if they are not larger than this together; 0 merges none. Stores do not tell sizes above 32 MiB from each other
+    /// after deletions: such regions are large.
+    pub merge_region_bytes_max: u64,
+    /// Neighbors are merged if they do not have more keys than this together; 0 merges none.
+    pub merge_region_keys_max: u64,
+    /// For so long after a split, and after the start of the placement driver, regions are not merged.
+    pub split_merge_interval: Duration,
 }
 
 impl Default for ScheduleConfig {
@@ -26,6 +35,10 @@ impl Default for ScheduleConfig {
             moves_max: 4,
             store_silence_max: Duration::from_secs(30),
             move_patience: Duration::from_secs(60),
+            merges_max: 8,
+            merge_region_bytes_max: 20 << 20,
+            merge_region_keys_max: 200_000,
+            split_merge_interval: Duration::from_secs(3600),
         }
     }
 }
@@ -54,31 +67,68 @@ impl Moves {
         report: &RegionRecord,
         now_micros: i64,
     ) -> Option<Move> {
-        let conf_ver = report.region.region_epoch.map_or(0, |epoch| epoch.conf_ver);
-        let from = report.leader.as_ref()?.store_id;
-        self.by_region.retain(|_, ordered| ordered.expires_micros > now_micros);
-        if let Some(ordered) = self.by_region.get(&report.region.id) {
-            if ordered.conf_ver == conf_ver && ordered.from == from {
-                return None;
-            }
-            self.by_region.remove(&report.region.id);
-        }
-        if self.by_region.len() >= config.moves_max || report.region.peers.len() != 1 {
-            return None;
-        }
+        let from = self.ready_from(config, report, now_micros)?;
         let (to, lowest) = cluster
             .stores
             .iter()
             .filter(|(id, store)| **id != from && store.takes_regions(now_micros, config.store_silence_max))
             .map(|(id, _)| (*id, self.regions_of(cluster, *id)))
             .min_by_key(|(id, count)| (*count, *id))?;
-        if self.regions_of(cluster, from) < lowest + 2 {
-            return None;
+        (self.regions_of(cluster, from) >= lowest + 2)
+            .then(|| self.order(config, report, from, to, now_micros))
+    }
+
+    /// Sends the region that reports itself to a store of somebody's choice, if the limits allow it.
+    pub(crate) fn send_to(
+        &mut self,
+        config: &ScheduleConfig,
+        cluster: &Cluster,
+        report: &RegionRecord,
+        to: u64,
+        now_micros: i64,
+    ) -> Option<Move> {
+        let from = self.ready_from(config, report, now_micros)?;
+        let takes = |store: &StoreRecord| store.takes_regions(now_micros, config.store_silence_max);
+        let may_go = from != to && cluster.stores.get(&to).is_some_and(takes);
+        may_go.then(|| self.order(config, report, from, to, now_micros))
+    }
+
+    /// The store a region may leave: it is not on its way already, and not too many others are.
+    fn ready_from(&mut self, config: &ScheduleConfig, report: &RegionRecord, now_micros: i64) -> Option<u64> {
+        let from = report.leader.as_ref()?.store_id;
+        self.by_region.retain(|_, ordered| ordered.expires_micros > now_micros);
+        if let Some(ordered) = self.by_region.get(&report.region.id) {
+            if ordered.conf_ver == conf_ver(report) && ordered.from == from {
+                return None;
+            }
+            self.by_region.remove(&report.region.id);
         }
+        (self.by_region.len() < config.moves_max && report.region.peers.len() == 1).then_some(from)
+    }
+
+    fn order(
+        &mut self,
+        config: &ScheduleConfig,
+        report: &RegionRecord,
+        from: u64,
+        to: u64,
+        now_micros: i64,
+    ) -> Move {
         let patience = i64::try_from(config.move_patience.as_micros()).unwrap_or(i64::MAX);
-        let ordered = Move { from, to, conf_ver, expires_micros: now_micros.saturating_add(patience) };
+        let expires_micros = now_micros.saturating_add(patience);
+        let ordered = Move { from, to, conf_ver: conf_ver(report), expires_micros };
         self.by_region.insert(report.region.id, ordered);
-        Some(ordered)
+        ordered
+    }
+
+    /// Whether a region was told to move and has not.
+    pub(crate) fn is_on_its_way(&self, region_id: u64) -> bool {
+        self.by_region.contains_key(&region_id)
+    }
+
+    /// Forgets regions that are no more.
+    pub(crate) fn note_gone(&mut self, region_ids: &[u64]) {
+        self.by_region.retain(|id, _| !region_ids.contains(id));
     }
 
     /// How many regions a store leads, with the orders carried out.
@@ -89,4 +139,8 @@ impl Moves {
         });
         (cluster.regions.led_by(store_id) + coming).saturating_sub(going)
     }
+}
+
+fn conf_ver(report: &RegionRecord) -> u64 {
+    report.region.region_epoch.map_or(0, |epoch| epoch.conf_ver)
 }

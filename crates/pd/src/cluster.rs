@@ -60,6 +60,14 @@ pub(crate) enum Update {
 }
 
 impl Update {
+    /// Ids of the regions that this takes away.
+    pub(crate) fn removed_regions(&self) -> &[u64] {
+        match self {
+            Self::Region(change) => &change.remove,
+            _ => &[],
+        }
+    }
+
     pub(crate) fn write_to(&self, batch: &mut Batch) {
         match self {
             Self::Bootstrapped => {

@@ -6,10 +6,11 @@ use parking_lot::{Mutex, RwLock};
 use tidewater_proto::{PdError, PdService, keyspacepb::KeyspaceMeta, metapb, pdpb};
 use tidewater_types::clock::WallClock;
 
-use crate::balance::{Moves, ScheduleConfig};
+use crate::balance::{Move, Moves, ScheduleConfig};
 use crate::cluster::{Cluster, Update};
 use crate::error::storage_failed;
 use crate::id::IdAllocator;
+use crate::merge::{Merges, Verdict};
 use crate::regions::RegionRecord;
 use crate::safe_point::Claim;
 use crate::storage::{Batch, Residence, Storage};
@@ -38,7 +39,13 @@ pub struct PlacementDriver {
     /// Held from deciding on a change until it is durable and applied; readers only take `cluster`.
     writer: Arc<Mutex<()>>,
     schedule: ScheduleConfig,
-    moves: Mutex<Moves>,
+    plans: Mutex<Plans>,
+}
+
+/// Orders that were given, and what they follow from.
+struct Plans {
+    moves: Moves,
+    merges: Merges,
 }
 
 impl PlacementDriver {
@@ -60,6 +67,7 @@ impl PlacementDriver {
         };
         let oracle = Oracle::new(&config.tso, clock.clone(), storage.clone(), counters.tso_window);
         oracle.move_window()?;
+        let merges = Merges::new(clock.now_micros());
         Ok(Arc::new(Self {
             cluster_id,
             clock,
@@ -69,7 +77,7 @@ impl PlacementDriver {
             cluster: Arc::new(RwLock::new(cluster)),
             writer: Arc::default(),
             schedule: config.schedule,
-            moves: Mutex::default(),
+            plans: Mutex::new(Plans { moves: Moves::default(), merges }),
         }))
     }
 
@@ -138,27 +146,42 @@ impl PlacementDriver {
         }
     }
 
-    /// What a region that has reported itself is to do.
-    async fn order(&self, report: &RegionRecord) -> Result<Option<pdpb::ChangePeerV2>, PdError> {
+    /// What a region that has reported itself is to do, put into the answer.
+    async fn give_orders(
+        &self,
+        report: &RegionRecord,
+        response: pdpb::RegionHeartbeatResponse,
+    ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
         let now = self.clock.now_micros();
-        let decided = self.moves.lock().decide(&self.schedule, &self.cluster.read(), report, now);
-        let Some(decided) = decided else { return Ok(None) };
-        tracing::info!(
-            region = report.region.id,
-            from = decided.from,
-            to = decided.to,
-            "a region is to move"
-        );
-        let newcomer =
-            metapb::Peer { id: self.alloc_id(1).await?, store_id: decided.to, ..Default::default() };
+        let verdict = self.plans.lock().decide(&self.schedule, &self.cluster.read(), report, now);
+        match verdict {
+            Order::None => Ok(response),
+            Order::Merge(target) => {
+                tracing::info!(region = report.region.id, target = target.id, "a region is to be merged");
+                Ok(pdpb::RegionHeartbeatResponse {
+                    merge: Some(pdpb::Merge { target: Some(target) }),
+                    ..response
+                })
+            }
+            Order::Move(decided) => Ok(pdpb::RegionHeartbeatResponse {
+                change_peer_v2: Some(self.order_move(report, decided).await?),
+                ..response
+            }),
+        }
+    }
+
+    async fn order_move(&self, report: &RegionRecord, decided: Move) -> Result<pdpb::ChangePeerV2, PdError> {
+        let Move { from, to, .. } = decided;
+        tracing::info!(region = report.region.id, from, to, "a region is to move");
+        let newcomer = metapb::Peer { id: self.alloc_id(1).await?, store_id: to, ..Default::default() };
         let change = |peer, change_type: pdpb::ConfChangeType| pdpb::ChangePeer {
             peer: Some(peer),
             change_type: change_type.into(),
         };
-        let leavers = report.region.peers.iter().filter(|peer| peer.store_id == decided.from);
+        let leavers = report.region.peers.iter().filter(|peer| peer.store_id == from);
         let mut changes = vec![change(newcomer, pdpb::ConfChangeType::AddNode)];
         changes.extend(leavers.map(|peer| change(*peer, pdpb::ConfChangeType::RemoveNode)));
-        Ok(Some(pdpb::ChangePeerV2 { changes }))
+        Ok(pdpb::ChangePeerV2 { changes })
     }
 
     fn region_response(&self, record: Option<&Arc<RegionRecord>>) -> pdpb::GetRegionResponse {
@@ -168,6 +191,52 @@ impl PlacementDriver {
             leader: record.and_then(|record| record.leader),
             ..Default::default()
         }
+    }
+}
+
+/// What a region is to do.
+enum Order {
+    None,
+    Move(Move),
+    Merge(metapb::Region),
+}
+
+impl Plans {
+    fn decide(
+        &mut self,
+        config: &ScheduleConfig,
+        cluster: &Cluster,
+        report: &RegionRecord,
+        now_micros: i64,
+    ) -> Order {
+        let id = report.region.id;
+        let (moved, neighbor) = match self.merges.decide(config, cluster, report, now_micros) {
+            Verdict::Wait => return Order::None,
+            Verdict::Keep => (self.moves.decide(config, cluster, report, now_micros), None),
+            Verdict::Follow { neighbor, .. } | Verdict::Into(neighbor)
+                if self.moves.is_on_its_way(neighbor) =>
+            {
+                return Order::None;
+            }
+            Verdict::Follow { neighbor, store_id } => {
+                (self.moves.send_to(config, cluster, report, store_id, now_micros), Some(neighbor))
+            }
+            Verdict::Into(target) => {
+                let Some(record) = cluster.regions.by_id(target) else { return Order::None };
+                self.merges.note_ordered(config, cluster, id, target, now_micros);
+                return Order::Merge(record.region.clone());
+            }
+        };
+        let Some(moved) = moved else { return Order::None };
+        if let Some(neighbor) = neighbor {
+            self.merges.note_ordered(config, cluster, id, neighbor, now_micros);
+        }
+        Order::Move(moved)
+    }
+
+    fn note_gone(&mut self, region_ids: &[u64]) {
+        self.moves.note_gone(region_ids);
+        self.merges.note_gone(region_ids);
     }
 }
 
@@ -339,7 +408,7 @@ impl PdService for PlacementDriver {
         &self,
         request: pdpb::RegionHeartbeatRequest,
     ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
-        let region = valid_region(request.region)?;
+        let region = valid_region(request.region.clone())?;
         let response = pdpb::RegionHeartbeatResponse {
             header: self.header(),
             region_id: region.id,
@@ -351,10 +420,17 @@ impl PdService for PlacementDriver {
         // Most heart beats say nothing new and must not touch the disk.
         if self.cluster.read().regions.by_id(report.region.id).is_none_or(|known| **known != report) {
             let report = report.clone();
-            self.update(move |cluster| Ok((region_update(cluster, report)?.into_iter().collect(), ())))
+            let gone = self
+                .update(move |cluster| {
+                    let update = region_update(cluster, report)?;
+                    let gone = update.iter().flat_map(Update::removed_regions).copied().collect::<Vec<_>>();
+                    Ok((update.into_iter().collect(), gone))
+                })
                 .await?;
+            self.plans.lock().note_gone(&gone);
         }
-        Ok(pdpb::RegionHeartbeatResponse { change_peer_v2: self.order(&report).await?, ..response })
+        self.plans.lock().merges.note_size(&request);
+        self.give_orders(&report, response).await
     }
 
     async fn ask_batch_split(
@@ -393,6 +469,7 @@ impl PdService for PlacementDriver {
     ) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
         let regions: Vec<_> =
             request.regions.into_iter().map(|region| valid_region(Some(region))).collect::<Result<_, _>>()?;
+        let region_ids: Vec<_> = regions.iter().map(|region| region.id).collect();
         // All at once: in between, keys would belong to no region.
         self.update(move |cluster| {
             let mut updates = Vec::with_capacity(regions.len());
@@ -406,6 +483,7 @@ impl PdService for PlacementDriver {
             Ok((updates, ()))
         })
         .await?;
+        self.plans.lock().merges.note_split(&self.schedule, region_ids, self.clock.now_micros());
         Ok(pdpb::ReportBatchSplitResponse { header: self.header() })
     }
 

@@ -13,7 +13,7 @@
 //!
 //! # Tour
 //! [`PlacementDriver`] joins the parts: the timestamp oracle (`tso`), the id allocator (`id`), the region tree (`regions`), stores and
-//! safe points (`cluster`, `safe_point`), all kept in a small ordered map of named records behind the [`Storage`] seam with its two
+//! safe points (`cluster`, `safe_point`), what regions should do (`balance`, `merge`), all kept in a small ordered map of named records behind the [`Storage`] seam with its two
 //! implementations, [`MemoryStorage`] and the crash-safe [`FileStorage`].
 //!
 //! ```
@@ -35,7 +35,7 @@
 //! ```
 //!
 //! # What it does not do yet
-//! It schedules nothing (no balancing, no replica repair) and is not replicated itself.
+//! It repairs no replicas and is not replicated itself.
 
 mod balance;
 mod cluster;
@@ -44,6 +44,7 @@ mod driver;
 mod error;
 mod id;
 mod keyspaces;
+mod merge;
 mod records;
 mod regions;
 mod safe_point;

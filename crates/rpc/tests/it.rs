@@ -6,6 +6,8 @@ mod bad_input;
 mod cluster;
 #[path = "it/connections.rs"]
 mod connections;
+#[path = "it/merging.rs"]
+mod merging;
 #[path = "it/placement.rs"]
 mod placement;
 #[path = "it/tls.rs"]

@@ -26,6 +26,7 @@ pub(super) async fn heartbeats(node: Weak<Node>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(node) = node.upgrade() else { return };
+        node.measure_some().await;
         node.report().await;
     }
 }
@@ -50,25 +51,38 @@ impl Node {
         }
     }
 
+    /// Reports a region, and does what it is told to.
     pub(super) async fn report_region(&self, region: &Arc<Region>) {
+        if let Some(order) = self.heartbeat_of(region).await {
+            self.obey(region, &order);
+        }
+    }
+
+    /// Reports a region; returns what the placement driver says to it.
+    pub(super) async fn heartbeat_of(&self, region: &Region) -> Option<pdpb::RegionHeartbeatResponse> {
         let load = &region.load;
         let heartbeat = pdpb::RegionHeartbeatRequest {
             region: Some(region.meta.clone()),
             leader: Some(region.peer),
             bytes_written: load.bytes_written.swap(0, Ordering::Relaxed),
             keys_written: load.keys_written.swap(0, Ordering::Relaxed),
-            approximate_size: load.bytes.load(Ordering::Relaxed) >> 20,
+            approximate_size: match load.is_measured.load(Ordering::SeqCst) {
+                true => (load.bytes.load(Ordering::Relaxed) >> 20).max(1),
+                // Nobody knows, which the placement driver must not take for little.
+                false => load.bytes.load(Ordering::Relaxed) >> 20,
+            },
             approximate_keys: load.keys.load(Ordering::Relaxed),
             ..Default::default()
         };
         match self.pd.region_heartbeat(heartbeat).await {
-            Ok(order) => self.obey(region, &order),
+            Ok(order) => return Some(order),
             // Overtaken by the report of a split or a move.
             Err(PdError::InvalidValue { reason }) => {
                 tracing::debug!(reason, region = region.id(), "an old report")
             }
             Err(error) => tracing::warn!(%error, region = region.id(), "the region heartbeat failed"),
         }
+        None
     }
 
     pub(super) async fn delete_range(
@@ -152,6 +166,9 @@ impl Node {
         replication.check_writable().map_err(WriteError::Refused)?;
         for cf in families {
             self.scheduler.engine.delete_range(*cf, lower, upper).map_err(WriteError::Unknown)?;
+        }
+        for region in self.regions.all().iter().filter(|region| region.meets_engine_range(lower, upper)) {
+            region.load.note_emptied();
         }
         // The engine removes ranges without a sync. A synced write behind it makes it last.
         let mut fence = WriteBatch::new();

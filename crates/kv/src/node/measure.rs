@@ -13,12 +13,15 @@ use crate::{
     region::{KeyForm, Region},
 };
 
-/// When a piece is full.
+/// When a piece is full, and when enough is known of the whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PieceSize {
     pub bytes: u64,
     pub keys: u64,
     pub pieces_max: usize,
+    /// The measuring of a region with more than this ends early.
+    pub region_bytes_max: u64,
+    pub region_keys_max: u64,
 }
 
 /// What is in a region.
@@ -29,6 +32,8 @@ pub(super) struct Measured {
     pub keys: u64,
     /// User keys: where pieces end.
     pub cuts: Vec<Key>,
+    /// Nothing was left out.
+    pub is_complete: bool,
 }
 
 /// Measures all data of a region.
@@ -44,6 +49,9 @@ pub(super) fn measure(
     // A boundary that still has to be reached: one of an inexact cut lies above the key it was made of.
     let mut ahead = None::<(EncodedKey, Key)>;
     while let Some(index) = first(&walks) {
+        if measured.bytes > piece.region_bytes_max || measured.keys > piece.region_keys_max {
+            return Ok(measured);
+        }
         let walk = &mut walks[index];
         if walk.position != previous {
             let full = piece_bytes >= piece.bytes || piece_keys >= piece.keys;
@@ -68,6 +76,7 @@ pub(super) fn measure(
             walks.swap_remove(index);
         }
     }
+    measured.is_complete = true;
     Ok(measured)
 }
 

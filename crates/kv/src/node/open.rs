@@ -1,6 +1,9 @@
 //! Opening a node: its format, its identity, its regions, its background tasks.
 
-use std::{sync::Arc, sync::atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use parking_lot::Mutex;
 use tidewater_codec::{DecodeError, TimeStamp};
@@ -89,6 +92,7 @@ impl Node {
             compute,
             split_gate: tokio::sync::Mutex::new(()),
             split_checks,
+            measured_rounds: AtomicUsize::new(0),
             gc_done: Mutex::new(TimeStamp::ZERO),
             safe_ts: super::safe_ts::SafeTs::default(),
             tasks: Mutex::default(),

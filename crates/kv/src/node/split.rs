@@ -117,17 +117,19 @@ impl Node {
     /// Measures a region; returns where to cut it if it is too large.
     fn find_split_keys(&self, region: &Region) -> Result<Vec<Key>, CommandError> {
         let load = &region.load;
-        let before = (load.bytes.load(Ordering::Relaxed), load.keys.load(Ordering::Relaxed));
+        let _measuring = load.measuring.lock();
+        let before = load.counts();
         let config = &self.config;
         let piece = PieceSize {
             bytes: config.region_bytes_split,
             keys: config.region_keys_split,
             pieces_max: PIECES_MAX,
+            region_bytes_max: u64::MAX,
+            region_keys_max: u64::MAX,
         };
-        let Measured { bytes, keys, cuts } = measure(&*self.scheduler.engine.snapshot(), region, piece)?;
-        // What was counted since the snapshot stays counted.
-        load.bytes.fetch_add(bytes.wrapping_sub(before.0), Ordering::Relaxed);
-        load.keys.fetch_add(keys.wrapping_sub(before.1), Ordering::Relaxed);
+        let measured = measure(&*self.scheduler.engine.snapshot(), region, piece)?;
+        load.note_measured(before, &measured);
+        let Measured { bytes, keys, cuts, .. } = measured;
         // A region that cannot be cut (many versions of one key) is not measured again with every write.
         load.bytes_floor.store(bytes + config.region_bytes_split / 8, Ordering::Relaxed);
         load.keys_floor.store(keys + config.region_keys_split / 8 + 1, Ordering::Relaxed);
@@ -176,11 +178,14 @@ impl Node {
         let mut parts = Vec::with_capacity(metas.len());
         let share = metas.len() as u64;
         for meta in &metas {
-            let part = region
-                .part(meta.clone(), self.store_id)
+            let part = Region::descend([&region], meta.clone(), self.store_id)
                 .map_err(|error| EngineError::Corrupt { what: "region", reason: error.to_string() })?;
             part.load.bytes.store(region.load.bytes.load(Ordering::Relaxed) / share, Ordering::Relaxed);
             part.load.keys.store(region.load.keys.load(Ordering::Relaxed) / share, Ordering::Relaxed);
+            // The parts of nothing are nothing; else it is a guess.
+            let is_known = region.load.is_measured.load(Ordering::SeqCst)
+                && region.load.bytes.load(Ordering::Relaxed) == 0;
+            part.load.is_measured.store(is_known, Ordering::SeqCst);
             parts.push(Arc::new(part));
         }
         // The placement driver hears of it before anybody meets the new boundaries here: keys must never belong to no region there. If it

@@ -97,6 +97,9 @@ struct Finished {
 impl Node {
     /// Carries out the order in the answer to a heart beat, if there is one, in the background.
     pub(super) fn obey(&self, region: &Arc<Region>, order: &pdpb::RegionHeartbeatResponse) {
+        if let Some(merge) = &order.merge {
+            return self.obey_merge(region, merge);
+        }
         let Some(change) = &order.change_peer_v2 else { return };
         let peer_of = |kind: pdpb::ConfChangeType| {
             let mut changes = change.changes.iter().filter(move |change| change.change_type() == kind);
@@ -163,14 +166,15 @@ impl Node {
     /// Goes on until the region is the receiver's, or the receiver has refused it.
     async fn finish_move(&self, region: &Arc<Region>, newcomer: metapb::Peer) {
         let started = Instant::now();
-        loop {
-            match self.transmit(region, newcomer).await {
-                Ok(()) => break,
-                Err(error @ MoveError::Refused(_)) => {
+        while let Err(error) = self.transmit(region, newcomer).await {
+            // The answer to an earlier attempt may be lost, and the region merged, split or moved by its owner since.
+            match (self.has_left(region).await, &error) {
+                (Ok(true), _) => break,
+                (Ok(false), MoveError::Refused(_)) => {
                     tracing::warn!(%error, region = region.id(), "the region stays here");
                     return self.call_off(region).await;
                 }
-                Err(error) => {
+                _ => {
                     tracing::warn!(%error, region = region.id(), "the move is tried again");
                     sleep(RETRY_PAUSE).await;
                 }
@@ -189,6 +193,15 @@ impl Node {
                 tracing::error!(%error, region = region.id(), "a region that moved is not forgotten")
             }
         }
+    }
+
+    /// Whether the placement driver knows a newer region in the place of one that was closed: only another owner can have made that.
+    async fn has_left(&self, region: &Region) -> Result<bool, PdError> {
+        let region_key = region.meta.start_key.clone();
+        let request = pdpb::GetRegionRequest { region_key, ..Default::default() };
+        let known = self.pd.get_region(request).await?.region.and_then(|known| known.region_epoch);
+        let own = region.meta.region_epoch.unwrap_or_default();
+        Ok(known.is_some_and(|known| known.version > own.version || known.conf_ver > own.conf_ver))
     }
 
     async fn call_off(&self, region: &Region) {

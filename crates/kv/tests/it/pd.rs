@@ -20,6 +20,10 @@ pub struct TestPd {
     regions: Mutex<BTreeMap<u64, metapb::Region>>,
     stores: Mutex<BTreeMap<u64, metapb::Store>>,
     pub heartbeats: AtomicU64,
+    /// Regions that are told to merge when they report themselves: which, and into which.
+    pub merges: Mutex<Vec<(u64, u64)>>,
+    /// Keys of regions whose size is known.
+    reported_keys: Mutex<BTreeMap<u64, u64>>,
 }
 
 impl TestPd {
@@ -53,12 +57,39 @@ impl TestPd {
         self.regions.lock().get(&id).cloned()
     }
 
+    /// How many keys a region has said to have, unless it did not know.
+    pub fn reported_keys(&self, id: u64) -> Option<u64> {
+        self.reported_keys.lock().get(&id).copied()
+    }
+
+    /// Another placement driver that knows what this one knows.
+    pub fn copy(&self) -> Self {
+        let copy = Self::default();
+        copy.last_id.store(self.last_id.load(Ordering::SeqCst), Ordering::SeqCst);
+        copy.last_ts.store(self.last_ts.load(Ordering::SeqCst), Ordering::SeqCst);
+        *copy.regions.lock() = self.regions.lock().clone();
+        *copy.stores.lock() = self.stores.lock().clone();
+        copy
+    }
+
     pub fn store_count(&self) -> usize {
         self.stores.lock().len()
     }
 
-    fn put_region(&self, region: metapb::Region) {
-        self.regions.lock().insert(region.id, region);
+    /// Takes in a region unless something newer is known; whether it did.
+    fn put_region(&self, region: metapb::Region) -> bool {
+        let mut regions = self.regions.lock();
+        let version = |region: &metapb::Region| region.region_epoch.map_or(0, |epoch| epoch.version);
+        let overlaps = |other: &metapb::Region| {
+            (other.end_key.is_empty() || region.start_key < other.end_key)
+                && (region.end_key.is_empty() || other.start_key < region.end_key)
+        };
+        if regions.values().any(|other| overlaps(other) && version(other) > version(&region)) {
+            return false;
+        }
+        regions.retain(|_, other| !overlaps(other) || version(other) == version(&region));
+        regions.insert(region.id, region);
+        true
     }
 }
 
@@ -149,8 +180,19 @@ impl PdService for TestPd {
         request: pdpb::RegionHeartbeatRequest,
     ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
         self.heartbeats.fetch_add(1, Ordering::SeqCst);
-        self.put_region(request.region.unwrap_or_default());
-        Ok(pdpb::RegionHeartbeatResponse::default())
+        let region = request.region.unwrap_or_default();
+        let id = region.id;
+        if !self.put_region(region) {
+            return Err(PdError::InvalidValue { reason: "an old report".to_owned() });
+        }
+        if request.approximate_size > 0 {
+            self.reported_keys.lock().insert(id, request.approximate_keys);
+        }
+        let mut merges = self.merges.lock();
+        let ordered = merges.iter().position(|(source, _)| *source == id).map(|index| merges.remove(index));
+        let target = ordered.and_then(|(_, target)| self.region_by_id(target));
+        let merge = target.map(|target| pdpb::Merge { target: Some(target) });
+        Ok(pdpb::RegionHeartbeatResponse { merge, ..Default::default() })
     }
 
     async fn ask_batch_split(
@@ -169,7 +211,9 @@ impl PdService for TestPd {
         &self,
         request: pdpb::ReportBatchSplitRequest,
     ) -> Result<pdpb::ReportBatchSplitResponse, PdError> {
-        request.regions.into_iter().for_each(|region| self.put_region(region));
+        for region in request.regions {
+            self.put_region(region);
+        }
         Ok(pdpb::ReportBatchSplitResponse::default())
     }
 

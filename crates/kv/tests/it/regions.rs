@@ -1,12 +1,15 @@
 //! Region errors, splits by request and by size, heartbeats.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tidewater_codec::Key;
 use tidewater_kv::{MemoryEngine, Node, NodeConfig, NodeError};
 use tidewater_proto::{StoreRequest, StoreResponse, errorpb, kvrpcpb, metapb};
 
-use crate::support::*;
+use crate::{call, support::*};
 
 async fn get_with(store: &Store, context: Option<kvrpcpb::Context>, key: &str) -> Option<errorpb::Error> {
     let request = kvrpcpb::GetRequest { context, key: bytes(key), version: 10 };
@@ -196,4 +199,107 @@ async fn the_second_store_of_a_cluster_has_no_region() {
     let second = Store::open(NodeConfig::default(), Arc::new(MemoryEngine::new()), first.pd.clone()).await;
     assert_ne!(first.node.store_id(), second.node.store_id());
     assert_eq!((first.node.region_count(), second.node.region_count(), first.pd.store_count()), (1, 0, 2));
+}
+
+/// Orders a merge and waits until the store has reported it; returns the regions then.
+async fn merge(store: &Store, source: u64, target: u64) -> Vec<metapb::Region> {
+    store.pd.merges.lock().push((source, target));
+    while store.pd.region_by_id(source).is_some() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The report comes first, the store's own picture a moment later.
+    while store.node.region_count() != store.pd.regions().len() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    store.pd.regions()
+}
+
+#[tokio::test(start_paused = true)]
+async fn regions_merge_amid_transactions() {
+    let store = Store::memory().await;
+    store.write(5, &[("a", "1"), ("h", "2"), ("p", "3")]).await;
+    let parts = split(&store, &["h", "p"]).await;
+    store.prewrite(prewrite(10, &[("b", "4"), ("i", "5")][..1])).await;
+    let mut secondary = prewrite(10, &[("i", "5")]);
+    secondary.primary_lock = bytes("b");
+    store.prewrite(secondary).await;
+    store.lock(lock(20, 20, &["q"])).await;
+    let old = [store.context(b"a"), store.context(b"i")];
+    // To the left, then to the right: the target's id stays.
+    let regions = merge(&store, parts[1].id, parts[0].id).await;
+    assert_eq!(boundaries(&regions), ["..p", "p.."]);
+    assert_eq!(regions[0].id, parts[0].id);
+    let regions = merge(&store, regions[0].id, regions[1].id).await;
+    assert_eq!((boundaries(&regions), regions[0].id), (vec!["..".to_owned()], parts[2].id));
+    assert_eq!(regions[0].region_epoch.unwrap().version, 5);
+    // Whoever believes in the old regions is refused.
+    for (context, key) in old.into_iter().zip(["a", "i"]) {
+        assert!(get_with(&store, Some(context), key).await.unwrap().region_not_found.is_some());
+    }
+    let stale = get_with(&store, Some(context_of(&parts[2])), "q").await.unwrap();
+    assert_eq!(stale.epoch_not_match.unwrap().current_regions, regions);
+    // Locks are where they were.
+    assert!(store.get("i", 30).await.error.unwrap().locked.is_some());
+    assert!(store.lock(lock(30, 30, &["q"])).await.errors[0].locked.is_some());
+    assert_eq!(store.commit(&["b", "i"], 10, 15).await, None);
+    for key in ["a", "b", "h", "i", "p"] {
+        assert!(store.value(key, 100).await.is_some(), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_came_too_late_merges_nothing() {
+    let store = Store::memory().await;
+    let parts = split(&store, &["d", "h", "p"]).await;
+    // Not neighbors.
+    store.pd.merges.lock().push((parts[0].id, parts[2].id));
+    // Itself.
+    store.pd.merges.lock().push((parts[1].id, parts[1].id));
+    while !store.pd.merges.lock().is_empty() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(store.pd.regions(), parts);
+    assert_eq!(store.node.region_count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_survives_a_crash_whole() {
+    let engine = Arc::new(MemoryEngine::with_crashes());
+    let store = Store::open(NodeConfig::default(), engine.clone(), Arc::default()).await;
+    store.write(5, &[("a", "1"), ("p", "3")]).await;
+    let parts = split(&store, &["h"]).await;
+    let before = engine.crash();
+    // A placement driver that has not heard of the merge.
+    let deaf = || Arc::new(store.pd.copy());
+    let (deaf, other) = (deaf(), deaf());
+    let merged = merge(&store, parts[0].id, parts[1].id).await;
+    let after = engine.crash();
+    drop(store);
+    let store = Store::open(NodeConfig::default(), Arc::new(before), other).await;
+    assert_eq!(store.pd.regions(), parts, "the merge was not written");
+    drop(store);
+    let store = Store::open(NodeConfig::default(), Arc::new(after), deaf).await;
+    assert_eq!(store.pd.regions(), merged, "the store tells what it did");
+    assert_eq!(store.value("p", 100).await.as_deref(), Some("3"));
+    store.write(50, &[("a", "2")]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emptied_region_says_so() {
+    let store = Store::memory().await;
+    let hour = Duration::from_secs(3600);
+    for number in 0..50u64 {
+        store.write(1000 + number, &[(&format!("k{number:03}"), "v")]).await;
+    }
+    let id = store.pd.regions()[0].id;
+    assert_eq!(store.pd.reported_keys(id), None, "nobody has measured");
+    tokio::time::sleep(hour).await;
+    assert_eq!(store.pd.reported_keys(id), Some(50));
+    let start = bytes("k010");
+    let request =
+        kvrpcpb::UnsafeDestroyRangeRequest { start_key: start, end_key: bytes("l"), ..Default::default() };
+    call!(store, UnsafeDestroyRange, request);
+    tokio::time::sleep(hour).await;
+    assert_eq!(store.pd.reported_keys(id), Some(10));
 }

@@ -28,12 +28,15 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start(stores: usize, config: NodeConfig) -> Self {
+        Self::start_with(stores, config, PdConfig::default()).await
+    }
+
+    pub async fn start_with(stores: usize, config: NodeConfig, pd_config: PdConfig) -> Self {
         let stop = CancellationToken::new();
         let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
         let pd_address = server.local_addr().unwrap().to_string();
-        let pd =
-            PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), Arc::new(SystemClock))
-                .unwrap();
+        let storage = Arc::new(MemoryStorage::new());
+        let pd = PlacementDriver::open(pd_config, storage, Arc::new(SystemClock)).unwrap();
         let cluster_id = pd.cluster_id();
         let url = format!("http://{pd_address}");
         let identity = PdIdentity {
@@ -78,7 +81,22 @@ fn balance(value: Option<bytes::Bytes>) -> u64 {
     value.map_or(0, |value| u64::from_be_bytes(value[..].try_into().unwrap()))
 }
 
-async fn total(client: &TxnClient, accounts: u32) -> u64 {
+/// Each account gets a hundred.
+pub async fn put_accounts(client: &TxnClient, accounts: u32) {
+    let mut txn = client.begin(TxnOptions::default()).await.unwrap();
+    for index in 0..accounts {
+        txn.put(key(index), 100u64.to_be_bytes().to_vec()).unwrap();
+    }
+    txn.commit().await.unwrap();
+}
+
+/// Whether another transaction was in the way.
+pub fn is_rivalry(error: &TxnError) -> bool {
+    use TxnError::{Deadlock, LockWaitTimeout, WriteConflict};
+    matches!(error, WriteConflict { .. } | Deadlock { .. } | LockWaitTimeout { .. })
+}
+
+pub async fn total(client: &TxnClient, accounts: u32) -> u64 {
     let mut txn = client.begin(TxnOptions::default()).await.unwrap();
     let mut total = 0;
     for index in 0..accounts {
@@ -88,7 +106,7 @@ async fn total(client: &TxnClient, accounts: u32) -> u64 {
     total
 }
 
-async fn transfer(client: &TxnClient, kind: TxnKind, from: u32, to: u32) -> Result<(), TxnError> {
+pub async fn transfer(client: &TxnClient, kind: TxnKind, from: u32, to: u32) -> Result<(), TxnError> {
     let mut txn = client.begin(TxnOptions { kind, ..TxnOptions::default() }).await?;
     if kind == TxnKind::Pessimistic {
         txn.lock_keys([key(from), key(to)], LockOptions::default()).await?;
@@ -115,11 +133,7 @@ async fn money_is_kept_while_regions_split_and_move() {
     };
     let cluster = Cluster::start(3, tiny).await;
     let client = cluster.client();
-    let mut txn = client.begin(TxnOptions::default()).await.unwrap();
-    for index in 0..ACCOUNTS {
-        txn.put(key(index), 100u64.to_be_bytes().to_vec()).unwrap();
-    }
-    txn.commit().await.unwrap();
+    put_accounts(&client, ACCOUNTS).await;
     let workers = (0..4u32).map(|worker| {
         let client = cluster.client();
         tokio::spawn(async move {
@@ -130,12 +144,7 @@ async fn money_is_kept_while_regions_split_and_move() {
                     ((worker * 13 + round * 7) % ACCOUNTS, (worker * 5 + round * 11 + 1) % ACCOUNTS);
                 match transfer(&client, kind, from, to).await {
                     Ok(()) => done += 1,
-                    Err(
-                        TxnError::WriteConflict { .. }
-                        | TxnError::Deadlock { .. }
-                        | TxnError::LockWaitTimeout { .. },
-                    ) => {}
-                    Err(error) => panic!("{error}"),
+                    Err(error) => assert!(is_rivalry(&error), "{error}"),
                 }
                 if round % 10 == 0 {
                     assert_eq!(total(&client, ACCOUNTS).await, u64::from(ACCOUNTS) * 100);

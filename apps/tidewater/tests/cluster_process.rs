@@ -1,0 +1,131 @@
+//! A cluster of processes on a temporary directory: a placement driver, stores, a SQL node. All end when dropped.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use mysql_async::{Opts, OptsBuilder};
+use tempfile::TempDir;
+
+/// Regions so small that they split, move and merge all the time.
+const PD_SETTINGS: &str = "[schedule]\nmax-merge-region-keys = 20\nsplit-merge-interval = \"1s\"\n";
+const STORE_SETTINGS: &str = "[coprocessor]\nregion-max-keys = 60\nregion-split-keys = 30\n\
+                              [raftstore]\npd-heartbeat-tick-interval = \"200ms\"\n";
+
+/// One process, which can be killed and started again as it was.
+pub struct Part {
+    pub name: String,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+/// The processes.
+pub struct ClusterProcess {
+    // In the order in which they are stopped.
+    pub sql: Part,
+    pub stores: Vec<Part>,
+    pub pd: Part,
+    sql_port: u16,
+    pd_port: u16,
+    _folder: TempDir,
+}
+
+impl ClusterProcess {
+    pub fn start(store_count: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("the settings are written");
+            text_of(&path)
+        };
+        let (pd_port, sql_port) = (free_port(), free_port());
+        let endpoint = format!("127.0.0.1:{pd_port}");
+        let data = |name: &str| text_of(&folder.path().join(name));
+        let config = settings("pd.toml", PD_SETTINGS);
+        let url = format!("http://{endpoint}");
+        let pd = Part::start("pd", &["pd", "--client-urls", &url, "--data-dir", &data("pd"), "-C", &config]);
+        let config = settings("store.toml", STORE_SETTINGS);
+        let stores = (0..store_count).map(|index| {
+            let (name, address) = (format!("store-{index}"), format!("127.0.0.1:{}", free_port()));
+            let status = "127.0.0.1:0";
+            let place = ["store", "--addr", &address, "--status-addr", status, "--data-dir", &data(&name)];
+            Part::start(&name, &[&place[..], &["--pd", &endpoint, "-C", &config]].concat())
+        });
+        let stores = stores.collect();
+        let port = sql_port.to_string();
+        let sql = Part::start("sql", &["sql", "--path", &endpoint, "--port", &port, "--status", "0"]);
+        Self { sql, stores, pd, sql_port, pd_port, _folder: folder }
+    }
+
+    /// Options of a connection as root.
+    pub fn options(&self) -> Opts {
+        OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.sql_port)
+            .user(Some("root"))
+            .prefer_socket(false)
+            .into()
+    }
+
+    /// Where the placement driver answers over HTTP.
+    pub fn pd_address(&self) -> String {
+        format!("127.0.0.1:{}", self.pd_port)
+    }
+}
+
+impl Part {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|each| (*each).to_owned()).collect();
+        let mut part = Self { name: name.to_owned(), arguments, child: None };
+        part.restart();
+        part
+    }
+
+    /// Starts the process, on the data and the port it had before; waits until it says that it is ready.
+    pub fn restart(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewater"));
+        command.args(&self.arguments).args(["--stop-with-stdin", "--log-level", "warn"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the built program starts");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        self.child = Some(child);
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        let mut seen = String::new();
+        loop {
+            let line = lines.next().unwrap_or_else(|| panic!("{} did not start:\n{seen}", self.name));
+            if line.contains(" is ready: ") {
+                break;
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        }
+        // Somebody has to read on, or the process would block on a full pipe.
+        let name = self.name.clone();
+        std::thread::spawn(move || lines.for_each(|line| eprintln!("{name}: {line}")));
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the process was running");
+            child.wait().expect("the process ended");
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody had a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn text_of(path: &Path) -> String {
+    path.to_str().expect("temporary folders have plain names").to_owned()
+}

@@ -88,7 +88,11 @@ fn fatal(error: kvrpcpb::KeyError, our_start: StartTs) -> TxnError {
             reason: format!("the store would have committed at {}", too_large.commit_ts),
         };
     }
-    let reason = if error.abort.is_empty() { error.retryable } else { error.abort };
+    // A pessimistic lock went away with its store, say: nothing is committed, and a transaction from the start may succeed.
+    if error.abort.is_empty() && !error.retryable.is_empty() {
+        return rolled_back(our_start, &error.retryable);
+    }
+    let reason = error.abort;
     if reason.is_empty() {
         return TxnError::Protocol {
             reason: format!("an empty key error for the transaction of {our_start}"),

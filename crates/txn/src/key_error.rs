@@ -128,3 +128,24 @@ pub(crate) fn rolled_back(start: StartTs, reason: &str) -> TxnError {
 pub(crate) fn key(bytes: &[u8]) -> Key {
     Key::new(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_tried_again_is_no_unknown_error() {
+        let ours = StartTs::new(7);
+        let error = |retryable: &str, abort: &str| {
+            let error = kvrpcpb::KeyError {
+                retryable: retryable.to_owned(),
+                abort: abort.to_owned(),
+                ..Default::default()
+            };
+            KeyFailure::new(error, ours).into_error(ours)
+        };
+        assert!(matches!(error("a lock was lost", ""), TxnError::RolledBack { start, .. } if start == ours));
+        assert!(matches!(error("", "no"), TxnError::Store { .. }));
+        assert!(matches!(error("", ""), TxnError::Protocol { .. }));
+    }
+}

@@ -77,7 +77,7 @@ pub enum TxnError {
         /// What was asserted.
         expected_exist: bool,
     },
-    /// The transaction was rolled back by others: its locks had lapsed.
+    /// The transaction cannot commit any more: its locks had lapsed, and others rolled it back, or they were lost with a store.
     #[error("the transaction of {start} was rolled back: {reason}")]
     RolledBack {
         /// Our start.

@@ -88,7 +88,11 @@ fn fatal(error: kvrpcpb::KeyError, our_start: StartTs) -> TxnError {
             reason: format!("the store would have committed at {}", too_large.commit_ts),
         };
     }
-    let reason = if error.abort.is_empty() { error.retryable } else { error.abort };
+    // A pessimistic lock went away with its store, say: nothing is committed, and a transaction from the start may succeed.
+    if error.abort.is_empty() && !error.retryable.is_empty() {
+        return rolled_back(our_start, &error.retryable);
+    }
+    let reason = error.abort;
     if reason.is_empty() {
         return TxnError::Protocol {
             reason: format!("an empty key error for the transaction of {our_start}"),
@@ -123,4 +127,25 @@ pub(crate) fn rolled_back(start: StartTs, reason: &str) -> TxnError {
 
 pub(crate) fn key(bytes: &[u8]) -> Key {
     Key::new(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_tried_again_is_no_unknown_error() {
+        let ours = StartTs::new(7);
+        let error = |retryable: &str, abort: &str| {
+            let error = kvrpcpb::KeyError {
+                retryable: retryable.to_owned(),
+                abort: abort.to_owned(),
+                ..Default::default()
+            };
+            KeyFailure::new(error, ours).into_error(ours)
+        };
+        assert!(matches!(error("a lock was lost", ""), TxnError::RolledBack { start, .. } if start == ours));
+        assert!(matches!(error("", "no"), TxnError::Store { .. }));
+        assert!(matches!(error("", ""), TxnError::Protocol { .. }));
+    }
 }

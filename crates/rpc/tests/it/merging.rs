@@ -112,8 +112,7 @@ async fn emptied_regions_are_merged_while_money_moves() {
     }
     assert!(done > 20, "only {done} transfers were made");
     assert_eq!(total(&client, ACCOUNTS).await, u64::from(ACCOUNTS) * 100);
-    let txn =
-        client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await.unwrap();
+    let txn = client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await.unwrap();
     for index in 0..ROWS {
         assert_eq!(txn.get(&row(index)).await.unwrap(), None);
     }

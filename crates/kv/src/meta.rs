@@ -89,7 +89,7 @@ pub(crate) fn touch(batch: &mut WriteBatch) {
     batch.delete(Cf::Default, FENCE_KEY.to_vec());
 }
 
-/// The cluster's first region is to be split before it is served.
+/// The store's first region is to be the cluster's, and to be split as the settings say, before it is served.
 pub(crate) fn put_split_pending(batch: &mut WriteBatch) {
     batch.put(Cf::Default, SPLIT_PENDING_KEY.to_vec(), Vec::new());
 }

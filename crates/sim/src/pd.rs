@@ -26,15 +26,22 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 pub(crate) struct SimClock {
     begun: Instant,
     wrong_by_micros: AtomicI64,
+    furthest_micros: AtomicI64,
 }
 
 impl SimClock {
     pub(crate) fn new() -> Self {
-        Self { begun: Instant::now(), wrong_by_micros: AtomicI64::new(0) }
+        Self { begun: Instant::now(), wrong_by_micros: AtomicI64::new(0), furthest_micros: AtomicI64::new(0) }
     }
 
     pub(crate) fn jump(&self, millis: i64) {
-        self.wrong_by_micros.fetch_add(millis * 1_000, Ordering::Relaxed);
+        let before = self.wrong_by_micros.fetch_add(millis * 1_000, Ordering::Relaxed);
+        self.furthest_micros.fetch_max(before + millis * 1_000, Ordering::Relaxed);
+    }
+
+    /// Shows no moment again: timestamps stand still while a clock that was set back catches up, and locks do not lapse meanwhile.
+    pub(crate) fn repair(&self) {
+        self.wrong_by_micros.store(self.furthest_micros.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 

@@ -119,6 +119,7 @@ impl World {
             self.befall(&mut rng).await;
             workers.retain(|worker| !worker.is_finished());
         }
+        self.pd.clock.repair();
         sleep(CALM).await;
     }
 

@@ -58,22 +58,22 @@ fn play(workload: Workload) {
 }
 
 #[test]
-fn the_bank_keeps_its_money() {
+fn play_bank_and_keep_the_money() {
     play(Workload::Bank);
 }
 
 #[test]
-fn lists_have_one_order() {
+fn play_lists_of_one_order() {
     play(Workload::Lists);
 }
 
 #[test]
-fn registers_hold_what_was_written_last() {
+fn play_registers_that_hold_what_was_written_last() {
     play(Workload::Registers);
 }
 
 #[test]
-fn raw_keys_are_linearizable() {
+fn play_raw_keys_that_are_linearizable() {
     play(Workload::Raw);
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tidewater_codec::mvcc::{Write, WriteType};
 use tidewater_kv::{
     Cf, Durability, Engine, EngineError, MemoryEngine, Snapshot, WriteBatch, WriteCost, WriteOp,
@@ -46,6 +47,17 @@ pub(crate) struct SimEngine {
     inner: MemoryEngine,
     sabotage: Option<Sabotage>,
     writes: AtomicU64,
+    trap: Mutex<Trap>,
+}
+
+/// A crash between two writes.
+#[derive(Default)]
+struct Trap {
+    /// Writes until then.
+    left: u64,
+    spring: Option<Box<dyn FnOnce() + Send>>,
+    /// What was left at that moment: what is written later is not.
+    survivor: Option<MemoryEngine>,
 }
 
 impl SimEngine {
@@ -54,12 +66,34 @@ impl SimEngine {
     }
 
     fn over(inner: MemoryEngine, sabotage: Option<Sabotage>) -> Arc<Self> {
-        Arc::new(Self { inner, sabotage, writes: AtomicU64::new(0) })
+        Arc::new(Self { inner, sabotage, writes: AtomicU64::new(0), trap: Mutex::default() })
     }
 
     /// What a power failure leaves.
     pub(crate) fn crash(&self) -> Arc<Self> {
-        Self::over(self.inner.crash(), self.sabotage)
+        let survivor = self.trap.lock().survivor.take();
+        Self::over(survivor.unwrap_or_else(|| self.inner.crash()), self.sabotage)
+    }
+
+    /// Has something happen right after so many more writes.
+    pub(crate) fn set_trap(&self, left: u64, spring: Box<dyn FnOnce() + Send>) {
+        *self.trap.lock() = Trap { left, spring: Some(spring), survivor: None };
+    }
+
+    fn step_on_trap(&self) {
+        let spring = {
+            let mut trap = self.trap.lock();
+            trap.left = trap.left.saturating_sub(1);
+            if trap.left > 0 || trap.spring.is_none() {
+                return;
+            }
+            trap.survivor = Some(self.inner.crash());
+            trap.spring.take()
+        };
+        // Outside of the lock: it will want to crash us.
+        if let Some(spring) = spring {
+            spring();
+        }
     }
 
     fn keeps(&self, op: &WriteOp, number: u64) -> bool {
@@ -85,7 +119,9 @@ impl Engine for SimEngine {
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), EngineError> {
         if self.sabotage.is_none() {
-            return self.inner.write(batch, durability);
+            self.inner.write(batch, durability)?;
+            self.step_on_trap();
+            return Ok(());
         }
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         let mut kept = WriteBatch::new();
@@ -96,11 +132,15 @@ impl Engine for SimEngine {
             }
         }
         let forgets = self.sabotage == Some(Sabotage::ForgetSync) && number % 16 != 0;
-        self.inner.write(kept, if forgets { Durability::Buffered } else { durability })
+        self.inner.write(kept, if forgets { Durability::Buffered } else { durability })?;
+        self.step_on_trap();
+        Ok(())
     }
 
     fn delete_range(&self, cf: Cf, start: &[u8], end: &[u8]) -> Result<(), EngineError> {
-        self.inner.delete_range(cf, start, end)
+        self.inner.delete_range(cf, start, end)?;
+        self.step_on_trap();
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), EngineError> {

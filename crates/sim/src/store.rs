@@ -111,7 +111,7 @@ impl Stores {
     }
 
     /// Power fails: what was not synced is gone, and so is everything under way. Returns what to start it again with.
-    pub(crate) fn crash(&self, index: usize) -> u64 {
+    fn crash(&self, index: usize) -> u64 {
         let mut state = self.hosts[index].state.lock();
         state.generation += 1;
         if let Some(running) = state.running.take() {
@@ -119,6 +119,27 @@ impl Stores {
         }
         state.engine = state.engine.crash();
         state.generation
+    }
+
+    /// Power fails, and comes back after a while.
+    pub(crate) fn crash_for(self: &Arc<Self>, index: usize, pause: Duration) {
+        let (stores, generation) = (self.clone(), self.crash(index));
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            stores.start(index, generation).await;
+        });
+    }
+
+    /// Likewise, right after so many more writes of the store.
+    pub(crate) fn crash_after(self: &Arc<Self>, index: usize, writes: u64, pause: Duration) {
+        let stores = self.clone();
+        self.set_trap(index, writes, Box::new(move || stores.crash_for(index, pause)));
+    }
+
+    /// Has something happen right after so many more writes of a store.
+    pub(crate) fn set_trap(&self, index: usize, writes: u64, spring: Box<dyn FnOnce() + Send>) {
+        let engine = self.hosts[index].state.lock().engine.clone();
+        engine.set_trap(writes, spring);
     }
 
     /// A way to all stores without faults, for the process with that life, or for nobody in particular.

@@ -27,6 +27,9 @@ const WORKERS_PER_CLIENT: usize = 2;
 const CALM: Duration = Duration::from_secs(8);
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) struct World {
     pub(crate) stores: Arc<Stores>,
     pub(crate) pd: Arc<PdHost>,
@@ -51,21 +54,25 @@ fn faults(rng: &mut SmallRng, workload: Workload) -> Faults {
 
 impl World {
     pub(crate) fn new(options: &Options) -> Self {
+        Self::with_stores(STORES, options)
+    }
+
+    fn with_stores(count: usize, options: &Options) -> Self {
         let mut rng = SmallRng::seed_from_u64(options.seed);
         let pd = PdHost::start(options.seed, options.sabotage);
         let faults = faults(&mut rng, options.workload);
-        let stores = Stores::new(STORES, pd.clone(), faults, options.seed, options.sabotage);
+        let stores = Stores::new(count, pd.clone(), faults, options.seed, options.sabotage);
         let clients = (0..CLIENTS).map(|number| ClientHost::start(stores.clone(), number)).collect();
         Self { stores, pd, clients, history: Arc::new(History::new()), crashes: 0 }
     }
 
     /// Starts the stores; returns when all run.
     pub(crate) async fn start(&self) {
-        for index in 0..STORES {
+        for index in 0..self.stores.hosts.len() {
             let stores = self.stores.clone();
             tokio::spawn(async move { stores.start(index, 0).await });
         }
-        while self.stores.nodes().len() < STORES {
+        while self.stores.nodes().len() < self.stores.hosts.len() {
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -126,13 +133,12 @@ impl World {
     async fn befall(&mut self, rng: &mut SmallRng) {
         match rng.random_range(0..10) {
             0..=2 => {
-                let index = rng.random_range(0..STORES);
-                let generation = self.stores.crash(index);
-                let (stores, pause) = (self.stores.clone(), rng.random_range(1..400));
-                tokio::spawn(async move {
-                    sleep(Duration::from_millis(pause)).await;
-                    stores.start(index, generation).await;
-                });
+                let index = rng.random_range(0..self.stores.hosts.len());
+                let pause = Duration::from_millis(rng.random_range(1..400));
+                match rng.random_bool(0.5) {
+                    true => self.stores.crash_for(index, pause),
+                    false => self.stores.crash_after(index, rng.random_range(1..12), pause),
+                }
             }
             3 => {
                 self.pd.crash();
@@ -162,7 +168,7 @@ impl World {
             let nodes = self.stores.nodes();
             let served: usize = nodes.iter().map(|node| node.region_count()).sum();
             let known = self.pd.driver().region_count();
-            if nodes.len() == STORES && served == known {
+            if nodes.len() == self.stores.hosts.len() && served == known {
                 return Ok(());
             }
             if Instant::now() > deadline {

@@ -1,0 +1,73 @@
+//! A region moves while its sender or its receiver crashes, between any two of their writes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::check;
+
+/// Whose power fails.
+const SENDER: usize = 0;
+const RECEIVER: usize = 1;
+
+/// The first store has all regions; the second one comes and gets its share. Returns whether the crash came about.
+async fn move_with_crash(victim: usize, writes: u64) -> bool {
+    let options = Options::new(writes, Workload::Bank);
+    let world = World::with_stores(2, &options);
+    world.stores.start(SENDER, 0).await;
+    world.open(Workload::Bank).await;
+    // A transaction whose locks travel.
+    let client = world.calm_client();
+    let mut locks = client.begin(TxnOptions::default()).await.expect("a transaction");
+    let keys = Workload::Bank.keys();
+    locks.lock_keys(keys.iter().map(|key| wire(key)), Default::default()).await.expect("locks");
+    let has_crashed = std::sync::Arc::new(AtomicBool::new(false));
+    if victim == SENDER {
+        trap(&world, victim, writes, &has_crashed);
+    }
+    let stores = world.stores.clone();
+    tokio::spawn(async move { stores.start(RECEIVER, 0).await });
+    if victim == RECEIVER {
+        while world.stores.nodes().len() < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        trap(&world, victim, writes, &has_crashed);
+    }
+    sleep(CALM).await;
+    world.settle().await.expect("one owner for each region");
+    let counts: Vec<usize> = world.stores.nodes().iter().map(|node| node.region_count()).collect();
+    assert_eq!(counts.iter().sum::<usize>(), 3, "{counts:?}");
+    assert!(counts.iter().all(|count| *count > 0), "nothing has moved: {counts:?}");
+    let _ = locks.rollback().await;
+    let truth = world.truth(Workload::Bank).await.expect("every key is served");
+    // Nothing is lost, nothing is there twice, and everybody sees it.
+    check::check(Workload::Bank, &world.history, &truth, &BTreeMap::new())
+        .expect("the content is what it was");
+    assert!(truth.values().all(|versions| versions.len() == 1), "{truth:?}");
+    has_crashed.load(Ordering::SeqCst)
+}
+
+fn trap(world: &World, victim: usize, writes: u64, has_crashed: &Arc<AtomicBool>) {
+    let (stores, has_crashed) = (world.stores.clone(), has_crashed.clone());
+    let crash = move || {
+        has_crashed.store(true, Ordering::SeqCst);
+        stores.crash_for(victim, Duration::from_millis(100));
+    };
+    world.stores.set_trap(victim, writes, Box::new(crash));
+}
+
+#[test]
+fn a_crash_at_any_write_of_a_move_loses_and_doubles_nothing() {
+    for victim in [SENDER, RECEIVER] {
+        let mut points = 0;
+        for writes in 1.. {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+            if !runtime.expect("a runtime").block_on(move_with_crash(victim, writes)) {
+                break;
+            }
+            points += 1;
+        }
+        assert!(points >= 2, "only {points} writes belong to a move");
+        println!("{points} crash points");
+    }
+}

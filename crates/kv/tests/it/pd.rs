@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidewater_codec::Key;
-use tidewater_proto::{PdError, PdService, metapb, pdpb};
+use tidewater_proto::{PdError, PdService, TransportError, metapb, pdpb};
 
 pub const CLUSTER_ID: u64 = 4711;
 
@@ -20,6 +20,8 @@ pub struct TestPd {
     regions: Mutex<BTreeMap<u64, metapb::Region>>,
     stores: Mutex<BTreeMap<u64, metapb::Store>>,
     pub heartbeats: AtomicU64,
+    /// Requests to found the cluster get lost.
+    pub loses_bootstrap: AtomicBool,
 }
 
 impl TestPd {
@@ -133,6 +135,9 @@ impl PdService for TestPd {
     }
 
     async fn bootstrap(&self, request: pdpb::BootstrapRequest) -> Result<pdpb::BootstrapResponse, PdError> {
+        if self.loses_bootstrap.load(Ordering::SeqCst) {
+            return Err(PdError::Transport(TransportError::Timeout));
+        }
         if !self.regions.lock().is_empty() {
             return Err(PdError::AlreadyBootstrapped);
         }

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tidewater_proto::metapb;
+use tidewater_proto::regionmovepb::InstallRequest;
+
 use super::*;
 use crate::check;
 
@@ -38,12 +41,37 @@ async fn move_with_crash(victim: usize, writes: u64) -> bool {
     assert_eq!(counts.iter().sum::<usize>(), 3, "{counts:?}");
     assert!(counts.iter().all(|count| *count > 0), "nothing has moved: {counts:?}");
     let _ = locks.rollback().await;
+    offer_again(&world).await;
     let truth = world.truth(Workload::Bank).await.expect("every key is served");
     // Nothing is lost, nothing is there twice, and everybody sees it.
     check::check(Workload::Bank, &world.history, &truth, &BTreeMap::new())
         .expect("the content is what it was");
     assert!(truth.values().all(|versions| versions.len() == 1), "{truth:?}");
     has_crashed.load(Ordering::SeqCst)
+}
+
+/// The first store is offered what it gave away, as by a store that did not hear that it had been taken: it must not serve it again.
+async fn offer_again(world: &World) {
+    let nodes = world.stores.nodes();
+    let regions = world.pd.driver().scan_regions(pdpb::ScanRegionsRequest::default()).await.expect("regions");
+    let moved = regions
+        .regions
+        .into_iter()
+        .find(|found| found.leader.is_some_and(|leader| leader.store_id == nodes[RECEIVER].store_id()));
+    let moved = moved.and_then(|found| found.region).expect("a region has moved");
+    let epoch = moved.region_epoch.expect("an epoch");
+    let store_id = nodes[SENDER].store_id();
+    let old = metapb::Region {
+        region_epoch: Some(metapb::RegionEpoch { conf_ver: epoch.conf_ver - 2, ..epoch }),
+        peers: vec![metapb::Peer { id: 4_711, store_id, ..Default::default() }],
+        ..moved
+    };
+    let offer = InstallRequest { region: Some(old), last: true, ..InstallRequest::default() };
+    let before = nodes[SENDER].region_count();
+    let answer = nodes[SENDER].call(StoreRequest::InstallRegion(offer)).await.expect("an answer");
+    let StoreResponse::InstallRegion(answer) = answer else { panic!("another answer") };
+    assert!(answer.already_installed && answer.error.is_empty(), "{answer:?}");
+    assert_eq!(nodes[SENDER].region_count(), before, "an old region came back to life");
 }
 
 fn trap(world: &World, victim: usize, writes: u64, has_crashed: &Arc<AtomicBool>) {

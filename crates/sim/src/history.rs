@@ -155,12 +155,12 @@ impl History {
             for (what, values) in parts {
                 for (key, value) in values.iter().filter(|(key, _)| touches(key)) {
                     touched = true;
-                    let _ = write!(line, "\n             {what} {key} = {value:?}");
+                    let _ = write!(line, "\n             {what} {key} = {}", brief(value.as_deref()));
                 }
             }
             for (key, value) in txn.writes.iter().filter(|(key, _)| touches(key)) {
                 touched = true;
-                let _ = write!(line, "\n             writes {key} = {value:?}");
+                let _ = write!(line, "\n             writes {key} = {}", brief(Some(value)));
             }
             let _ = write!(line, "\n             {:?} {}", txn.outcome, txn.said);
             if touched {
@@ -173,5 +173,15 @@ impl History {
         lines.sort();
         let skipped = lines.len().saturating_sub(TOLD);
         lines.into_iter().skip(skipped).map(|(_, line)| line + "\n").collect()
+    }
+}
+
+/// As much of a value as one wants to read.
+fn brief(value: Option<&str>) -> String {
+    const SHOWN: usize = 100;
+    match value {
+        Some(value) if value.len() > SHOWN => format!("...{:?}", &value[value.len() - SHOWN..]),
+        Some(value) => format!("{value:?}"),
+        None => "nothing".to_owned(),
     }
 }

@@ -131,7 +131,7 @@ impl Engine for SimEngine {
                 WriteOp::Delete { cf, key } => kept.delete(cf, key),
             }
         }
-        let forgets = self.sabotage == Some(Sabotage::ForgetSync) && number % 16 != 0;
+        let forgets = self.sabotage == Some(Sabotage::ForgetSync) && !number.is_multiple_of(16);
         self.inner.write(kept, if forgets { Durability::Buffered } else { durability })?;
         self.step_on_trap();
         Ok(())

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use tidewater_codec::Key;
 use tidewater_kv::{Node, NodeConfig};
 use tidewater_proto::{StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, kvrpcpb};
@@ -16,6 +18,7 @@ use crate::sabotage::{Sabotage, SimEngine};
 
 /// How often stores report, and so get orders to move regions.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
+const LATE_PIECE_PROBABILITY: f64 = 0.1;
 const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// The machine a store runs on.
@@ -44,6 +47,7 @@ pub(crate) struct Stores {
     pub(crate) faults: Faults,
     pub(crate) seed: u64,
     pub(crate) sabotage: Option<Sabotage>,
+    rng: Mutex<SmallRng>,
 }
 
 impl Stores {
@@ -59,7 +63,8 @@ impl Stores {
             let state = Mutex::new(State { engine, generation: 0, running: None });
             Arc::new(StoreHost { address: format!("store-{index}"), state })
         };
-        Arc::new(Self { hosts: (0..count).map(host).collect(), pd, faults, seed, sabotage })
+        let rng = Mutex::new(SmallRng::seed_from_u64(!seed));
+        Arc::new(Self { hosts: (0..count).map(host).collect(), pd, faults, seed, sabotage, rng })
     }
 
     /// Starts a store, however often that takes, unless it crashes meanwhile.
@@ -147,6 +152,12 @@ impl Stores {
         Arc::new(Wire { stores: self.clone(), caller: life })
     }
 
+    /// How much later a piece of a region arrives a second time, if it does: a sender that gives up on an answer does not stop its request.
+    fn straggles(&self) -> Option<Duration> {
+        let mut rng = self.rng.lock();
+        rng.random_bool(LATE_PIECE_PROBABILITY).then(|| Duration::from_millis(rng.random_range(10..6_000)))
+    }
+
     /// The nodes; all run.
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
         self.hosts.iter().filter_map(|host| host.running().map(|(node, _)| node)).collect()
@@ -171,14 +182,14 @@ impl StoreConnector for Wire {
     async fn connect(&self, address: &str) -> Result<Arc<dyn StoreService>, TransportError> {
         let host = self.stores.hosts.iter().find(|host| host.address == address);
         let host = host.ok_or(TransportError::Closed)?.clone();
-        Ok(Arc::new(Line { host, caller: self.caller.clone(), sabotage: self.stores.sabotage }))
+        Ok(Arc::new(Line { host, caller: self.caller.clone(), stores: self.stores.clone() }))
     }
 }
 
 struct Line {
     host: Arc<StoreHost>,
     caller: Option<Life>,
-    sabotage: Option<Sabotage>,
+    stores: Arc<Stores>,
 }
 
 #[async_trait]
@@ -187,10 +198,22 @@ impl StoreService for Line {
         if let Some(caller) = &self.caller {
             caller.must_live().await;
         }
-        if self.sabotage == Some(Sabotage::ReadAroundLocks) {
+        if self.stores.sabotage == Some(Sabotage::ReadAroundLocks) {
             read_around_locks(&mut request);
         }
         let (node, life) = self.host.running().ok_or(TransportError::Closed)?;
+        if let StoreRequest::InstallRegion(_) = &request
+            && let Some(late) = self.stores.straggles()
+        {
+            let (host, request) = (self.host.clone(), request.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                if let Some((node, _)) = host.running() {
+                    // Nobody waits for this answer.
+                    let _ = node.call(request).await;
+                }
+            });
+        }
         let is_last_piece = matches!(&request, StoreRequest::InstallRegion(request) if request.last);
         let answer = tokio::select! {
             biased;
@@ -202,7 +225,7 @@ impl StoreService for Line {
         }
         match answer {
             Ok(StoreResponse::InstallRegion(mut answer))
-                if is_last_piece && self.sabotage == Some(Sabotage::ServeTwice) =>
+                if is_last_piece && self.stores.sabotage == Some(Sabotage::ServeTwice) =>
             {
                 answer.error = "no".to_owned();
                 Ok(StoreResponse::InstallRegion(answer))

@@ -129,7 +129,9 @@ impl Workload {
                 })
                 .collect(),
             Self::Registers | Self::Raw => {
-                old.iter().map(|(key, _)| (key.clone(), format!("{number}"))).collect()
+                // Long values are stored apart from their records.
+                let tail = if rng.random_bool(0.1) { "x".repeat(300) } else { String::new() };
+                old.iter().map(|(key, _)| (key.clone(), format!("{number}{tail}"))).collect()
             }
         }
     }

@@ -61,6 +61,8 @@ pub(super) enum MoveError {
     Refused(String),
     #[error("the region is gone")]
     Gone,
+    #[error("the region is on its way already")]
+    UnderWay,
     #[error("store {0} has no address")]
     NoStore(u64),
 }
@@ -131,14 +133,11 @@ impl Node {
         let _gate = self.transfers.gate.lock().await;
         match self.begin_move(region, newcomer).await {
             Ok(()) => self.finish_move(region, newcomer).await,
-            Err(error) => {
-                region.open();
-                tracing::info!(%error, region = region.id(), "the region stays here");
-            }
+            Err(error) => tracing::info!(%error, region = region.id(), "the region is not sent away"),
         }
     }
 
-    /// Closes the region and notes where it goes.
+    /// Closes the region and notes where it goes; if that fails, the region is open as before.
     async fn begin_move(&self, region: &Arc<Region>, newcomer: metapb::Peer) -> Result<(), MoveError> {
         // Whoever cannot be reached gets nothing.
         self.store_at(newcomer.store_id).await?;
@@ -146,7 +145,19 @@ impl Node {
         if !self.regions.get(region.id()).is_some_and(|current| Arc::ptr_eq(&current, region)) {
             return Err(MoveError::Gone);
         }
+        // A move that was begun before a restart goes on by itself: a second one, or a region opened for its failure, would make two owners.
+        if !region.is_open() {
+            return Err(MoveError::UnderWay);
+        }
         region.close();
+        let noted = self.note_move(region, newcomer).await;
+        if noted.is_err() {
+            region.open();
+        }
+        noted
+    }
+
+    async fn note_move(&self, region: &Region, newcomer: metapb::Peer) -> Result<(), MoveError> {
         let deadline = Instant::now() + DRAIN_PATIENCE;
         while !region.is_drained() {
             if Instant::now() >= deadline {

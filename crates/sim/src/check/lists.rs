@@ -40,7 +40,7 @@ fn appender(element: &str) -> usize {
 }
 
 /// Every list that was seen of a key.
-fn seen<'t>(txns: &'t [Txn]) -> impl Iterator<Item = (usize, &'t String, &'t str)> {
+fn seen(txns: &[Txn]) -> impl Iterator<Item = (usize, &String, &str)> {
     txns.iter().enumerate().flat_map(|(number, txn)| {
         let values = txn.reads.iter().chain(&txn.locked);
         values.map(move |(key, value)| (number, key, value.as_deref().unwrap_or_default()))

@@ -13,9 +13,9 @@ const SENDER: usize = 0;
 const RECEIVER: usize = 1;
 
 /// The first store has all regions; the second one comes and gets its share. Returns whether the crash came about.
-async fn move_with_crash(victim: usize, writes: u64) -> bool {
+async fn move_with_crash(stores: usize, victim: usize, writes: u64) -> bool {
     let options = Options::new(writes, Workload::Bank);
-    let world = World::with_stores(2, &options);
+    let world = World::with_stores(stores, &options);
     world.stores.start(SENDER, 0).await;
     world.open(Workload::Bank).await;
     // A transaction whose locks travel.
@@ -36,6 +36,9 @@ async fn move_with_crash(victim: usize, writes: u64) -> bool {
         trap(&world, victim, writes, &has_crashed);
     }
     sleep(CALM).await;
+    if !has_crashed.load(Ordering::SeqCst) {
+        return false;
+    }
     world.settle().await.expect("one owner for each region");
     let counts: Vec<usize> = world.stores.nodes().iter().map(|node| node.region_count()).collect();
     assert_eq!(counts.iter().sum::<usize>(), 3, "{counts:?}");
@@ -47,7 +50,7 @@ async fn move_with_crash(victim: usize, writes: u64) -> bool {
     check::check(Workload::Bank, &world.history, &truth, &BTreeMap::new())
         .expect("the content is what it was");
     assert!(truth.values().all(|versions| versions.len() == 1), "{truth:?}");
-    has_crashed.load(Ordering::SeqCst)
+    true
 }
 
 /// The first store is offered what it gave away, as by a store that did not hear that it had been taken: it must not serve it again.
@@ -79,18 +82,24 @@ fn trap(world: &World, victim: usize, writes: u64, has_crashed: &Arc<AtomicBool>
     let crash = move || {
         has_crashed.store(true, Ordering::SeqCst);
         stores.crash_for(victim, Duration::from_millis(100));
+        if let Some(third) = stores.hosts.len().checked_sub(1).filter(|last| *last > RECEIVER) {
+            // The driver forgets what it has ordered, and finds another store to send the region to.
+            stores.pd.crash();
+            stores.pd.restart();
+            tokio::spawn(async move { stores.start(third, 0).await });
+        }
     };
     world.stores.set_trap(victim, writes, Box::new(crash));
 }
 
 #[test]
 fn a_crash_at_any_write_of_a_move_loses_and_doubles_nothing() {
-    for victim in [SENDER, RECEIVER] {
+    for (stores, victim) in [(2, SENDER), (2, RECEIVER), (3, SENDER), (3, RECEIVER)] {
         let mut points = 0;
         for writes in 1.. {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-            if !runtime.expect("a runtime").block_on(move_with_crash(victim, writes)) {
+            if !runtime.expect("a runtime").block_on(move_with_crash(stores, victim, writes)) {
                 break;
             }
             points += 1;

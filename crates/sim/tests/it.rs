@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidewater_sim::{Options, Report, Sabotage, Workload, run};
 
 /// Seeds of each workload in an ordinary test run.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 50;
 /// A fault of our own must show within so many runs.
 const SABOTAGE_SEEDS: u64 = 200;
 

@@ -350,10 +350,8 @@ impl Run {
 
     async fn begin(engine: Arc<dyn Engine>) -> Self {
         let store = Store::open(NodeConfig::default(), engine, Arc::default()).await;
-        let mut model = Model::default();
         // The node has asked for one timestamp.
-        model.now = 1;
-        model.max_ts = 1;
+        let mut model = Model { now: 1, max_ts: 1, ..Model::default() };
         for txn in 0..5 {
             model.begin(txn);
         }

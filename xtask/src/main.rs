@@ -8,6 +8,7 @@ mod command;
 mod conformance;
 mod metrics;
 mod run;
+mod sim;
 mod sources;
 mod system;
 mod tidy;
@@ -37,6 +38,8 @@ enum Task {
     Clients(clients::Options),
     /// Run the test suites of TiKV's own clients against a cluster of ours.
     Conformance(conformance::Options),
+    /// Play seeds of the simulated cluster, and check what its clients saw.
+    Sim(sim::Options),
     /// Make the TPC-H tables as text files.
     TpchData(tpch::Options),
     /// Run a whole-system benchmark against MariaDB on this machine.
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Task::Metrics(options) => metrics::run(&options),
         Task::Clients(options) => clients::run(&options),
         Task::Conformance(options) => conformance::run(&options),
+        Task::Sim(options) => sim::run(&options),
         Task::TpchData(options) => tpch::run(&options),
         Task::Bench(options) => bench::run(options),
     }

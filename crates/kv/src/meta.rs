@@ -17,6 +17,7 @@ const REGION_PREFIX: &[u8] = b"\x01region";
 const REGION_PREFIX_END: &[u8] = b"\x01regioo";
 const MOVE_PREFIX: &[u8] = b"\x01move";
 const MOVE_PREFIX_END: &[u8] = b"\x01movf";
+const GONE_PREFIX: &[u8] = b"\x01gone";
 
 /// Refuses data this release does not understand, and marks a new directory as its own.
 pub(crate) fn check_format(engine: &dyn Engine) -> Result<(), EngineError> {
@@ -84,12 +85,29 @@ pub(crate) fn load_moves(snapshot: &dyn Snapshot) -> Result<Vec<(u64, metapb::Pe
     })
 }
 
+/// Notes that a region was here, in this generation, and went to another store.
+pub(crate) fn put_gone(batch: &mut WriteBatch, region_id: u64, conf_ver: u64) {
+    batch.put(Cf::Default, gone_key(region_id), conf_ver.to_be_bytes().to_vec());
+}
+
+pub(crate) fn delete_gone(batch: &mut WriteBatch, region_id: u64) {
+    batch.delete(Cf::Default, gone_key(region_id));
+}
+
+/// In which generation a region went away from here; `None` if it never did.
+pub(crate) fn load_gone(engine: &dyn Engine, region_id: u64) -> Result<Option<u64>, EngineError> {
+    let Some(record) = engine.get(Cf::Default, &gone_key(region_id))? else { return Ok(None) };
+    let conf_ver = <[u8; 8]>::try_from(&record[..])
+        .map_err(|_| EngineError::Corrupt { what: "gone record", reason: "its length is wrong".into() })?;
+    Ok(Some(u64::from_be_bytes(conf_ver)))
+}
+
 /// Writes something that changes nothing.
 pub(crate) fn touch(batch: &mut WriteBatch) {
     batch.delete(Cf::Default, FENCE_KEY.to_vec());
 }
 
-/// The cluster's first region is to be split before it is served.
+/// The store's first region is to be the cluster's, and to be split as the settings say, before it is served.
 pub(crate) fn put_split_pending(batch: &mut WriteBatch) {
     batch.put(Cf::Default, SPLIT_PENDING_KEY.to_vec(), Vec::new());
 }
@@ -128,6 +146,10 @@ fn load<T>(
 
 fn move_key(region_id: u64) -> Vec<u8> {
     [MOVE_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+fn gone_key(region_id: u64) -> Vec<u8> {
+    [GONE_PREFIX, &region_id.to_be_bytes()].concat()
 }
 
 fn region_key(region_id: u64) -> Vec<u8> {

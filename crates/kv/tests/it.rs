@@ -4,6 +4,8 @@
 mod api;
 #[path = "it/bank.rs"]
 mod bank;
+#[path = "it/cases.rs"]
+mod cases;
 #[path = "it/commands.rs"]
 mod commands;
 #[path = "it/crash.rs"]

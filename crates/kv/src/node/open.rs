@@ -195,15 +195,38 @@ async fn join_cluster(
         meta::put_store_id(&mut batch, store_id);
         engine.write(batch, Durability::Sync)?;
     }
-    if !pd.is_bootstrapped().await? {
+    if pd.is_bootstrapped().await? {
+        forget_unfounded(engine, pd).await?;
+    } else {
         // Timestamps and ids would begin anew, below those in the data.
         if has_data(engine)? {
             return Err(NodeError::ClusterForgotten);
         }
-        bootstrap(config, engine, pd, &store).await?;
+        bootstrap(engine, pd, &store).await?;
     }
     let answer = pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
     Ok((store_id, answer.header.map_or(0, |header| header.cluster_id)))
+}
+
+/// A first region that never became the cluster's goes: the store stopped before it heard that another had founded the cluster.
+async fn forget_unfounded(engine: &dyn Engine, pd: &dyn PdService) -> Result<(), NodeError> {
+    if !meta::is_split_pending(engine)? {
+        return Ok(());
+    }
+    // More than one are the parts of a region that was founded, and whose split the driver may not have heard of.
+    let [region] = &meta::load_regions(&*engine.snapshot())?[..] else { return Ok(()) };
+    let request = pdpb::GetRegionByIdRequest { region_id: region.id, ..Default::default() };
+    if pd.get_region_by_id(request).await?.region.is_some() {
+        return Ok(());
+    }
+    forget_first_region(engine, region.id)
+}
+
+fn forget_first_region(engine: &dyn Engine, region_id: u64) -> Result<(), NodeError> {
+    let mut batch = WriteBatch::new();
+    meta::delete_region(&mut batch, region_id);
+    meta::delete_split_pending(&mut batch);
+    Ok(engine.write(batch, Durability::Sync)?)
 }
 
 /// Whether anything was ever written for a client.
@@ -218,12 +241,7 @@ fn has_data(engine: &dyn Engine) -> Result<bool, EngineError> {
     Ok(false)
 }
 
-async fn bootstrap(
-    config: &NodeConfig,
-    engine: &dyn Engine,
-    pd: &dyn PdService,
-    store: &metapb::Store,
-) -> Result<(), NodeError> {
+async fn bootstrap(engine: &dyn Engine, pd: &dyn PdService, store: &metapb::Store) -> Result<(), NodeError> {
     // A region may be there from an attempt that did not reach the placement driver.
     let region = match meta::load_regions(&*engine.snapshot())?.into_iter().next() {
         Some(region) => region,
@@ -241,9 +259,7 @@ async fn bootstrap(
             // Local first: the placement driver must not point to a region that does not exist.
             let mut batch = WriteBatch::new();
             meta::put_region(&mut batch, &region);
-            if !config.bootstrap_split_keys.is_empty() {
-                meta::put_split_pending(&mut batch);
-            }
+            meta::put_split_pending(&mut batch);
             engine.write(batch, Durability::Sync)?;
             region
         }
@@ -255,10 +271,7 @@ async fn bootstrap(
         Ok(_) => Ok(()),
         Err(PdError::AlreadyBootstrapped) => {
             // Another store was faster; its region is the cluster's.
-            let mut batch = WriteBatch::new();
-            meta::delete_region(&mut batch, region_id);
-            meta::delete_split_pending(&mut batch);
-            Ok(engine.write(batch, Durability::Sync)?)
+            forget_first_region(engine, region_id)
         }
         Err(error) => Err(error.into()),
     }

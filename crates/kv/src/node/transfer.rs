@@ -9,7 +9,8 @@
 //!
 //! The region has one copy, so nobody serves it in between; clients try again until the receiver does. The moment of truth is the receiver's
 //! write of the region record. An owner that does not hear of it (a lost answer, a crash) does not serve the region again before it knows: the
-//! note of the move survives a restart, and the move is made again from the start, which a receiver that has the region already only confirms.
+//! note of the move survives a restart, and the move is made again from the start, which a receiver that has the region already only confirms,
+//! as does one that has had it and given it away since.
 //! Replicated regions move by a change of members instead.
 
 use std::{
@@ -60,6 +61,8 @@ pub(super) enum MoveError {
     Refused(String),
     #[error("the region is gone")]
     Gone,
+    #[error("the region is on its way already")]
+    UnderWay,
     #[error("store {0} has no address")]
     NoStore(u64),
 }
@@ -133,14 +136,11 @@ impl Node {
         let _gate = self.transfers.gate.lock().await;
         match self.begin_move(region, newcomer).await {
             Ok(()) => self.finish_move(region, newcomer).await,
-            Err(error) => {
-                region.open();
-                tracing::info!(%error, region = region.id(), "the region stays here");
-            }
+            Err(error) => tracing::info!(%error, region = region.id(), "the region is not sent away"),
         }
     }
 
-    /// Closes the region and notes where it goes.
+    /// Closes the region and notes where it goes; if that fails, the region is open as before.
     async fn begin_move(&self, region: &Arc<Region>, newcomer: metapb::Peer) -> Result<(), MoveError> {
         // Whoever cannot be reached gets nothing.
         self.store_at(newcomer.store_id).await?;
@@ -148,7 +148,19 @@ impl Node {
         if !self.regions.get(region.id()).is_some_and(|current| Arc::ptr_eq(&current, region)) {
             return Err(MoveError::Gone);
         }
+        // A move that was begun before a restart goes on by itself: a second one, or a region opened for its failure, would make two owners.
+        if !region.is_open() {
+            return Err(MoveError::UnderWay);
+        }
         region.close();
+        let noted = self.note_move(region, newcomer).await;
+        if noted.is_err() {
+            region.open();
+        }
+        noted
+    }
+
+    async fn note_move(&self, region: &Region, newcomer: metapb::Peer) -> Result<(), MoveError> {
         let deadline = Instant::now() + DRAIN_PATIENCE;
         while !region.is_drained() {
             if Instant::now() >= deadline {
@@ -272,13 +284,19 @@ impl Node {
     }
 
     /// The region is another store's: its record, its content and what is remembered of it go.
+    ///
+    /// A note stays that it was here. A store that gave it to us, and did not hear that we took it, offers it again: by then we may have given it
+    /// away, and its old content must not come back to life.
     async fn forget(&self, region: &Region) -> Result<(), MoveError> {
-        self.regions.remove(region.id());
         let mut batch = WriteBatch::new();
         meta::delete_move(&mut batch, region.id());
         meta::delete_region(&mut batch, region.id());
+        meta::put_gone(&mut batch, region.id(), conf_ver(&region.meta));
         self.scheduler.replication.write(batch, Durability::Sync, Box::new(|_| ())).await?;
-        Ok(self.wipe(region).await?)
+        // As long as the region is in the table nothing takes it in again, whose content would be removed here, too.
+        let wiped = self.wipe(region).await;
+        self.regions.remove(region.id());
+        Ok(wiped?)
     }
 
     /// Removes all content of a region that this store does not serve.
@@ -309,11 +327,15 @@ impl Node {
         let meta = request.region.clone().ok_or("the piece names no region")?;
         let region = Region::new(meta, self.store_id).map_err(|error| error.to_string())?;
         if let Some(known) = self.regions.get(region.id()) {
-            let conf_ver = |region: &Region| region.meta.region_epoch.map_or(0, |epoch| epoch.conf_ver);
-            return match conf_ver(&known) >= conf_ver(&region) {
+            return match conf_ver(&known.meta) >= conf_ver(&region.meta) {
                 true => Ok(true),
                 false => Err("an older generation of the region is here".to_owned()),
             };
+        }
+        let gone =
+            meta::load_gone(&*self.scheduler.engine, region.id()).map_err(|error| error.to_string())?;
+        if gone.is_some_and(|gone| gone >= conf_ver(&region.meta)) {
+            return Ok(true);
         }
         if self.regions.overlaps(&region) {
             return Err("another region of this store holds some of its keys".to_owned());
@@ -349,6 +371,7 @@ impl Node {
             return Ok(false);
         }
         meta::put_region(&mut batch, &region.meta);
+        meta::delete_gone(&mut batch, region.id());
         let locks = request.pessimistic_locks.iter().map(pessimistic_lock);
         let locks = locks.collect::<Result<_, _>>()?;
         self.write_installed(batch, Durability::Sync).await?;
@@ -454,6 +477,11 @@ impl Sender {
             _ => Err(MoveError::Refused("it does not know such moves".to_owned())),
         }
     }
+}
+
+/// Counts the changes of the region's members: each move is a generation.
+fn conf_ver(region: &metapb::Region) -> u64 {
+    region.region_epoch.map_or(0, |epoch| epoch.conf_ver)
 }
 
 /// The region as it will be: one more member, one less.

@@ -1,5 +1,6 @@
 //! Random histories of all commands, against a model of them.
 
+mod crash_points;
 mod percolator;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use proptest::prelude::*;
 use tidewater_kv::{Engine, MemoryEngine, NodeConfig, RocksEngine};
 use tidewater_proto::{StoreRequest, StoreResponse, kvrpcpb};
 
+use crate::cases::check;
 use crate::support::*;
 use percolator::{Kind, Model};
 
@@ -346,17 +348,37 @@ impl Run {
         assert_eq!(real, model.prewrite(&request));
     }
 
+    async fn begin(engine: Arc<dyn Engine>) -> Self {
+        let store = Store::open(NodeConfig::default(), engine, Arc::default()).await;
+        // The node has asked for one timestamp.
+        let mut model = Model { now: 1, max_ts: 1, ..Model::default() };
+        for txn in 0..5 {
+            model.begin(txn);
+        }
+        Self { store, model }
+    }
+
     async fn read(&mut self, key: &str, ts: u64) {
+        assert_eq!(self.difference_at(key, ts).await, None);
+    }
+
+    async fn difference_at(&mut self, key: &str, ts: u64) -> Option<String> {
         let answer = self.store.get(key, ts).await;
         let real = match &answer.error {
             Some(error) => Err(told(error)),
             None => Ok((!answer.not_found).then(|| text(&answer.value))),
         };
-        assert_eq!(real, self.model.get(key, ts), "{key} at {ts}");
+        let expected = self.model.get(key, ts);
+        (real != expected).then(|| format!("{key} at {ts}: {real:?} is there, not {expected:?}"))
     }
 
     /// Everything that can be read, in all ways of reading.
     async fn read_all(&mut self) {
+        assert_eq!(self.difference().await, None);
+    }
+
+    /// The first thing that reads otherwise than in the model.
+    async fn difference(&mut self) -> Option<String> {
         let mut moments = vec![u64::MAX, self.model.now];
         for state in self.model.keys.values() {
             moments.extend(state.records.keys().flat_map(|ts| [*ts, ts.saturating_sub(1)]));
@@ -368,7 +390,9 @@ impl Run {
         for ts in moments {
             let mut expected = Vec::new();
             for key in KEYS {
-                self.read(key, ts).await;
+                if let Some(difference) = self.difference_at(key, ts).await {
+                    return Some(difference);
+                }
                 match self.model.get(key, ts) {
                     Ok(None) => {}
                     Ok(Some(value)) => expected.push((key.to_string(), Ok(value))),
@@ -382,7 +406,10 @@ impl Run {
                     Some(error) => (text(&pair.key), Err(told(error))),
                     None => (text(&pair.key), Ok(text(&pair.value))),
                 });
-                assert_eq!(real.collect::<Vec<_>>(), expected, "at {ts}, reverse {reverse}");
+                let real = real.collect::<Vec<_>>();
+                if real != expected {
+                    return Some(format!("a scan at {ts}, reverse {reverse}: {real:?}, not {expected:?}"));
+                }
                 expected.reverse();
             }
         }
@@ -403,7 +430,8 @@ impl Run {
             let lock = state.lock.as_ref()?;
             Some((key.clone(), lock.start, lock.min_commit))
         });
-        assert_eq!(real, locks.collect::<Vec<_>>());
+        let locks = locks.collect::<Vec<_>>();
+        (real != locks).then(|| format!("the locks {real:?}, not {locks:?}"))
     }
 }
 
@@ -411,14 +439,7 @@ fn run(engine: Arc<dyn Engine>, ops: &[Op]) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let store = Store::open(NodeConfig::default(), engine, Arc::default()).await;
-        let mut run = Run { store, model: Model::default() };
-        // The node has asked for one timestamp.
-        run.model.now = 1;
-        run.model.max_ts = 1;
-        for txn in 0..5 {
-            run.model.begin(txn);
-        }
+        let mut run = Run::begin(engine).await;
         for op in ops {
             run.step(op).await;
         }
@@ -426,21 +447,15 @@ fn run(engine: Arc<dyn Engine>, ops: &[Op]) {
     });
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn histories_agree_with_the_model_in_memory(ops in ops()) {
-        run(Arc::new(MemoryEngine::new()), &ops);
-    }
+#[test]
+fn histories_agree_with_the_model_in_memory() {
+    check(2_000, ops(), |ops| run(Arc::new(MemoryEngine::new()), &ops));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn histories_agree_with_the_model_on_disk(ops in ops()) {
+#[test]
+fn histories_agree_with_the_model_on_disk() {
+    check(30, ops(), |ops| {
         let dir = tempfile::tempdir().unwrap();
         run(Arc::new(RocksEngine::open(dir.path()).unwrap()), &ops);
-    }
+    });
 }

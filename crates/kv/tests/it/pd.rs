@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidewater_codec::Key;
-use tidewater_proto::{PdError, PdService, metapb, pdpb};
+use tidewater_proto::{PdError, PdService, TransportError, metapb, pdpb};
 
 pub const CLUSTER_ID: u64 = 4711;
 
@@ -24,6 +24,8 @@ pub struct TestPd {
     pub merges: Mutex<Vec<(u64, u64)>>,
     /// Keys of regions whose size is known.
     reported_keys: Mutex<BTreeMap<u64, u64>>,
+    /// Requests to found the cluster get lost.
+    pub loses_bootstrap: AtomicBool,
 }
 
 impl TestPd {
@@ -164,6 +166,9 @@ impl PdService for TestPd {
     }
 
     async fn bootstrap(&self, request: pdpb::BootstrapRequest) -> Result<pdpb::BootstrapResponse, PdError> {
+        if self.loses_bootstrap.load(Ordering::SeqCst) {
+            return Err(PdError::Transport(TransportError::Timeout));
+        }
         if !self.regions.lock().is_empty() {
             return Err(PdError::AlreadyBootstrapped);
         }

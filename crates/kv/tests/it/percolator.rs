@@ -51,7 +51,7 @@ pub struct Record {
     pub protected: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct KeyState {
     pub lock: Option<Lock>,
     pub records: BTreeMap<u64, Record>,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tidewater_kv::{MemoryEngine, NodeConfig};
 use tidewater_types::clock::ManualClock;
 
+use crate::cases::check;
 use crate::support::{raw_client::RawClient, *};
 
 const KEYS: [&str; 6] = ["a", "ab", "b", "c", "ca", "d"];
@@ -13,17 +14,51 @@ const SPACES: [(i32, &str); 4] = [(0, ""), (0, "write"), (2, ""), (2, "lock")];
 
 #[derive(Debug, Clone)]
 enum Op {
-    Put { key: usize, value: u8, ttl: u64 },
-    BatchPut { keys: Vec<usize>, value: u8, ttl: u64 },
-    Delete { key: usize },
-    BatchDelete { keys: Vec<usize> },
-    DeleteRange { from: usize, to: usize },
-    Cas { key: usize, expected: Option<u8>, value: u8 },
-    Get { key: usize },
-    BatchGet { keys: Vec<usize> },
-    Ttl { key: usize },
-    Scan { from: usize, to: usize, limit: u32, reverse: bool },
-    Pass { seconds: u64 },
+    Put {
+        key: usize,
+        value: u8,
+        ttl: u64,
+    },
+    BatchPut {
+        keys: Vec<usize>,
+        value: u8,
+        ttl: u64,
+    },
+    Delete {
+        key: usize,
+    },
+    BatchDelete {
+        keys: Vec<usize>,
+    },
+    DeleteRange {
+        from: usize,
+        to: usize,
+    },
+    Cas {
+        key: usize,
+        expected: Option<u8>,
+        value: u8,
+    },
+    Get {
+        key: usize,
+    },
+    BatchGet {
+        keys: Vec<usize>,
+    },
+    Ttl {
+        key: usize,
+    },
+    Scan {
+        from: usize,
+        to: usize,
+        limit: u32,
+        reverse: bool,
+    },
+    Pass {
+        seconds: u64,
+    },
+    /// Power fails.
+    Crash,
 }
 
 fn ops() -> impl Strategy<Value = Vec<(usize, Op)>> {
@@ -44,6 +79,7 @@ fn ops() -> impl Strategy<Value = Vec<(usize, Op)>> {
         3 => (key.clone(), key, 0..5u32, any::<bool>())
             .prop_map(|(from, to, limit, reverse)| Op::Scan { from, to, limit, reverse }),
         2 => (1..4u64).prop_map(|seconds| Op::Pass { seconds }),
+        2 => Just(Op::Crash),
     ];
     proptest::collection::vec((0..SPACES.len(), op), 1..60)
 }
@@ -134,24 +170,33 @@ async fn step(client: RawClient<'_>, clock: &ManualClock, model: &mut Model, spa
             model.now += seconds;
             model.expire();
         }
+        Op::Crash => unreachable!("the caller has the engine"),
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-    #[test]
-    fn raw_commands_agree_with_a_map(ops in ops()) {
+#[test]
+fn raw_commands_agree_with_a_map_over_crashes() {
+    check(2_000, ops(), |ops| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let clock = Arc::new(ManualClock::new(0));
             let config = NodeConfig { clock: clock.clone(), ..NodeConfig::default() };
-            let store = Store::open(config, Arc::new(MemoryEngine::new()), Arc::default()).await;
+            let mut engine = Arc::new(MemoryEngine::with_crashes());
+            let mut store = Store::open(config.clone(), engine.clone(), Arc::default()).await;
             let mut model = Model::default();
             for (space, op) in &ops {
+                if let Op::Crash = op {
+                    let pd = store.pd.clone();
+                    drop(store);
+                    // What was acknowledged was synced.
+                    engine = Arc::new(engine.crash());
+                    store = Store::open(config.clone(), engine.clone(), pd).await;
+                    continue;
+                }
                 let (version, cf) = SPACES[*space];
                 let client = RawClient::new(&store, version).in_family(cf);
                 step(client, &clock, &mut model, *space, op).await;
             }
         });
-    }
+    });
 }

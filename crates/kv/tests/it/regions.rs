@@ -303,3 +303,20 @@ async fn an_emptied_region_says_so() {
     tokio::time::sleep(hour).await;
     assert_eq!(store.pd.reported_keys(id), Some(10));
 }
+
+#[tokio::test]
+async fn a_store_that_did_not_found_the_cluster_forgets_its_first_region() {
+    let pd = Arc::new(TestPd::default());
+    let engine = Arc::new(MemoryEngine::new());
+    let config = |address: &str| NodeConfig { address: address.into(), ..NodeConfig::default() };
+    pd.loses_bootstrap.store(true, Ordering::SeqCst);
+    let lost = Node::open(config("a"), engine.clone(), pd.clone()).await;
+    assert!(matches!(lost, Err(NodeError::Pd(_))));
+    pd.loses_bootstrap.store(false, Ordering::SeqCst);
+    let founder = Store::open(config("b"), Arc::new(MemoryEngine::new()), pd.clone()).await;
+    let late = Store::open(config("a"), engine.clone(), pd.clone()).await;
+    assert_eq!((founder.node.region_count(), late.node.region_count()), (1, 0));
+    // The founder keeps its own, also when its answer was what got lost.
+    drop(late);
+    assert_eq!(Store::open(config("a"), engine, pd).await.node.region_count(), 0);
+}

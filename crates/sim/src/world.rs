@@ -1,0 +1,270 @@
+//! A whole cluster, its clients, and what befalls them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use tidewater_codec::StartTs;
+use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, kvrpcpb, pdpb};
+use tidewater_txn::fault::Faults;
+use tidewater_txn::{RawClient, TxnClient, TxnConfig, TxnKind, TxnOptions};
+use tokio::time::{Instant, sleep};
+
+use crate::Options;
+use crate::check::{Finding, Truth, Version};
+use crate::client::{ClientHost, Worker, text, wire};
+use crate::history::{History, Outcome};
+use crate::pd::{PdHost, PdLink};
+use crate::store::Stores;
+use crate::workload::Workload;
+
+const STORES: usize = 3;
+const CLIENTS: u64 = 3;
+const WORKERS_PER_CLIENT: usize = 2;
+/// After the last fault: locks lapse, moves end.
+const CALM: Duration = Duration::from_secs(8);
+const SETTLE_MAX: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) struct World {
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) pd: Arc<PdHost>,
+    pub(crate) clients: Vec<Arc<ClientHost>>,
+    pub(crate) history: Arc<History>,
+    pub(crate) crashes: u64,
+}
+
+fn faults(rng: &mut SmallRng, workload: Workload) -> Faults {
+    let badness = [0.2, 1.0, 2.0][rng.random_range(0..3)];
+    Faults {
+        delay_ms: 0..=rng.random_range(1..6),
+        lose_request: 0.01 * badness,
+        lose_answer: 0.01 * badness,
+        // Raw writes are not idempotent; no transport of ours delivers twice.
+        duplicate: if workload == Workload::Raw { 0.0 } else { 0.01 * badness },
+        overtaken: 0.02 * badness,
+        region_error: 0.01 * badness,
+        timeout: Duration::from_millis(200),
+    }
+}
+
+impl World {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self::with_stores(STORES, options)
+    }
+
+    fn with_stores(count: usize, options: &Options) -> Self {
+        let mut rng = SmallRng::seed_from_u64(options.seed);
+        let pd = PdHost::start(options.seed, options.sabotage);
+        let faults = faults(&mut rng, options.workload);
+        let stores = Stores::new(count, pd.clone(), faults, options.seed, options.sabotage);
+        let clients = (0..CLIENTS).map(|number| ClientHost::start(stores.clone(), number)).collect();
+        Self { stores, pd, clients, history: Arc::new(History::new()), crashes: 0 }
+    }
+
+    /// Starts the stores; returns when all run.
+    pub(crate) async fn start(&self) {
+        for index in 0..self.stores.hosts.len() {
+            let stores = self.stores.clone();
+            tokio::spawn(async move { stores.start(index, 0).await });
+        }
+        while self.stores.nodes().len() < self.stores.hosts.len() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn calm_client(&self) -> TxnClient {
+        TxnClient::new(self.calm_pd(), self.stores.wire(None), TxnConfig::default())
+    }
+
+    fn calm_pd(&self) -> Arc<PdLink> {
+        Arc::new(PdLink { host: self.pd.clone(), life: None })
+    }
+
+    /// What is there before the work begins.
+    pub(crate) async fn open(&self, workload: Workload) {
+        let opening = workload.opening();
+        if opening.is_empty() {
+            return;
+        }
+        let began = self.history.tick();
+        let options = TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() };
+        let mut txn = self.calm_client().begin(options).await.expect("a calm cluster begins transactions");
+        let number = self.history.begin(TxnKind::Optimistic, began, txn.start_ts().into_inner());
+        for (key, value) in &opening {
+            txn.put(wire(key), value.clone()).expect("it fits");
+        }
+        let commit = txn.commit().await.expect("a calm cluster commits").into_inner();
+        let ended = self.history.tick();
+        self.history.note(number, |record| {
+            (record.writes, record.outcome, record.ended) = (opening, Outcome::Committed(commit), ended);
+        });
+    }
+
+    /// Lets everybody work, with crashes and jumps of the clock, until all are done.
+    pub(crate) async fn work(&mut self, options: &Options) {
+        let mut workers: Vec<_> = (0..WORKERS_PER_CLIENT * self.clients.len())
+            .map(|number| {
+                let worker = Worker {
+                    host: self.clients[number % self.clients.len()].clone(),
+                    history: self.history.clone(),
+                    workload: options.workload,
+                    rng: SmallRng::seed_from_u64(options.seed ^ ((number as u64 + 1) << 40)),
+                    number,
+                };
+                tokio::spawn(worker.work(options.steps))
+            })
+            .collect();
+        let mut rng = SmallRng::seed_from_u64(options.seed ^ 0xbad);
+        let calm = rng.random_range(50..600);
+        while !workers.is_empty() {
+            sleep(Duration::from_millis(rng.random_range(10..calm))).await;
+            self.befall(&mut rng).await;
+            workers.retain(|worker| !worker.is_finished());
+        }
+        self.pd.clock.repair();
+        sleep(CALM).await;
+    }
+
+    async fn befall(&mut self, rng: &mut SmallRng) {
+        match rng.random_range(0..10) {
+            0..=2 => {
+                let index = rng.random_range(0..self.stores.hosts.len());
+                let pause = Duration::from_millis(rng.random_range(1..400));
+                match rng.random_bool(0.5) {
+                    true => self.stores.crash_for(index, pause),
+                    false => self.stores.crash_after(index, rng.random_range(1..12), pause),
+                }
+            }
+            3 => {
+                self.pd.crash();
+                sleep(Duration::from_millis(rng.random_range(1..300))).await;
+                self.pd.restart();
+            }
+            4 | 5 => {
+                let far = if rng.random_bool(0.2) { 3_600_000 } else { 3_000 };
+                self.pd.clock.jump(rng.random_range(-far..far));
+            }
+            6 => self.clients[rng.random_range(0..self.clients.len())].crash(),
+            7 => {
+                let cut = format!("k{}", rng.random_range(1..7));
+                let client = self.calm_client();
+                tokio::spawn(async move { client.split_regions([wire(&cut)]).await });
+                return;
+            }
+            _ => return,
+        }
+        self.crashes += 1;
+    }
+
+    /// Every region has one owner in the end, and every key a region.
+    pub(crate) async fn settle(&self) -> Result<(), Finding> {
+        let deadline = Instant::now() + SETTLE_MAX;
+        loop {
+            let nodes = self.stores.nodes();
+            let served: usize = nodes.iter().map(|node| node.region_count()).sum();
+            let known = self.pd.driver().region_count();
+            if nodes.len() == self.stores.hosts.len() && served == known {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let counts: Vec<_> =
+                    nodes.iter().map(|node| (node.store_id(), node.region_count())).collect();
+                let text = format!("the stores serve {counts:?} regions, of {known} that are known");
+                return Err(Finding { text, keys: Vec::new() });
+            }
+            sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// What raw keys hold in the end.
+    pub(crate) async fn raw_values(&self) -> BTreeMap<String, String> {
+        let raw = RawClient::new(self.calm_pd(), self.stores.wire(None), TxnConfig::default());
+        let all = raw.scan(wire("k")..wire("l"), 100).await.expect("a calm cluster answers");
+        all.into_iter().map(|(key, value)| (text(key.into_bytes().into()), text(value))).collect()
+    }
+
+    /// All versions of all keys, after every lock that lapsed is cleared.
+    pub(crate) async fn truth(&self, workload: Workload) -> Result<Truth, Finding> {
+        let client = self.calm_client();
+        let began = self.history.tick();
+        let now = client.current_timestamp().await.expect("a calm cluster has timestamps");
+        let all = client.snapshot(StartTs(now)).scan(wire("k")..wire("l")).collect(100).await;
+        let all: BTreeMap<String, String> = match all {
+            Ok(all) => {
+                all.into_iter().map(|(key, value)| (text(key.into_bytes().into()), text(value))).collect()
+            }
+            Err(error) => return Err(Finding { text: format!("no end: {error}"), keys: Vec::new() }),
+        };
+        let number = self.history.begin(TxnKind::Optimistic, began, now.into_inner());
+        self.history.note(number, |record| {
+            let reads = workload.keys().into_iter().map(|key| (key.clone(), all.get(&key).cloned()));
+            record.reads = reads.collect();
+        });
+        let mut truth = Truth::new();
+        for key in workload.keys() {
+            truth.insert(key.clone(), self.versions(&key).await?);
+        }
+        Ok(truth)
+    }
+
+    async fn versions(&self, key: &str) -> Result<Vec<Version>, Finding> {
+        let region_key = bytes::Bytes::from(wire(key).encode().into_bytes());
+        let deadline = Instant::now() + SETTLE_MAX;
+        loop {
+            if let Some(info) = self.mvcc(&region_key, key).await {
+                return read_versions(key, info);
+            }
+            if Instant::now() > deadline {
+                return Err(Finding { text: format!("nobody serves {key}"), keys: vec![key.to_owned()] });
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn mvcc(&self, region_key: &bytes::Bytes, key: &str) -> Option<kvrpcpb::MvccInfo> {
+        let request = pdpb::GetRegionRequest { region_key: region_key.clone(), ..Default::default() };
+        let found = self.pd.driver().get_region(request).await.ok()?;
+        let (region, leader) = (found.region?, found.leader?);
+        let context = kvrpcpb::Context {
+            region_id: region.id,
+            region_epoch: region.region_epoch,
+            peer: Some(leader),
+            ..Default::default()
+        };
+        let node = self.stores.nodes().into_iter().find(|node| node.store_id() == leader.store_id)?;
+        let request = kvrpcpb::MvccGetByKeyRequest {
+            context: Some(context),
+            key: bytes::Bytes::copy_from_slice(key.as_bytes()),
+        };
+        match node.call(StoreRequest::MvccGetByKey(request)).await.ok()? {
+            StoreResponse::MvccGetByKey(answer) if answer.region_error.is_none() => answer.info,
+            _ => None,
+        }
+    }
+}
+
+fn read_versions(key: &str, info: kvrpcpb::MvccInfo) -> Result<Vec<Version>, Finding> {
+    let mut versions = Vec::new();
+    for write in &info.writes {
+        if write.r#type() != kvrpcpb::Op::Put {
+            continue;
+        }
+        let long = || info.values.iter().find(|value| value.start_ts == write.start_ts);
+        let value = match (write.short_value.is_empty(), long()) {
+            (true, Some(value)) => value.value.clone(),
+            (true, None) => {
+                let text = format!("the value of {} is missing", write.start_ts);
+                return Err(Finding { text, keys: vec![key.to_owned()] });
+            }
+            (false, _) => write.short_value.clone(),
+        };
+        versions.push(Version { commit_ts: write.commit_ts, start_ts: write.start_ts, value: text(value) });
+    }
+    versions.sort_by_key(|version| version.commit_ts);
+    Ok(versions)
+}

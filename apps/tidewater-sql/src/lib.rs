@@ -73,6 +73,7 @@ async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> 
         server_version: SERVER_VERSION.to_owned(),
         split_tables: false,
         gc: true,
+        several_nodes: true,
         sleeper: Some(Arc::new(tidewater_server::ThreadSleeper)),
     })
     .await?;

@@ -94,6 +94,7 @@ impl Database {
             server_version: SERVER_VERSION.to_owned(),
             split_tables: false,
             gc: true,
+            several_nodes: false,
             sleeper: Some(Arc::new(ThreadSleeper)),
         })
         .await?;

@@ -35,6 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         server_version: "8.0.11-Tidewater-example".to_owned(),
         split_tables: false,
         gc: false,
+        several_nodes: false,
         sleeper: None,
     })
     .await?;

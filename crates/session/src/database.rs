@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tidewater_catalog::InfoSchema;
-use tidewater_ddl::Ddl;
+use tidewater_ddl::{Ddl, Membership};
 use tidewater_executor::MemoryTracker;
 use tidewater_expr::{NamedLocks, Sleeper};
 use tidewater_table::AutoIds;
@@ -40,6 +40,8 @@ pub struct DatabaseOptions {
     pub split_tables: bool,
     /// Runs the garbage collection worker.
     pub gc: bool,
+    /// Other SQL nodes may work on the same cluster; all of them must say so. Schema changes then wait for all nodes.
+    pub several_nodes: bool,
     /// How `SLEEP()` waits; `None`: not at all.
     pub sleeper: Option<Arc<dyn Sleeper>>,
 }
@@ -68,8 +70,10 @@ impl Database {
     pub async fn open(options: DatabaseOptions) -> Result<Arc<Self>, SqlError> {
         let client = options.txn.clone();
         let auto_ids = Arc::new(AutoIds::new(Arc::clone(&client)));
-        let ddl =
-            Ddl::open(client, Arc::clone(&auto_ids), crate::infoschema::add_to).await.map_err(from_ddl)?;
+        let membership = if options.several_nodes { Membership::OneOfSeveral } else { Membership::Alone };
+        let ddl = Ddl::open(client, Arc::clone(&auto_ids), membership, crate::infoschema::add_to)
+            .await
+            .map_err(from_ddl)?;
         let database = Arc::new(Self {
             processes: ProcessList::default(),
             variables: GlobalVariables::new(&options.server_version),
@@ -85,15 +89,25 @@ impl Database {
             started_micros: options.clock.now_micros(),
             options,
         });
-        drop(database.ddl.spawn());
-        crate::bootstrap::run(&database).await?;
-        database.load_global_variables().await?;
-        database.reload_accounts().await?;
-        database.load_statistics().await?;
-        if database.options.gc {
-            crate::gc::spawn(&database);
+        if let Err(error) = database.start().await {
+            // Other nodes need not wait for one that never was.
+            database.close().await;
+            return Err(error);
         }
         Ok(database)
+    }
+
+    async fn start(self: &Arc<Self>) -> Result<(), SqlError> {
+        drop(self.ddl.spawn());
+        crate::bootstrap::run(self).await?;
+        self.load_global_variables().await?;
+        self.reload_accounts().await?;
+        self.load_statistics().await?;
+        crate::notices::spawn(self);
+        if self.options.gc {
+            crate::gc::spawn(self);
+        }
+        Ok(())
     }
 
     /// A session for a client that has proved who it is.
@@ -164,6 +178,7 @@ impl Database {
         }
         self.ddl.stop();
         self.auto_ids.give_back().await;
+        self.ddl.leave().await;
     }
 
     pub(crate) fn client(&self) -> &TxnClient {
@@ -205,13 +220,17 @@ impl Database {
         self.ddl
             .with_meta(move |meta| {
                 let (name, value) = (name.clone(), value.clone());
-                Box::pin(async move { meta.put_global_variable(&name, &value) })
+                Box::pin(async move {
+                    meta.bump_notice(|notices| notices.variables += 1).await?;
+                    meta.put_global_variable(&name, &value)
+                })
             })
             .await
             .map_err(from_ddl)
     }
 
-    async fn load_global_variables(&self) -> Result<(), SqlError> {
+    /// Reads the global variables that were set.
+    pub(crate) async fn load_global_variables(&self) -> Result<(), SqlError> {
         let stored = self
             .ddl
             .with_meta(|meta| Box::pin(async move { meta.global_variables().await }))

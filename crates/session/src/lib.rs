@@ -29,6 +29,7 @@ mod gc;
 mod infile;
 mod infoschema;
 mod load_data;
+mod notices;
 pub mod password;
 mod prepared;
 mod privileges;

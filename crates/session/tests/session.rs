@@ -6,6 +6,8 @@ mod concurrency;
 mod harness;
 #[path = "session/load_data.rs"]
 mod load_data;
+#[path = "session/nodes.rs"]
+mod nodes;
 #[path = "session/simulation.rs"]
 mod simulation;
 #[path = "session/slt.rs"]

@@ -20,7 +20,7 @@
 //! * The lease is counted from an instant before the record's transaction began, less a margin for clocks that do not run
 //!   alike; the others count from that transaction's timestamp, by timestamps of the placement driver.
 //! * The new schema is swapped in under the gate's write lock: no request sent under the old one is unanswered when
-//!   the record says the new one is loaded.
+//!   the record says the new one is loaded, but for those whose sender gave up (see below).
 //! * Who takes a node for gone removes its record first. A renewal under way conflicts with that. And **a renewal
 //!   counts only if it found its own record**: the first one, which a waiting worker may have missed because it was
 //!   not committed yet, only makes the node known; the second reads the version again, and any later step finds the record.
@@ -36,6 +36,9 @@
 //! # What we leave out
 //! A lease of its own for the owner (TiDB asks etcd); hints from node to node, which would save the wait of up to
 //! [`LOOK_INTERVAL`] for each step; reads check no lease: a node that was out of touch may answer one from the old schema.
+//! A commit that is given up while an answer is missing (its client is gone, say) leaves the gate at once, though its request may
+//! still arrive within the commit window. Should the change be two steps further by then, the row is written by an old
+//! schema. The same holds on a single node; it would take a gate that such a commit leaves only after the window.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

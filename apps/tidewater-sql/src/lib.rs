@@ -8,7 +8,7 @@ use clap::Args;
 use tidewater_daemon::CommonOptions;
 use tidewater_rpc::{ChannelOptions, GrpcConnector, GrpcPd, StatusPages, StatusServer, install_metrics};
 use tidewater_server::{Server, ServerOptions, TlsSettings, status_report};
-use tidewater_session::{Database, DatabaseOptions};
+use tidewater_session::{Database, DatabaseOptions, TableSplit};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::{SystemClock, WallClock};
 use tokio::runtime::Handle;
@@ -71,10 +71,11 @@ async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> 
         compute: Some(compute),
         seed,
         server_version: SERVER_VERSION.to_owned(),
-        split_tables: false,
+        split_tables: if settings.split_table { TableSplit::Apart } else { TableSplit::Never },
         gc: true,
         protocol: Default::default(),
         result_cache: None,
+        several_nodes: true,
         sleeper: Some(Arc::new(tidewater_server::ThreadSleeper)),
     })
     .await?;

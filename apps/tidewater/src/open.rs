@@ -7,7 +7,7 @@ use tidewater_kv::{Engine, EngineError, MemoryEngine, Node, NodeConfig, NodeErro
 use tidewater_pd::{FileStorage, MemoryStorage, PdConfig, PlacementDriver, Storage, StorageError};
 use tidewater_proto::PdService;
 use tidewater_server::ThreadSleeper;
-use tidewater_session::{DatabaseOptions, Session, SessionOptions};
+use tidewater_session::{DatabaseOptions, Session, SessionOptions, TableSplit};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::SqlError;
 use tidewater_types::clock::{SystemClock, WallClock};
@@ -92,10 +92,11 @@ impl Database {
             compute: options.compute,
             seed,
             server_version: SERVER_VERSION.to_owned(),
-            split_tables: false,
+            split_tables: TableSplit::Never,
             gc: true,
             protocol: Default::default(),
             result_cache: None,
+            several_nodes: false,
             sleeper: Some(Arc::new(ThreadSleeper)),
         })
         .await?;

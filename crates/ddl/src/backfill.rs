@@ -70,6 +70,10 @@ async fn batches(
         let mut txn = begin_unless(&ddl.client, &cancelled).await?;
         // Writers of rows do not check index entries: they must find themselves above this.
         txn.commit_in_two_phases();
+        if let Err(error) = ddl.check_work(&mut Meta::new(&mut txn), job.id).await {
+            txn.rollback().await?;
+            return Err(error);
+        }
         let rows = txn.scan(start.clone()..range.end.clone()).collect(batch_rows).await?;
         let Some((last, _)) = rows.last() else {
             txn.rollback().await?;

@@ -26,6 +26,12 @@ pub enum DdlError {
     /// Whoever wanted the change does not want it any more.
     #[error("Query execution was interrupted")]
     Cancelled,
+    /// Another node carries out the jobs.
+    #[error("another node carries out the schema changes")]
+    NotOwner,
+    /// Other nodes may have changed the schema without our knowing.
+    #[error("the node's lease of the schema was not renewed")]
+    OutOfDate,
     /// The worker stopped before the job was done.
     #[error("the DDL worker has stopped")]
     Stopped,
@@ -53,7 +59,11 @@ impl DdlError {
             Self::Cancelled => {
                 Some(JobError { code: ErrorCode::QueryInterrupted.number(), message: self.to_string() })
             }
-            Self::Table(TableError::Txn(_)) | Self::Txn(_) | Self::Stopped => None,
+            Self::Table(TableError::Txn(_))
+            | Self::Txn(_)
+            | Self::Stopped
+            | Self::NotOwner
+            | Self::OutOfDate => None,
             Self::Table(_) | Self::Corrupt { .. } => {
                 Some(JobError { code: ErrorCode::UnknownError.number(), message: self.to_string() })
             }

@@ -6,6 +6,7 @@ use tidewater_codec::{DbId, Key, TableId, meta_key};
 use tidewater_txn::Transaction;
 
 use crate::error::DdlError;
+use crate::members::NodeRecord;
 
 /// Jobs that wait or run, by id.
 const QUEUE: &[u8] = b"DDLJobQueue";
@@ -15,6 +16,14 @@ const HISTORY: &[u8] = b"DDLJobHistory";
 const DELETE_RANGES: &[u8] = b"DDLDeleteRanges";
 /// Global variables that were set.
 const GLOBAL_VARIABLES: &[u8] = b"GlobalVariables";
+/// Jobs whose long work is to end, by id.
+const CANCELLATIONS: &[u8] = b"DDLCancellations";
+/// Records of SQL nodes, by id.
+const NODES: &[u8] = b"SqlNodes";
+/// Under the empty field: the node that carries out the jobs.
+const OWNER: &[u8] = b"DDLOwner";
+/// Under the empty field: the counters of changes.
+const NOTICES: &[u8] = b"SqlNotices";
 
 /// What one schema version changed; enough to bring a snapshot of the version before up to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +34,17 @@ pub struct SchemaDiff {
     pub databases: Vec<DbId>,
     /// Tables made, changed or dropped, each with the database to look in.
     pub tables: Vec<(DbId, TableId)>,
+}
+
+/// Counters of changes beside the schema that every SQL node keeps a copy of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notices {
+    /// Changes of accounts and their rights.
+    pub accounts: u64,
+    /// Changes of global variables.
+    pub variables: u64,
+    /// Changes of statistics.
+    pub statistics: u64,
 }
 
 /// Data of a dropped table or index.
@@ -161,7 +181,29 @@ impl<'t> Meta<'t> {
     /// Moves a job to the history.
     pub fn finish_job(&mut self, job: &Job) -> Result<(), DdlError> {
         self.txn.delete(job_key(QUEUE, job.id))?;
+        self.txn.delete(job_key(CANCELLATIONS, job.id))?;
         self.put_json(job_key(HISTORY, job.id), job)
+    }
+
+    /// A waiting or running job.
+    pub async fn job(&mut self, id: i64) -> Result<Option<Job>, DdlError> {
+        self.get_json(&job_key(QUEUE, id)).await
+    }
+
+    /// A job that is over.
+    pub async fn finished_job(&mut self, id: i64) -> Result<Option<Job>, DdlError> {
+        self.get_json(&job_key(HISTORY, id)).await
+    }
+
+    /// Asks whoever carries out a job to end its long work.
+    pub fn put_cancellation(&mut self, id: i64) -> Result<(), DdlError> {
+        self.txn.put(job_key(CANCELLATIONS, id), b"1".to_vec())?;
+        Ok(())
+    }
+
+    /// Whether the end of a job's long work was asked for.
+    pub async fn is_cancelled(&mut self, id: i64) -> Result<bool, DdlError> {
+        Ok(self.txn.get(&job_key(CANCELLATIONS, id)).await?.is_some())
     }
 
     /// The waiting and running jobs in order.
@@ -211,10 +253,61 @@ impl<'t> Meta<'t> {
         Ok(pairs
             .into_iter()
             .filter_map(|(key, value)| {
-                let name = meta_key_field(&key, &prefix)?;
+                let name = String::from_utf8(meta_key_field(&key, &prefix)?).ok()?;
                 Some((name, String::from_utf8_lossy(&value).into_owned()))
             })
             .collect())
+    }
+
+    /// The record of a node.
+    pub(crate) async fn node(&mut self, id: i64) -> Result<Option<NodeRecord>, DdlError> {
+        self.get_json(&job_key(NODES, id)).await
+    }
+
+    /// The records of all nodes, each with the node's id.
+    pub(crate) async fn nodes(&mut self) -> Result<Vec<(i64, NodeRecord)>, DdlError> {
+        let prefix = meta_key::hash_prefix(NODES);
+        let pairs = self.txn.scan(prefix.clone()..prefix.prefix_next()).collect(usize::MAX).await?;
+        let node = |key: &Key| Some(i64::from_be_bytes(meta_key_field(key, &prefix)?.try_into().ok()?));
+        pairs
+            .iter()
+            .filter_map(|(key, value)| Some((node(key)?, value)))
+            .map(|(id, value)| Ok((id, parse(value)?)))
+            .collect()
+    }
+
+    /// Writes the record of a node.
+    pub(crate) fn put_node(&mut self, id: i64, record: &NodeRecord) -> Result<(), DdlError> {
+        self.put_json(job_key(NODES, id), record)
+    }
+
+    /// Removes the record of a node.
+    pub(crate) fn remove_node(&mut self, id: i64) -> Result<(), DdlError> {
+        self.txn.delete(job_key(NODES, id))?;
+        Ok(())
+    }
+
+    /// The node that carries out the jobs.
+    pub(crate) async fn owner(&mut self) -> Result<Option<i64>, DdlError> {
+        Ok(self.get_json(&meta_key::hash_key(OWNER, b"")).await?.flatten())
+    }
+
+    /// Names the node that carries out the jobs.
+    pub(crate) fn put_owner(&mut self, node: Option<i64>) -> Result<(), DdlError> {
+        self.put_json(meta_key::hash_key(OWNER, b""), &node)
+    }
+
+    /// What a node looks at all the time: the version of the schema and the notices.
+    pub(crate) async fn news(&mut self) -> Result<(i64, Notices), DdlError> {
+        let version = self.schema_version().await?;
+        Ok((version, self.get_json(&meta_key::hash_key(NOTICES, b"")).await?.unwrap_or_default()))
+    }
+
+    /// Counts a notice up.
+    pub async fn bump_notice(&mut self, bump: fn(&mut Notices)) -> Result<(), DdlError> {
+        let (_, mut notices) = self.news().await?;
+        bump(&mut notices);
+        self.put_json(meta_key::hash_key(NOTICES, b""), &notices)
     }
 
     /// The version of the system tables; 0 before the first start.
@@ -268,11 +361,11 @@ fn job_key(queue: &[u8], id: i64) -> Key {
 }
 
 /// The field of a hash's key.
-fn meta_key_field(key: &Key, prefix: &Key) -> Option<String> {
+fn meta_key_field(key: &Key, prefix: &Key) -> Option<Vec<u8>> {
     let mut tail = key.as_bytes().strip_prefix(prefix.as_bytes())?;
     let mut field = Vec::new();
     tidewater_codec::bytes::read_bytes(&mut tail, &mut field).ok()?;
-    String::from_utf8(field).ok()
+    Some(field)
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(value: &[u8]) -> Result<T, DdlError> {

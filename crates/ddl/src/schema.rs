@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use tidewater_catalog::{InfoSchema, InfoSchemaBuilder};
+use tidewater_codec::TableId;
 use tidewater_txn::Transaction;
 
 use crate::error::DdlError;
@@ -39,13 +40,15 @@ impl SchemaCache {
         Arc::clone(&self.current.read())
     }
 
-    /// Brings the snapshot up to the stored version, diff by diff.
-    pub async fn refresh(&self, txn: &mut Transaction) -> Result<Arc<InfoSchema>, DdlError> {
+    /// Brings the snapshot up to the version `txn` sees, diff by diff; gives the tables that changed. A snapshot that is
+    /// newer already stays.
+    pub async fn refresh(&self, txn: &mut Transaction) -> Result<Vec<TableId>, DdlError> {
         let old = self.get();
         let mut meta = Meta::new(txn);
         let version = meta.schema_version().await?;
-        if version == old.version() {
-            return Ok(old);
+        let mut changed = Vec::new();
+        if version <= old.version() {
+            return Ok(changed);
         }
         let mut builder = InfoSchemaBuilder::from_schema(&old);
         for version in old.version() + 1..=version {
@@ -63,10 +66,10 @@ impl SchemaCache {
                     Some(info) => builder.put_table(database, info),
                     None => builder.drop_table(table),
                 };
+                changed.push(table);
             }
         }
-        let new = Arc::new(builder.build(version));
-        *self.current.write() = Arc::clone(&new);
-        Ok(new)
+        *self.current.write() = Arc::new(builder.build(version));
+        Ok(changed)
     }
 }

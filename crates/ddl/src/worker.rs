@@ -3,7 +3,7 @@
 //! A job makes one step per schema version (F1, VLDB 2013). On this node a step and the commits of transactions shut
 //! each other out through the *gate*: a commit holds it shared while it checks that the tables it wrote are still as
 //! it saw them, a step holds it alone while it commits and swaps the snapshot. So at any moment all commits go by one
-//! schema version. Nodes of a cluster would wait for each other's leases here; there is one node that writes for now.
+//! schema version. Between steps the worker waits for the other nodes of the cluster, if there may be any (`members`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use parking_lot::Mutex;
 use tidewater_catalog::{InfoSchema, InfoSchemaBuilder, Job, JobState};
 use tidewater_table::AutoIds;
 use tidewater_txn::{Remedy, Transaction, TxnClient, TxnError, TxnKind, TxnOptions};
-use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, oneshot};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::{DdlError, job_failure};
+use crate::members::{JOBS_INTERVAL, Members, Membership};
 use crate::meta::{Meta, SchemaDiff};
 use crate::schema::SchemaCache;
 use crate::steps;
@@ -32,12 +33,14 @@ pub struct Ddl {
     pub(crate) client: Arc<TxnClient>,
     pub(crate) schema: SchemaCache,
     pub(crate) auto_ids: Arc<AutoIds>,
+    /// This node among others; `None` if it is alone.
+    pub(crate) members: Option<Members>,
     gate: Arc<RwLock<()>>,
     wake: Notify,
     waiting: Mutex<HashMap<i64, oneshot::Sender<Job>>>,
     /// Flags of jobs; one that is up ends its job's long work, with all it did taken back.
     cancellations: Mutex<HashMap<i64, Arc<AtomicBool>>>,
-    stopped: tokio::sync::watch::Sender<bool>,
+    pub(crate) stopped: tokio::sync::watch::Sender<bool>,
 }
 
 /// Held by a commit: the schema does not change meanwhile.
@@ -75,21 +78,27 @@ impl Ddl {
     pub async fn open(
         client: Arc<TxnClient>,
         auto_ids: Arc<AutoIds>,
+        membership: Membership,
         extend: impl FnOnce(&mut InfoSchemaBuilder),
     ) -> Result<Arc<Self>, DdlError> {
         let mut txn = begin(&client).await?;
         let schema = SchemaCache::load(&mut txn, extend).await?;
         txn.rollback().await?;
-        Ok(Arc::new(Self {
+        let mut ddl = Self {
             client,
             schema,
             auto_ids,
+            members: None,
             gate: Arc::default(),
             wake: Notify::new(),
             waiting: Mutex::default(),
             cancellations: Mutex::default(),
             stopped: tokio::sync::watch::Sender::new(false),
-        }))
+        };
+        if membership == Membership::OneOfSeveral {
+            ddl.members = Some(Members::new(ddl.take_ids(1).await?));
+        }
+        Ok(Arc::new(ddl))
     }
 
     /// The newest snapshot of the schema.
@@ -97,13 +106,19 @@ impl Ddl {
         self.schema.get()
     }
 
-    /// Keeps the schema as it is until the guard is dropped: for the check and the commit of a transaction.
-    pub async fn hold_schema(&self) -> SchemaGuard {
+    /// Waits until no step is under way, and lets none begin.
+    pub(crate) async fn enter_gate(&self) -> SchemaGuard {
         SchemaGuard(self.gate.clone().read_owned().await)
+    }
+
+    /// Waits until no commit is under way, and lets none begin.
+    pub(crate) async fn close_gate(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write().await
     }
 
     /// Starts the worker on the current runtime.
     pub fn spawn(self: &Arc<Self>) -> JoinHandle<()> {
+        drop(self.spawn_membership());
         let ddl = Arc::clone(self);
         tokio::spawn(async move { ddl.work().await })
     }
@@ -112,6 +127,11 @@ impl Ddl {
     pub fn stop(&self) {
         self.stopped.send_replace(true);
         self.wake.notify_one();
+    }
+
+    /// Whether the node is on its way out.
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
     }
 
     /// Queues a job and waits for its end.
@@ -145,29 +165,46 @@ impl Ddl {
         self.wake.notify_one();
         let mut stopped = self.stopped.subscribe();
         let ended = async {
-            let mut receiver = receiver;
+            let mut ended = std::pin::pin!(self.end_of(id, receiver));
             tokio::select! {
                 biased;
-                job = &mut receiver => return job,
+                job = &mut ended => return job,
                 () = cancelled => {}
             }
             self.cancellation(id).store(true, Ordering::Relaxed);
-            let job = receiver.await;
+            self.cancel_elsewhere(id).await;
+            let job = ended.await;
             self.cancellations.lock().remove(&id);
             job
         };
         let job = tokio::select! {
             biased;
-            job = ended => job.map_err(|_| DdlError::Stopped)?,
+            job = ended => job?,
             _ = stopped.wait_for(|stopped| *stopped) => {
                 self.waiting.lock().remove(&id);
                 return Err(DdlError::Stopped);
             }
         };
+        self.wait_until_visible(&job).await?;
         match &job.error {
             Some(error) => Err(job_failure(error)),
             None => Ok(job),
         }
+    }
+
+    /// The job, once it is over; the worker of this node or, where there are others, the history tells.
+    async fn end_of(&self, id: i64, receiver: oneshot::Receiver<Job>) -> Result<Job, DdlError> {
+        let told = async { receiver.await.map_err(|_| DdlError::Stopped) };
+        if self.members.is_none() {
+            return told.await;
+        }
+        let job = tokio::select! {
+            biased;
+            job = told => job?,
+            job = self.wait_for_end(id) => job,
+        };
+        self.waiting.lock().remove(&id);
+        Ok(job)
     }
 
     /// The flag of a job, for its long work.
@@ -237,14 +274,26 @@ impl Ddl {
             if *self.stopped.borrow() {
                 return;
             }
+            if !self.is_owner() {
+                self.wait_for_jobs().await;
+                continue;
+            }
             match self.first_job().await {
                 Ok(Some(job)) => self.carry_out(job).await,
-                Ok(None) => self.wake.notified().await,
+                Ok(None) => self.wait_for_jobs().await,
                 Err(error) => {
                     tracing::warn!(%error, "the queue of schema changes cannot be read");
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                 }
             }
+        }
+    }
+
+    async fn wait_for_jobs(&self) {
+        match self.members {
+            None => self.wake.notified().await,
+            // Other nodes queue jobs without telling us.
+            Some(_) => drop(tokio::time::timeout(JOBS_INTERVAL, self.wake.notified()).await),
         }
     }
 
@@ -258,10 +307,12 @@ impl Ddl {
                 return;
             }
             let error = match self.step(&mut job).await {
+                Err(DdlError::NotOwner | DdlError::Stopped) => return,
                 Ok(Outcome::Finished) => break,
                 Ok(Outcome::Next) => continue,
                 Ok(Outcome::Work(work)) => match self.long_work(&mut job, &work).await {
                     Ok(()) => continue,
+                    Err(DdlError::NotOwner | DdlError::Stopped) => return,
                     Err(error) => error,
                 },
                 Err(error) => error,
@@ -276,6 +327,9 @@ impl Ddl {
                 None => {
                     job.error_count += 1;
                     tracing::warn!(%error, job = job.id, "a schema change failed and is tried again");
+                    if matches!(error, DdlError::Txn(TxnError::Undetermined { .. })) {
+                        self.read_again(&mut job).await;
+                    }
                     if job.error_count > FAILURES_MAX {
                         job.error =
                             Some(tidewater_catalog::JobError { code: 1105, message: error.to_string() });
@@ -292,7 +346,24 @@ impl Ddl {
         }
     }
 
+    /// Nobody knows whether the last step happened, except the store.
+    async fn read_again(&self, job: &mut Job) {
+        let id = job.id;
+        let stored = self.with_meta(move |meta| {
+            Box::pin(async move {
+                match meta.job(id).await? {
+                    Some(job) => Ok(Some(job)),
+                    None => meta.finished_job(id).await,
+                }
+            })
+        });
+        if let Ok(Some(stored)) = stored.await {
+            *job = Job { error_count: job.error_count, ..stored };
+        }
+    }
+
     async fn long_work(&self, job: &mut Job, work: &Work) -> Result<(), DdlError> {
+        self.settle().await?;
         match work {
             Work::BackfillIndex(index) => crate::backfill::index(self, job, *index).await,
             Work::RewriteRows => crate::backfill::rows(self, job).await,
@@ -301,6 +372,7 @@ impl Ddl {
 
     /// One step: the change, the new version, the job's state and the new snapshot, all under the gate.
     async fn step(&self, job: &mut Job) -> Result<Outcome, DdlError> {
+        self.settle().await?;
         let _gate = self.gate.write().await;
         let mut tries = 0;
         loop {
@@ -321,7 +393,7 @@ impl Ddl {
                         self.auto_ids.forget(table);
                     }
                     let mut txn = begin(&self.client).await?;
-                    self.schema.refresh(&mut txn).await?;
+                    self.refresh(&mut txn).await?;
                     txn.rollback().await?;
                     return Ok(changes.outcome.unwrap_or(Outcome::Next));
                 }
@@ -331,8 +403,28 @@ impl Ddl {
         }
     }
 
+    /// Loads what `txn` sees of the schema. The gate is closed.
+    pub(crate) async fn refresh(&self, txn: &mut Transaction) -> Result<(), DdlError> {
+        let changed = self.schema.refresh(txn).await?;
+        if self.members.is_some() {
+            // Another node may have given a table new numbers, or moved its counters.
+            changed.into_iter().for_each(|table| self.auto_ids.forget(table));
+        }
+        Ok(())
+    }
+
+    /// Whether a batch of long work should go on; to be asked in its transaction.
+    pub(crate) async fn check_work(&self, meta: &mut Meta<'_>, job: i64) -> Result<(), DdlError> {
+        self.fence(meta).await?;
+        if self.members.is_some() && meta.is_cancelled(job).await? {
+            return Err(DdlError::Cancelled);
+        }
+        Ok(())
+    }
+
     async fn apply(&self, txn: &mut Transaction, job: &mut Job) -> Result<Changes, DdlError> {
         let mut meta = Meta::new(txn);
+        self.fence(&mut meta).await?;
         let schema = self.schema.get();
         let mut changes = if job.state == JobState::Rollingback {
             steps::roll_back(&mut meta, job).await?

@@ -46,7 +46,7 @@ impl StoreConnector for Direct {
 #[derive(Clone)]
 enum Way {
     Engine(Arc<RocksEngine>),
-    Raw(Arc<dyn StoreService>, kvrpcpb::Context),
+    Raw(Arc<dyn StoreService>, Box<kvrpcpb::Context>),
     Txn(TxnClient),
 }
 
@@ -70,7 +70,7 @@ impl Way {
             Self::Raw(store, context) => {
                 let (key, value) = (key.into(), Bytes::from_static(VALUE));
                 let put = kvrpcpb::RawPutRequest {
-                    context: Some(context.clone()),
+                    context: Some((**context).clone()),
                     key,
                     value,
                     ..Default::default()
@@ -102,7 +102,7 @@ impl Way {
                 .is_some(),
             Self::Raw(store, context) => {
                 let get = kvrpcpb::RawGetRequest {
-                    context: Some(context.clone()),
+                    context: Some((**context).clone()),
                     key: key.into(),
                     ..Default::default()
                 };
@@ -222,8 +222,8 @@ async fn main() {
     let far_client = TxnClient::new(cluster.remote_pd.clone(), cluster.remote.clone(), TxnConfig::default());
     let ways = [
         ("bare RocksDB", Way::Engine(cluster.engine.clone())),
-        ("raw, function call", Way::Raw(cluster.node.clone(), context.clone())),
-        ("raw, gRPC", Way::Raw(far, context)),
+        ("raw, function call", Way::Raw(cluster.node.clone(), Box::new(context.clone()))),
+        ("raw, gRPC", Way::Raw(far, Box::new(context))),
         ("transaction, function call", Way::Txn(near_client)),
         ("transaction, gRPC", Way::Txn(far_client)),
     ];

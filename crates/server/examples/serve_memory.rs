@@ -6,7 +6,7 @@ use tidewater_kv::{MemoryEngine, Node, NodeConfig};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
 use tidewater_proto::{StoreConnector, StoreService, TransportError};
 use tidewater_server::{Server, ServerOptions};
-use tidewater_session::{Database, DatabaseOptions};
+use tidewater_session::{Database, DatabaseOptions, TableSplit};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::SystemClock;
 use tokio_util::sync::CancellationToken;
@@ -33,10 +33,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         compute: None,
         seed: 1,
         server_version: "8.0.11-Tidewater-example".to_owned(),
-        split_tables: false,
+        split_tables: TableSplit::Never,
         gc: false,
         protocol: Default::default(),
         result_cache: None,
+        several_nodes: false,
         sleeper: None,
     })
     .await?;

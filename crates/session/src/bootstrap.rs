@@ -1,6 +1,7 @@
 //! The system schema, made at the first start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidewater_types::SqlError;
 
@@ -11,15 +12,25 @@ use crate::privileges::RIGHTS;
 /// The version of the system tables below.
 const VERSION: i64 = 1;
 
+/// How often a node that waits for another's system tables looks for them.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Makes the system tables unless they are there.
 pub(crate) async fn run(database: &Arc<Database>) -> Result<(), SqlError> {
-    let version = database
-        .ddl()
-        .with_meta(|meta| Box::pin(async move { meta.bootstrap_version().await }))
-        .await
-        .map_err(from_ddl)?;
-    if version >= VERSION {
-        return Ok(());
+    loop {
+        let version = database
+            .ddl()
+            .with_meta(|meta| Box::pin(async move { meta.bootstrap_version().await }))
+            .await
+            .map_err(from_ddl)?;
+        if version >= VERSION {
+            return Ok(());
+        }
+        if database.ddl().is_owner() {
+            break;
+        }
+        // The owner does it; if it does not live to, somebody else becomes owner.
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
     let mut session = database.internal_session()?;
     for statement in statements() {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tidewater_catalog::InfoSchema;
-use tidewater_ddl::Ddl;
+use tidewater_ddl::{Ddl, Membership};
 use tidewater_distsql::{ResultCache, StoreProtocol};
 use tidewater_executor::MemoryTracker;
 use tidewater_expr::{NamedLocks, Sleeper};
@@ -25,6 +25,18 @@ use crate::session::{Session, SessionOptions};
 use crate::statistics::StatsCache;
 use crate::variables::GlobalVariables;
 
+/// How new tables are cut into regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TableSplit {
+    /// A table begins in the region that holds its keys already.
+    #[default]
+    Never,
+    /// A table begins in a region of its own, which may be moved to another store.
+    Apart,
+    /// Into many, each with a few rows: for tests.
+    Tiny,
+}
+
 /// What [`Database::open`] needs.
 pub struct DatabaseOptions {
     /// The transactional client: where the data is.
@@ -37,14 +49,16 @@ pub struct DatabaseOptions {
     pub seed: u64,
     /// `@@version`, also for the handshake.
     pub server_version: String,
-    /// Cuts every new table into small regions: a test setting.
-    pub split_tables: bool,
+    /// How new tables are cut into regions.
+    pub split_tables: TableSplit,
     /// Runs the garbage collection worker.
     pub gc: bool,
     /// How one speaks to the stores; the default is for ours.
     pub protocol: StoreProtocol,
     /// Where answers of the stores are kept; `None`: in a cache of the usual limits.
     pub result_cache: Option<Arc<ResultCache>>,
+    /// Other SQL nodes may work on the same cluster; all of them must say so. Schema changes then wait for all nodes.
+    pub several_nodes: bool,
     /// How `SLEEP()` waits; `None`: not at all.
     pub sleeper: Option<Arc<dyn Sleeper>>,
 }
@@ -75,8 +89,10 @@ impl Database {
     pub async fn open(options: DatabaseOptions) -> Result<Arc<Self>, SqlError> {
         let client = options.txn.clone();
         let auto_ids = Arc::new(AutoIds::new(Arc::clone(&client)));
-        let ddl =
-            Ddl::open(client, Arc::clone(&auto_ids), crate::infoschema::add_to).await.map_err(from_ddl)?;
+        let membership = if options.several_nodes { Membership::OneOfSeveral } else { Membership::Alone };
+        let ddl = Ddl::open(client, Arc::clone(&auto_ids), membership, crate::infoschema::add_to)
+            .await
+            .map_err(from_ddl)?;
         let database = Arc::new(Self {
             processes: ProcessList::default(),
             variables: GlobalVariables::new(&options.server_version),
@@ -93,15 +109,25 @@ impl Database {
             started_micros: options.clock.now_micros(),
             options,
         });
-        drop(database.ddl.spawn());
-        crate::bootstrap::run(&database).await?;
-        database.load_global_variables().await?;
-        database.reload_accounts().await?;
-        database.load_statistics().await?;
-        if database.options.gc {
-            crate::gc::spawn(&database);
+        if let Err(error) = database.start().await {
+            // Other nodes need not wait for one that never was.
+            database.close().await;
+            return Err(error);
         }
         Ok(database)
+    }
+
+    async fn start(self: &Arc<Self>) -> Result<(), SqlError> {
+        drop(self.ddl.spawn());
+        crate::bootstrap::run(self).await?;
+        self.load_global_variables().await?;
+        self.reload_accounts().await?;
+        self.load_statistics().await?;
+        crate::notices::spawn(self);
+        if self.options.gc {
+            crate::gc::spawn(self);
+        }
+        Ok(())
     }
 
     /// A session for a client that has proved who it is.
@@ -172,6 +198,7 @@ impl Database {
         }
         self.ddl.stop();
         self.auto_ids.give_back().await;
+        self.ddl.leave().await;
     }
 
     pub(crate) fn client(&self) -> &TxnClient {
@@ -213,13 +240,17 @@ impl Database {
         self.ddl
             .with_meta(move |meta| {
                 let (name, value) = (name.clone(), value.clone());
-                Box::pin(async move { meta.put_global_variable(&name, &value) })
+                Box::pin(async move {
+                    meta.bump_notice(|notices| notices.variables += 1).await?;
+                    meta.put_global_variable(&name, &value)
+                })
             })
             .await
             .map_err(from_ddl)
     }
 
-    async fn load_global_variables(&self) -> Result<(), SqlError> {
+    /// Reads the global variables that were set.
+    pub(crate) async fn load_global_variables(&self) -> Result<(), SqlError> {
         let stored = self
             .ddl
             .with_meta(|meta| Box::pin(async move { meta.global_variables().await }))

@@ -125,6 +125,7 @@ pub(crate) fn from_txn(error: &TxnError) -> SqlError {
         }
         TxnError::Undetermined { .. } => tidb_error(8501, "execution result undetermined"),
         TxnError::CommitRefused { reason } => tidb_error(8028, reason.clone()),
+        TxnError::CommitUnsure { reason } => tidb_error(8027, reason.clone()),
         TxnError::TooLarge { bytes, .. } => {
             tidb_error(8004, format!("Transaction is too large, size: {bytes}"))
         }
@@ -158,12 +159,19 @@ pub(crate) fn from_table(error: TableError) -> SqlError {
     }
 }
 
+/// 8027.
+pub(crate) const SCHEMA_OUT_OF_DATE: &str = "Information schema is out of date: schema failed to update in 1 lease, \
+                                             please make sure Tidewater can connect to its stores";
+
 pub(crate) fn from_ddl(error: DdlError) -> SqlError {
     match error {
         DdlError::Rejected(error) => error,
         DdlError::Txn(error) => from_txn(&error),
         DdlError::Table(error) => from_table(error),
         DdlError::Cancelled => sql_error(ErrorCode::QueryInterrupted, error.to_string()),
-        DdlError::Corrupt { .. } | DdlError::Stopped => sql_error(ErrorCode::UnknownError, error.to_string()),
+        DdlError::OutOfDate => tidb_error(8027, SCHEMA_OUT_OF_DATE),
+        DdlError::Corrupt { .. } | DdlError::Stopped | DdlError::NotOwner => {
+            sql_error(ErrorCode::UnknownError, error.to_string())
+        }
     }
 }

@@ -20,7 +20,10 @@ pub(crate) fn spawn(database: &Arc<Database>) {
         while let Some(wait) = interval(&database) {
             tokio::time::sleep(wait).await;
             let Some(database) = database.upgrade() else { return };
-            if database.global_variable("tidb_gc_enable").as_deref() != Some("ON") {
+            // One node of a cluster is enough.
+            if !database.ddl().is_owner()
+                || database.global_variable("tidb_gc_enable").as_deref() != Some("ON")
+            {
                 continue;
             }
             if let Err(error) = round(&database).await {

@@ -14,6 +14,11 @@
 //! [`Database`] is what sessions share. [`Session`] runs statements: `dispatch` chooses between `statements/*`
 //! (utility statements), `query` (plan, build operators, stream) and `dml` (writers). `variables` is the table of
 //! system variables, `show` and `infoschema` answer questions about the catalog, `privileges` says who may do what.
+//!
+//! # Several nodes
+//! With [`DatabaseOptions::several_nodes`] a change of schema that was acknowledged by one node is visible on all (`ddl`).
+//! Accounts, global variables and statistics are loaded from other nodes within a second (`notices`). Each node's own are
+//! connection ids, and so `KILL` and `SHOW PROCESSLIST`; the locks of `GET_LOCK()`; the counters of `SHOW STATUS`.
 #![recursion_limit = "256"]
 
 mod auth;
@@ -29,6 +34,7 @@ mod gc;
 mod infile;
 mod infoschema;
 mod load_data;
+mod notices;
 pub mod password;
 mod prepared;
 mod privileges;
@@ -46,7 +52,7 @@ mod warnings;
 
 pub use auth::AuthInfo;
 pub use batch::Batch;
-pub use database::{Database, DatabaseOptions};
+pub use database::{Database, DatabaseOptions, TableSplit};
 pub use infile::LocalInfile;
 pub use prepared::{Parameter, PreparedInfo};
 pub use processes::{KillTarget, Process, ProcessInfo, ProcessList};

@@ -10,13 +10,13 @@ use tidewater_catalog::TableInfo;
 use tidewater_codec::{CommitTs, StartTs, TableId, table_key};
 use tidewater_distsql::{DirtyCopy, DirtyRows};
 use tidewater_txn::{
-    CommitGate, CommitPass, Isolation as ReadIsolation, Snapshot, Stage, Transaction, TxnError, TxnKind,
-    TxnOptions,
+    CommitGate, CommitPass, Isolation as ReadIsolation, Refusal, Snapshot, Stage, Transaction, TxnError,
+    TxnKind, TxnOptions,
 };
 use tidewater_types::{ErrorCode, SqlError};
 
 use crate::database::Database;
-use crate::error::{from_txn, sql_error};
+use crate::error::{SCHEMA_OUT_OF_DATE, from_txn, sql_error};
 use crate::session::Session;
 use crate::variables::Isolation;
 
@@ -102,8 +102,9 @@ struct SchemaGate {
 
 #[async_trait]
 impl CommitGate for SchemaGate {
-    async fn enter(&self, _: CommitTs) -> Result<CommitPass, String> {
-        let guard = self.db.ddl().hold_schema().await;
+    async fn enter(&self, _: CommitTs) -> Result<CommitPass, Refusal> {
+        let held = self.db.ddl().hold_schema().await;
+        let guard = held.map_err(|_| Refusal::Unsure(SCHEMA_OUT_OF_DATE.to_owned()))?;
         let schema = self.db.schema();
         let is_unchanged = |(id, seen): (&TableId, &Arc<TableInfo>)| {
             schema
@@ -111,10 +112,12 @@ impl CommitGate for SchemaGate {
                 .is_some_and(|current| Arc::ptr_eq(current, seen) || current.update_ts == seen.update_ts)
         };
         if !self.touched.iter().all(is_unchanged) {
-            return Err("Information schema is changed during the execution of the statement(for example, table \
-                        definition may be updated by other DDL ran in parallel). If you see this error often, try \
-                        increasing `tidb_max_delta_schema_count`. [try again later]"
-                .to_owned());
+            return Err(Refusal::Changed(
+                "Information schema is changed during the execution of the statement(for example, table \
+                 definition may be updated by other DDL ran in parallel). If you see this error often, try \
+                 increasing `tidb_max_delta_schema_count`. [try again later]"
+                    .to_owned(),
+            ));
         }
         Ok(Box::new(guard))
     }

@@ -6,6 +6,8 @@ mod concurrency;
 mod harness;
 #[path = "session/load_data.rs"]
 mod load_data;
+#[path = "session/nodes.rs"]
+mod nodes;
 #[path = "session/pushdown.rs"]
 mod pushdown;
 #[path = "session/simulation.rs"]

@@ -99,6 +99,12 @@ pub enum TxnError {
         /// What the check said.
         reason: String,
     },
+    /// The caller's gate could not tell whether the commit may pass.
+    #[error("the commit was not let through: {reason}")]
+    CommitUnsure {
+        /// What the gate said.
+        reason: String,
+    },
     /// The transaction holds more than [`TxnConfig::txn_bytes_max`](crate::TxnConfig::txn_bytes_max).
     #[error("the transaction has {bytes} bytes, the limit is {limit}")]
     TooLarge {
@@ -191,6 +197,7 @@ impl TxnError {
             | Self::EntryTooLarge { .. }
             | Self::TooLarge { .. } => Remedy::ReportStatement,
             Self::AssertionFailed { .. }
+            | Self::CommitUnsure { .. }
             | Self::Finished { .. }
             | Self::Interrupted
             | Self::Store { .. }

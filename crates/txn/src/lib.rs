@@ -101,5 +101,5 @@ pub use region_cache::RegionCache;
 pub use scan::Scan;
 pub use snapshot::{Isolation, ReplicaRead, Snapshot};
 pub use transaction::{
-    CommitGate, CommitPass, LockOptions, LockWait, Locked, Transaction, TxnKind, TxnOptions, TxnScan,
+    CommitGate, CommitPass, LockOptions, LockWait, Locked, Refusal, Transaction, TxnKind, TxnOptions, TxnScan,
 };

@@ -62,7 +62,16 @@ pub struct TxnOptions {
 #[async_trait]
 pub trait CommitGate: Send + Sync {
     /// `commit` is the timestamp; where the stores choose it (one phase, async commit) the earliest it may get. The error says why not.
-    async fn enter(&self, commit: CommitTs) -> Result<CommitPass, String>;
+    async fn enter(&self, commit: CommitTs) -> Result<CommitPass, Refusal>;
+}
+
+/// Why a [`CommitGate`] lets no commit through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The transaction was made for what is no longer so; a new one may pass.
+    Changed(String),
+    /// The gate does not know what is so; a new transaction would fare no better.
+    Unsure(String),
 }
 
 /// Dropped when the commit is through the gate.
@@ -70,8 +79,8 @@ pub type CommitPass = Box<dyn Send + Sync>;
 
 #[async_trait]
 impl<F: Fn(CommitTs) -> Result<(), String> + Send + Sync> CommitGate for F {
-    async fn enter(&self, commit: CommitTs) -> Result<CommitPass, String> {
-        self(commit).map(|()| Box::new(()) as CommitPass)
+    async fn enter(&self, commit: CommitTs) -> Result<CommitPass, Refusal> {
+        self(commit).map(|()| Box::new(()) as CommitPass).map_err(Refusal::Changed)
     }
 }
 

@@ -28,6 +28,7 @@ impl Session {
                 FlushTarget::Other(what) if what == "PRIVILEGES" => {
                     self.privileges().check_global(Rights::RELOAD, "RELOAD")?;
                     let db = Arc::clone(&self.db);
+                    db.notify(|notices| notices.accounts += 1).await?;
                     db.reload_accounts().await?;
                 }
                 FlushTarget::Tables { .. } | FlushTarget::Other(_) => {}

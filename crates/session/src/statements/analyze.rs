@@ -96,6 +96,6 @@ impl Session {
             .query(&format!("REPLACE INTO mysql.table_stats VALUES ({}, {version}, '{quoted}')", table.id))
             .await?;
         session.close().await;
-        Ok(())
+        self.db.notify(|notices| notices.statistics += 1).await
     }
 }

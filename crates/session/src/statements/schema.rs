@@ -11,6 +11,7 @@ use tidewater_ddl::{AlterContext, AlterStep, plan_alter};
 use tidewater_parser::ast::{self, DatabaseOption, ObjectName};
 use tidewater_types::{Collation, ErrorCode, SqlError};
 
+use crate::database::TableSplit;
 use crate::error::{
     from_ddl, from_txn, no_such_table, sql_error, unknown_database, unsupported, wrong_object,
 };
@@ -184,9 +185,7 @@ impl Session {
         let id = table.id;
         let kind = JobKind::CreateTable { table: Box::new(table.clone()) };
         self.run_job(kind, &database, Some(&table), sql).await?;
-        if self.db.options.split_tables {
-            self.split_new_table(id).await?;
-        }
+        self.split_new_table(id).await?;
         Ok(self.ok())
     }
 
@@ -256,9 +255,21 @@ impl Session {
         Box::pin(self.run_dml(&ast::Statement::Insert(Box::new(insert)), Vec::new())).await
     }
 
-    /// Cuts a new table into small regions: tests run every statement over many of them.
+    /// Cuts a new table into regions, as the settings say. Tests run every statement over many small ones.
     async fn split_new_table(&mut self, table: TableId) -> Result<(), SqlError> {
-        let mut keys = vec![table_key::table_prefix(table), table_key::row_prefix(table)];
+        let mut keys = vec![table_key::table_prefix(table)];
+        match self.db.options.split_tables {
+            TableSplit::Never => return Ok(()),
+            TableSplit::Apart => {
+                // The table is there in any case, only less well spread.
+                if let Err(error) = self.db.client().split_regions(keys).await {
+                    tracing::warn!(%error, table = table.0, "a new table got no region of its own");
+                }
+                return Ok(());
+            }
+            TableSplit::Tiny => {}
+        }
+        keys.push(table_key::row_prefix(table));
         for handle in [2, 3, 5, 8, 13, 50, 100, 1000] {
             keys.push(table_key::row_key(table, &tidewater_codec::Handle::Int(handle)));
         }
@@ -388,9 +399,7 @@ impl Session {
         self.check_right(&database, table.name.lower(), Rights::DROP, "DROP")?;
         let new_id = TableId(self.new_id().await?);
         self.run_job(JobKind::TruncateTable { new_id }, &database, Some(&table), sql).await?;
-        if self.db.options.split_tables {
-            self.split_new_table(new_id).await?;
-        }
+        self.split_new_table(new_id).await?;
         Ok(self.ok())
     }
 

@@ -36,6 +36,7 @@ impl Session {
         session.query("COMMIT").await?;
         session.close().await;
         let db = Arc::clone(&self.db);
+        db.notify(|notices| notices.accounts += 1).await?;
         db.reload_accounts().await
     }
 

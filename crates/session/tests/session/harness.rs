@@ -12,11 +12,13 @@ use tidewater_rpc::{
 };
 use tidewater_session::{
     Database, DatabaseOptions, ResultCache, Session, SessionOptions, StatementResult, StoreProtocol,
+    TableSplit,
 };
 use tidewater_txn::fault::{Faults, FaultyConnector};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::{ManualClock, WallClock};
 use tidewater_types::{Datum, FieldType, SqlError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// 2025-01-01 00:00:00 UTC.
@@ -35,12 +37,31 @@ pub enum Regions {
     Remote,
 }
 
-struct Direct(Arc<Node>);
+/// A store in this process.
+pub struct Direct(pub Arc<Node>);
 
 #[async_trait]
 impl StoreConnector for Direct {
     async fn connect(&self, _address: &str) -> Result<Arc<dyn StoreService>, TransportError> {
         Ok(self.0.clone())
+    }
+}
+
+/// A calendar that follows the simulated time.
+pub struct SimulatedClock {
+    begun: Instant,
+}
+
+impl SimulatedClock {
+    /// Begins now.
+    pub fn new() -> Self {
+        Self { begun: Instant::now() }
+    }
+}
+
+impl WallClock for SimulatedClock {
+    fn now_micros(&self) -> i64 {
+        NOW_MICROS + i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
 }
 
@@ -79,10 +100,11 @@ pub async fn open_with(
         compute: None,
         seed: 1,
         server_version: "8.0.11-Tidewater-test".to_owned(),
-        split_tables: regions != Regions::One,
+        split_tables: if regions == Regions::One { TableSplit::Never } else { TableSplit::Tiny },
         gc: false,
         protocol,
         result_cache,
+        several_nodes: false,
         sleeper: None,
     })
     .await

@@ -9,43 +9,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tidewater_kv::{Engine, MemoryEngine, Node, NodeConfig};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
-use tidewater_proto::{PdService, StoreConnector, StoreService, TransportError};
-use tidewater_session::{Database, DatabaseOptions};
+use tidewater_proto::PdService;
+use tidewater_session::{Database, DatabaseOptions, TableSplit};
 use tidewater_txn::fault::{Faults, FaultyConnector};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tidewater_types::clock::WallClock;
 use tokio::runtime::{Builder, RngSeed};
-use tokio::time::Instant;
 
-use crate::harness::{Answer, NOW_MICROS, root, run};
+use crate::harness::{Answer, Direct, SimulatedClock, root, run};
 
 const ACCOUNTS: u64 = 5;
 const CLIENTS: u64 = 4;
 const TRANSFERS: u64 = 6;
 const BALANCE: u64 = 100;
-
-/// The calendar follows the simulated time.
-struct SimulatedClock {
-    begun: Instant,
-}
-
-impl WallClock for SimulatedClock {
-    fn now_micros(&self) -> i64 {
-        NOW_MICROS + i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX)
-    }
-}
-
-struct Direct(Arc<Node>);
-
-#[async_trait]
-impl StoreConnector for Direct {
-    async fn connect(&self, _address: &str) -> Result<Arc<dyn StoreService>, TransportError> {
-        Ok(self.0.clone())
-    }
-}
 
 /// What a run is compared by: the hash and number of all messages, and how the clients fared.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +41,7 @@ fn simulate(seed: u64) -> History {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let clock: Arc<dyn WallClock> = Arc::new(SimulatedClock { begun: Instant::now() });
+        let clock: Arc<dyn WallClock> = Arc::new(SimulatedClock::new());
         let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
         let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone())
             .expect("pd");
@@ -87,10 +65,11 @@ fn simulate(seed: u64) -> History {
             compute: None,
             seed,
             server_version: "8.0.11-Tidewater-test".to_owned(),
-            split_tables: true,
+            split_tables: TableSplit::Tiny,
             gc: false,
             protocol: Default::default(),
             result_cache: None,
+            several_nodes: false,
             sleeper: None,
         })
         .await

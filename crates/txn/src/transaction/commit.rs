@@ -25,7 +25,7 @@ use super::async_commit::Prewritten;
 use super::heart_beat::HeartBeat;
 use super::lock::rollback_locks;
 use super::prewrite::Floor;
-use super::{CommitGate, CommitPass, State, Transaction, TxnKind};
+use super::{CommitGate, CommitPass, Refusal, State, Transaction, TxnKind};
 use crate::TxnError;
 use crate::backoff::{Backoff, Pause};
 use crate::buffer::{Locking, Presumption, Write};
@@ -313,7 +313,11 @@ impl TwoPhase {
     pub(super) async fn enter_gate(&self, commit: CommitTs) -> Result<Option<CommitPass>, TxnError> {
         match &self.gate {
             Some(gate) => {
-                gate.enter(commit).await.map(Some).map_err(|reason| TxnError::CommitRefused { reason })
+                let refused = |refusal| match refusal {
+                    Refusal::Changed(reason) => TxnError::CommitRefused { reason },
+                    Refusal::Unsure(reason) => TxnError::CommitUnsure { reason },
+                };
+                gate.enter(commit).await.map(Some).map_err(refused)
             }
             None => Ok(None),
         }

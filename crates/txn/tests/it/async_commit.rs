@@ -12,7 +12,7 @@ use tidewater_proto::{
 };
 use tidewater_txn::fault::Faults;
 use tidewater_txn::{
-    AsyncCommit, CommitGate, CommitPass, OnePhaseCommit, TxnClient, TxnConfig, TxnError, TxnOptions,
+    AsyncCommit, CommitGate, CommitPass, OnePhaseCommit, Refusal, TxnClient, TxnConfig, TxnError, TxnOptions,
 };
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -67,10 +67,10 @@ struct CountingGate {
 
 #[async_trait]
 impl CommitGate for CountingGate {
-    async fn enter(&self, _: CommitTs) -> Result<CommitPass, String> {
+    async fn enter(&self, _: CommitTs) -> Result<CommitPass, Refusal> {
         match self.entered.fetch_add(1, Ordering::SeqCst) < self.refuse_from {
             true => Ok(Box::new(())),
-            false => Err("the schema has changed".to_owned()),
+            false => Err(Refusal::Changed("the schema has changed".to_owned())),
         }
     }
 }
@@ -122,7 +122,7 @@ struct Held(Arc<Semaphore>);
 
 #[async_trait]
 impl CommitGate for Held {
-    async fn enter(&self, _: CommitTs) -> Result<CommitPass, String> {
+    async fn enter(&self, _: CommitTs) -> Result<CommitPass, Refusal> {
         self.0.acquire().await.unwrap().forget();
         Ok(Box::new(()))
     }

@@ -23,21 +23,18 @@ pub enum Sabotage {
     ForgetReads,
     /// Reads go around locks.
     ReadAroundLocks,
-    /// A region that has moved is served by both stores.
-    ServeTwice,
     /// Stores lose a write to the `write` family, now and then, and say it was made.
     LoseCommits,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::ForgetSync,
         Self::DropRollbacks,
         Self::RepeatTimestamps,
         Self::ForgetReads,
         Self::ReadAroundLocks,
-        Self::ServeTwice,
         Self::LoseCommits,
     ];
 }

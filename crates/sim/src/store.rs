@@ -214,7 +214,6 @@ impl StoreService for Line {
                 }
             });
         }
-        let is_last_piece = matches!(&request, StoreRequest::InstallRegion(request) if request.last);
         let answer = tokio::select! {
             biased;
             () = life.ended() => Err(TransportError::Closed),
@@ -223,15 +222,7 @@ impl StoreService for Line {
         if let Some(caller) = &self.caller {
             caller.must_live().await;
         }
-        match answer {
-            Ok(StoreResponse::InstallRegion(mut answer))
-                if is_last_piece && self.stores.sabotage == Some(Sabotage::ServeTwice) =>
-            {
-                answer.error = "no".to_owned();
-                Ok(StoreResponse::InstallRegion(answer))
-            }
-            answer => answer,
-        }
+        answer
     }
 }
 

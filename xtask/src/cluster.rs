@@ -16,28 +16,28 @@ pub struct Cluster {
     folder: PathBuf,
     /// `host:port` of the placement driver.
     pub pd: String,
-    /// Port of each SQL node.
-    pub sql_ports: Vec<u16>,
 }
 
 impl Cluster {
-    /// Starts a cluster; `store_settings` is TOML for all stores. Its logs go to `cluster.log` in its folder.
+    /// Starts a cluster with these settings, in TOML, for the placement driver and for all stores. Its logs go to `cluster.log` in its folder.
     pub fn start(
         program: &Path,
         name: &str,
         stores: u16,
-        sqls: u16,
+        pd_settings: &str,
         store_settings: &str,
     ) -> anyhow::Result<Self> {
         let folder = command::target_dir().join("clusters").join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
-        let settings = folder.join("store.toml");
-        std::fs::write(&settings, store_settings)?;
+        let (pd, store) = (folder.join("pd.toml"), folder.join("store.toml"));
+        std::fs::write(&pd, pd_settings)?;
+        std::fs::write(&store, store_settings)?;
         let mut start = Command::new(program);
         start.args(["playground", "--port", "0", "--log-level", "warn"]);
-        start.arg("--dir").arg(folder.join("data")).arg("--store-config").arg(&settings);
-        start.args(["--stores", &stores.to_string(), "--sqls", &sqls.to_string()]);
+        start.arg("--dir").arg(folder.join("data"));
+        start.arg("--pd-config").arg(&pd).arg("--store-config").arg(&store);
+        start.args(["--stores", &stores.to_string(), "--sqls", "0"]);
         let mut child = start
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -45,7 +45,7 @@ impl Cluster {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let output = child.stderr.take().context("standard error is not piped")?;
         let input = child.stdin.take();
-        let mut cluster = Self { child, _input: input, folder, pd: String::new(), sql_ports: Vec::new() };
+        let mut cluster = Self { child, _input: input, folder, pd: String::new() };
         cluster.read_addresses(BufReader::new(output))?;
         Ok(cluster)
     }
@@ -60,16 +60,9 @@ impl Cluster {
             }
             said.push_str(&line);
             let mut words = line.split_whitespace();
-            match words.next() {
-                Some("pd-0") => {
-                    let url = words.next().unwrap_or_default();
-                    self.pd = url.trim_start_matches("http://").to_owned();
-                }
-                Some(name) if name.starts_with("sql-") => {
-                    let port = line.split(" -P ").nth(1).and_then(|rest| rest.split_whitespace().next());
-                    self.sql_ports.push(port.context("a SQL node without a port")?.parse()?);
-                }
-                _ => {}
+            if words.next() == Some("pd-0") {
+                let url = words.next().unwrap_or_default();
+                self.pd = url.trim_start_matches("http://").to_owned();
             }
         }
         let mut log = std::fs::File::create(self.folder.join("cluster.log"))?;

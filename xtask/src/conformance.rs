@@ -19,6 +19,9 @@ const GO_YCSB_PROGRAM: &str = "github.com/pingcap/go-ycsb/cmd/go-ycsb";
 /// Many tiny regions, which move about: the settings that the Rust client's tests ask for.
 const TINY_REGIONS: &str = "[coprocessor]\nregion-max-keys = 10\nregion-split-keys = 7\n\
                             [raftstore]\npd-heartbeat-tick-interval = \"2s\"\n";
+/// Regions that are cut so small would never be merged by the usual settings.
+const EAGER_MERGES: &str =
+    "[schedule]\nmax-merge-region-size = 1\nmax-merge-region-keys = 3\nsplit-merge-interval = \"5s\"\n";
 /// Regions as small as to split under a benchmark.
 const SMALL_REGIONS: &str = "[coprocessor]\nregion-max-keys = 2000\nregion-split-keys = 1000\n\
                              [raftstore]\npd-heartbeat-tick-interval = \"1s\"\n";
@@ -69,6 +72,8 @@ fn tikv_client(options: &Options, program: &Path) -> anyhow::Result<()> {
     let tests = |name: &str| {
         let mut test = command::cargo();
         test.current_dir(&suite).env("CARGO_TARGET_DIR", home.join("target"));
+        // One test moves 100 MiB through ten thousand regions: unoptimized, the client would be what is waited for.
+        test.env("CARGO_PROFILE_DEV_OPT_LEVEL", "2").env("CARGO_PROFILE_TEST_OPT_LEVEL", "2");
         test.env_remove("CARGO_MANIFEST_DIR").args([
             "test",
             "--features",
@@ -80,7 +85,7 @@ fn tikv_client(options: &Options, program: &Path) -> anyhow::Result<()> {
     };
     for name in ["integration_tests", "failpoint_tests"] {
         command::run(tests(name).arg("--no-run"))?;
-        let cluster = Cluster::start(program, "tikv-client", options.stores, 0, TINY_REGIONS)?;
+        let cluster = Cluster::start(program, "tikv-client", options.stores, EAGER_MERGES, TINY_REGIONS)?;
         let mut test = tests(name);
         test.args(["--", "--test-threads=1", &options.filter]);
         test.env("PD_ADDRS", &cluster.pd).env("MULTI_REGION", "1");
@@ -129,7 +134,7 @@ fn go(options: &Options, program: &Path) -> anyhow::Result<()> {
     let check = build_check(&home)?;
     for part in ["raw", "txn"] {
         // Raw clients without keyspaces and transactional ones must not share a cluster.
-        let cluster = Cluster::start(program, "go", options.stores, 0, SMALL_REGIONS)?;
+        let cluster = Cluster::start(program, "go", options.stores, "", SMALL_REGIONS)?;
         let mut run = Command::new(&check);
         command::run(run.args([part, &cluster.pd]))
             .with_context(|| format!("see {}/cluster.log", cluster.folder().display()))?;
@@ -172,7 +177,7 @@ fn ycsb(options: &Options, program: &Path, home: &Path) -> anyhow::Result<()> {
     )?;
     let workloads = Path::new(workloads.trim()).join("workloads");
     for workload in ["a", "b", "c", "d", "e", "f"] {
-        let cluster = Cluster::start(program, "ycsb", options.stores, 0, SMALL_REGIONS)?;
+        let cluster = Cluster::start(program, "ycsb", options.stores, "", SMALL_REGIONS)?;
         for step in ["load", "run"] {
             let mut ycsb = Command::new(folder.join("go-ycsb"));
             ycsb.args([step, "tikv", "-P"]).arg(workloads.join(format!("workload{workload}")));

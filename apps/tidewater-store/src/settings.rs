@@ -1,6 +1,7 @@
 //! The settings file of the store; names are TiKV's where the meaning is.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidewater_codec::Key;
@@ -82,12 +83,14 @@ pub struct Coprocessor {
     pub region_split_keys: u64,
 }
 
-/// How often the store reports.
+/// How often the store reports and looks after its regions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Raftstore {
     /// Pause between two reports of the store and its regions.
     pub pd_heartbeat_tick_interval: Span,
+    /// How long after it grew a region is checked for a split.
+    pub split_region_check_tick_interval: Span,
 }
 
 /// Waiting for locks.
@@ -148,7 +151,10 @@ impl Default for Coprocessor {
 
 impl Default for Raftstore {
     fn default() -> Self {
-        Self { pd_heartbeat_tick_interval: Span(NodeConfig::default().heartbeat_interval) }
+        Self {
+            pd_heartbeat_tick_interval: Span(NodeConfig::default().heartbeat_interval),
+            split_region_check_tick_interval: Span(Duration::from_millis(500)),
+        }
     }
 }
 
@@ -173,6 +179,7 @@ impl Settings {
             region_bytes_split: self.coprocessor.region_split_size.as_u64(),
             region_keys_max: self.coprocessor.region_max_keys,
             region_keys_split: self.coprocessor.region_split_keys,
+            split_check_delay: self.raftstore.split_region_check_tick_interval.0,
             row_cache_bytes: self.storage.row_cache.as_u64(),
             lock_wait_max: self.pessimistic_txn.wait_for_lock_timeout.0,
             heartbeat_interval: self.raftstore.pd_heartbeat_tick_interval.0,

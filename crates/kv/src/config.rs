@@ -20,6 +20,8 @@ pub struct NodeConfig {
     pub region_keys_max: u64,
     /// The number of versions and raw keys in the pieces.
     pub region_keys_split: u64,
+    /// How long after it grew a region is checked, so that one check sees all of a burst of writes.
+    pub split_check_delay: Duration,
     /// Memory for the newest versions of keys that are read one by one; zero for none.
     pub row_cache_bytes: u64,
     /// How long a pessimistic lock request waits at most before its client has to look after the lock in the way.
@@ -54,6 +56,7 @@ impl Default for NodeConfig {
             region_bytes_split: 96 << 20,
             region_keys_max: 1_440_000,
             region_keys_split: 960_000,
+            split_check_delay: Duration::ZERO,
             row_cache_bytes: 64 << 20,
             lock_wait_max: Duration::from_secs(1),
             heartbeat_interval: Duration::from_secs(10),

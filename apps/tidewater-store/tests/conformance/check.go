@@ -129,7 +129,7 @@ func transactional(pd string) {
 		check(iterator.Next(), "next")
 	}
 	must(count == 300, "iterator", count)
-	reverse, err := txn.IterReverse(key("txn", 1000), key("txn", 290))
+	reverse, err := txn.IterReverse(key("txn", 1000))
 	check(err, "reverse iterator")
 	must(reverse.Valid() && bytes.Equal(reverse.Key(), key("txn", 299)), "reverse iterator")
 	_, err = txn.Get(ctx, []byte("txn nothing"))

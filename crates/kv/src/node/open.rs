@@ -134,7 +134,12 @@ impl Node {
     fn start_tasks(self: &Arc<Self>, split_checks: mpsc::UnboundedReceiver<u64>) {
         // Tasks hold the node weakly: it closes when its owner drops it.
         let mut tasks = vec![
-            tokio::spawn(super::split::check_splits(Arc::downgrade(self), split_checks)).abort_handle(),
+            tokio::spawn(super::split::check_splits(
+                Arc::downgrade(self),
+                split_checks,
+                self.config.split_check_delay,
+            ))
+            .abort_handle(),
             tokio::spawn(super::admin::heartbeats(Arc::downgrade(self), self.config.heartbeat_interval))
                 .abort_handle(),
         ];

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
 };
 
 use tidewater_codec::{EncodedKey, Key};
@@ -45,11 +46,21 @@ pub enum SplitError {
     Gone,
 }
 
-/// Checks regions that grew, until the node is gone.
-pub(super) async fn check_splits(node: Weak<Node>, mut requested: mpsc::UnboundedReceiver<u64>) {
-    while let Some(region_id) = requested.recv().await {
-        let Some(node) = node.upgrade() else { return };
-        node.check_split(region_id).await;
+/// Checks regions that grew, a while after they did, until the node is gone.
+pub(super) async fn check_splits(
+    node: Weak<Node>,
+    mut requested: mpsc::UnboundedReceiver<u64>,
+    delay: Duration,
+) {
+    let mut grown = Vec::new();
+    while requested.recv_many(&mut grown, usize::MAX).await > 0 {
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        for region_id in grown.drain(..) {
+            let Some(node) = node.upgrade() else { return };
+            node.check_split(region_id).await;
+        }
     }
 }
 

@@ -61,6 +61,7 @@ impl Node {
         for (index, mutation) in request.mutations.into_iter().enumerate() {
             try_region!(region.check_key(&mutation.key));
             let action = request.pessimistic_actions.get(index).and_then(|action| (*action).try_into().ok());
+            let action = action.filter(|_| is_pessimistic || request.guarded);
             mutations.push(try_command!(convert::mutation(mutation, action, is_pessimistic)));
         }
         let command = Prewrite {

@@ -34,6 +34,7 @@ on_both_engines! {
     made_up_commit_timestamps_do_not_pile_up
     a_repeated_async_prewrite_answers_what_the_locks_say
     a_secondary_that_was_judged_missing_stays_missing
+    actions_of_an_optimistic_transaction_mean_nothing_unless_it_is_guarded
     insert_of_an_existing_key_fails
     long_values_survive_and_vanish_with_a_rollback
     scans_go_both_ways_and_stop_at_locks
@@ -173,6 +174,7 @@ async fn a_secondary_that_was_judged_missing_stays_missing(store: Store) {
             use_async_commit: true,
             for_update_ts,
             pessimistic_actions: vec![unchecked],
+            guarded: true,
             primary_lock: bytes("p"),
             ..prewrite(start, &[("s", "1")])
         };
@@ -181,6 +183,19 @@ async fn a_secondary_that_was_judged_missing_stays_missing(store: Store) {
         let conflict = store.prewrite(request).await.errors[0].conflict.clone().unwrap();
         assert_eq!(conflict.reason(), kvrpcpb::write_conflict::Reason::SelfRolledBack);
     }
+}
+
+/// Some clients fill them with zeros, which would be "skip the check" in a pessimistic transaction.
+async fn actions_of_an_optimistic_transaction_mean_nothing_unless_it_is_guarded(store: Store) {
+    store.write(20, &[("b", "1")]).await;
+    let skip = kvrpcpb::prewrite_request::PessimisticAction::SkipPessimisticCheck as i32;
+    let stranger = kvrpcpb::PrewriteRequest {
+        pessimistic_actions: vec![skip, skip],
+        ..prewrite(10, &[("a", "2"), ("b", "2")])
+    };
+    let guarded = kvrpcpb::PrewriteRequest { guarded: true, ..stranger.clone() };
+    assert!(store.prewrite(stranger).await.errors[0].conflict.is_some());
+    assert_eq!(store.prewrite(guarded).await.errors, []);
 }
 
 async fn insert_of_an_existing_key_fails(store: Store) {

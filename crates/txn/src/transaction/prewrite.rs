@@ -109,6 +109,7 @@ impl TwoPhase {
             lock_ttl: millis(self.begun.elapsed() + self.ttl()),
             // TiKV does not look at them in an optimistic transaction, and then checks every key.
             pessimistic_actions: mutations.iter().map(|mutation| mutation.check as i32).collect(),
+            guarded: true,
             txn_size: self.mutations.len() as u64,
             for_update_ts,
             min_commit_ts: self.start.0.max(self.for_update_ts).next().into_inner(),

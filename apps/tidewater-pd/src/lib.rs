@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use tidewater_daemon::CommonOptions;
+use tidewater_daemon::{CommonOptions, set};
 use tidewater_pd::{FileStorage, PdConfig, PlacementDriver};
 use tidewater_rpc::{PdIdentity, RpcServer, StatusPages, install_metrics, pd_routes};
 use tidewater_types::clock::SystemClock;
@@ -50,12 +50,6 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         change,
         |settings, _, stop| serve(settings, stop),
     )
-}
-
-fn set<T>(setting: &mut T, option: Option<T>) {
-    if let Some(option) = option {
-        *setting = option;
-    }
 }
 
 async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {

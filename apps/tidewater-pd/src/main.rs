@@ -16,11 +16,5 @@ struct Arguments {
 }
 
 fn main() -> std::process::ExitCode {
-    match tidewater_pd_server::run(Arguments::parse().options) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tidewater-pd: {error:#}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    tidewater_daemon::exit("tidewater-pd", tidewater_pd_server::run(Arguments::parse().options))
 }

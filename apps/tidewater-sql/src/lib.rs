@@ -5,7 +5,7 @@ mod settings;
 use std::sync::Arc;
 
 use clap::Args;
-use tidewater_daemon::CommonOptions;
+use tidewater_daemon::{CommonOptions, set};
 use tidewater_rpc::{ChannelOptions, GrpcConnector, GrpcPd, StatusPages, StatusServer, install_metrics};
 use tidewater_server::{Server, ServerOptions, TlsSettings, status_report};
 use tidewater_session::{Database, DatabaseOptions, TableSplit};
@@ -48,12 +48,6 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         set(&mut settings.path, options.path);
     };
     tidewater_daemon::run(&common, |settings| &mut settings.log, change, serve)
-}
-
-fn set<T>(setting: &mut T, option: Option<T>) {
-    if let Some(option) = option {
-        *setting = option;
-    }
 }
 
 async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {

@@ -16,11 +16,5 @@ struct Arguments {
 }
 
 fn main() -> std::process::ExitCode {
-    match tidewater_sql_server::run(Arguments::parse().options) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tidewater-sql: {error:#}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    tidewater_daemon::exit("tidewater-sql", tidewater_sql_server::run(Arguments::parse().options))
 }

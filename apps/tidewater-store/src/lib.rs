@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use tidewater_daemon::CommonOptions;
+use tidewater_daemon::{CommonOptions, set};
 use tidewater_kv::{Node, RocksEngine};
 use tidewater_rpc::{
     ChannelOptions, GrpcConnector, GrpcPd, RpcServer, StatusPages, StatusServer, install_metrics,
@@ -52,12 +52,6 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         set(&mut settings.pd.endpoints, options.pd_endpoints);
     };
     tidewater_daemon::run(&common, |settings| &mut settings.log, change, serve)
-}
-
-fn set<T>(setting: &mut T, option: Option<T>) {
-    if let Some(option) = option {
-        *setting = option;
-    }
 }
 
 async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {

@@ -39,11 +39,5 @@ fn main() -> std::process::ExitCode {
         Command::Store(options) => tidewater_store_server::run(options),
         Command::Sql(options) => tidewater_sql_server::run(options),
     };
-    match outcome {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tidewater: {error:#}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    tidewater_daemon::exit("tidewater", outcome)
 }

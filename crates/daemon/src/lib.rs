@@ -9,6 +9,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -60,6 +61,24 @@ impl Default for LogSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Span(#[serde(with = "humantime_serde")] pub Duration);
+
+/// Lets an option of the command line come before a setting.
+pub fn set<T>(setting: &mut T, option: Option<T>) {
+    if let Some(option) = option {
+        *setting = option;
+    }
+}
+
+/// The end of a program: an error is told on standard error under the program's name.
+pub fn exit(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Reads settings from TOML text.
 pub fn parse_settings<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {

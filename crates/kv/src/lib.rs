@@ -21,7 +21,7 @@
 //! a request is meant for us, `api` and `limits` whether it may ask for that; `node` speaks the protocol.
 //!
 //! # What is not here
-//! Replicas (a region has one), regions that move or merge, change data capture, backup. Answers are not cut by bytes: `KvScan` and
+//! Replicas (a region has one, and moves whole), change data capture, backup. Answers are not cut by bytes: `KvScan` and
 //! `RawScan` return as many rows as were asked for, since the protocol cannot go on after a short answer. Raw data of API version 1
 //! is not split between keys that share their first eight bytes: region boundaries are always encoded keys. `UnsafeDestroyRange` does
 //! not touch raw data of version 1, `RawDeleteRange` does.

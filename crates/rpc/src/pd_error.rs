@@ -1,6 +1,29 @@
 //! Errors of the placement driver as the header of a response carries them, and back.
 
-use tidewater_proto::{PdError, pdpb};
+use tidewater_proto::{PdError, keyspacepb, pdpb};
+
+/// A response with a header for errors, as all have.
+pub(crate) trait Headed {
+    fn header_mut(&mut self) -> &mut Option<pdpb::ResponseHeader>;
+}
+
+macro_rules! headed {
+    ($($package:ident: $($response:ident)*;)*) => {
+        $($(impl Headed for $package::$response {
+            fn header_mut(&mut self) -> &mut Option<pdpb::ResponseHeader> {
+                &mut self.header
+            }
+        })*)*
+    };
+}
+
+headed! {
+    pdpb: BootstrapResponse IsBootstrappedResponse AllocIdResponse GetStoreResponse PutStoreResponse GetAllStoresResponse
+        StoreHeartbeatResponse RegionHeartbeatResponse GetRegionResponse ScanRegionsResponse BatchScanRegionsResponse
+        AskBatchSplitResponse ReportBatchSplitResponse ScatterRegionResponse GetOperatorResponse GetGcSafePointResponse
+        UpdateGcSafePointResponse UpdateServiceGcSafePointResponse GetGcStateResponse GetMinTsResponse;
+    keyspacepb: LoadKeyspaceResponse GetAllKeyspacesResponse;
+}
 
 pub(crate) fn to_wire(error: &PdError) -> pdpb::Error {
     use pdpb::ErrorType;

@@ -20,7 +20,8 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::{ChannelOptions, lost};
-use crate::{MESSAGE_BYTES_MAX, pd_error};
+use crate::MESSAGE_BYTES_MAX;
+use crate::pd_error::{self, Headed};
 
 /// How long one unary call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -300,33 +301,12 @@ fn hand_over<A>(asked: &Asked<A>, answer: A) {
     }
 }
 
-/// Responses carry errors in their headers.
-trait Headed: Sized {
-    fn take_error(&mut self) -> Option<pdpb::Error>;
-
-    fn checked(mut self) -> Result<Self, PdError> {
-        match self.take_error() {
-            None => Ok(self),
-            Some(error) => Err(pd_error::from_wire(error)),
-        }
+/// The response, or the error in its header.
+fn checked<R: Headed>(mut response: R) -> Result<R, PdError> {
+    match response.header_mut().as_mut().and_then(|header| header.error.take()) {
+        None => Ok(response),
+        Some(error) => Err(pd_error::from_wire(error)),
     }
-}
-
-macro_rules! headed {
-    ($($package:ident: $($response:ident)*;)*) => {
-        $($(impl Headed for $package::$response {
-            fn take_error(&mut self) -> Option<pdpb::Error> {
-                self.header.as_mut().and_then(|header| header.error.take())
-            }
-        })*)*
-    };
-}
-
-headed! {
-    pdpb: BootstrapResponse IsBootstrappedResponse AllocIdResponse GetStoreResponse PutStoreResponse GetAllStoresResponse
-        StoreHeartbeatResponse RegionHeartbeatResponse GetRegionResponse ScanRegionsResponse AskBatchSplitResponse
-        ReportBatchSplitResponse GetGcSafePointResponse UpdateGcSafePointResponse UpdateServiceGcSafePointResponse;
-    keyspacepb: LoadKeyspaceResponse GetAllKeyspacesResponse;
 }
 
 /// One unary call to the leader.
@@ -342,7 +322,7 @@ macro_rules! call {
             }
             Err(_) => Err(TransportError::Timeout),
         };
-        $self.note(&connection, answered)?.checked()
+        checked($self.note(&connection, answered)?)
     }};
 }
 
@@ -434,7 +414,7 @@ impl PdService for GrpcPd {
     ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
         let connection = self.connection().await?;
         let answered = connection.heartbeats.ask(request).await;
-        self.note(&connection, answered)?.checked()
+        checked(self.note(&connection, answered)?)
     }
 
     async fn ask_batch_split(

@@ -15,7 +15,8 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::pd_http;
-use crate::{MESSAGE_BYTES_MAX, pd_error};
+use crate::MESSAGE_BYTES_MAX;
+use crate::pd_error::{self, Headed};
 
 /// Where old clients of the garbage collector's safe point look.
 const SAVED_SAFE_POINT_KEY: &[u8] = b"/tidb/store/gcworker/saved_safe_point";
@@ -90,40 +91,16 @@ impl Inner {
     }
 }
 
-/// Every response has a header for errors.
-trait Headed: Default {
-    fn set_header(&mut self, header: Option<pdpb::ResponseHeader>);
-}
-
-macro_rules! headed {
-    ($($package:ident: $($response:ident)*;)*) => {
-        $($(impl Headed for $package::$response {
-            fn set_header(&mut self, header: Option<pdpb::ResponseHeader>) {
-                self.header = header;
-            }
-        })*)*
-    };
-}
-
-headed! {
-    pdpb: GetMembersResponse GetClusterInfoResponse TsoResponse BootstrapResponse IsBootstrappedResponse AllocIdResponse
-        GetStoreResponse PutStoreResponse GetAllStoresResponse StoreHeartbeatResponse RegionHeartbeatResponse GetRegionResponse
-        ScanRegionsResponse BatchScanRegionsResponse AskBatchSplitResponse ReportBatchSplitResponse ScatterRegionResponse
-        GetOperatorResponse GetGcSafePointResponse UpdateGcSafePointResponse UpdateServiceGcSafePointResponse GetGcStateResponse
-        GetMinTsResponse;
-    keyspacepb: LoadKeyspaceResponse GetAllKeyspacesResponse;
-}
-
 /// Errors of the driver travel in the header, as the protocol wants.
-fn answer<R: Headed>(inner: &Inner, result: Result<R, PdError>) -> R {
+fn answer<R: Headed + Default>(inner: &Inner, result: Result<R, PdError>) -> R {
     match result {
         Ok(mut response) => {
-            response.set_header(inner.header(None));
+            *response.header_mut() = inner.header(None);
             response
         }
         Err(error) => {
             let mut response = R::default();
-            response.set_header(inner.header(Some(pd_error::to_wire(&error))));
+            *response.header_mut() = inner.header(Some(pd_error::to_wire(&error)));
             response
         }
     }
@@ -135,7 +112,7 @@ impl PdEndpoint {
     /// Checks the header, asks, answers.
     async fn serve<R, F>(&self, header: Option<&pdpb::RequestHeader>, ask: F) -> Answered<R>
     where
-        R: Headed,
+        R: Headed + Default,
         F: Future<Output = Result<R, PdError>>,
     {
         self.0.check(header)?;

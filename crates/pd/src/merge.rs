@@ -38,7 +38,8 @@ pub(crate) enum Verdict {
 /// Sizes as last reported, and orders that were given.
 #[derive(Debug, Default)]
 pub(crate) struct Merges {
-    sizes: BTreeMap<u64, Size>,
+    /// By region: of which version, and how much.
+    sizes: BTreeMap<u64, (u64, Size)>,
     /// When regions were split, as long as that keeps them from being merged.
     split_micros: BTreeMap<u64, i64>,
     /// By the region that goes.
@@ -72,13 +73,17 @@ impl Merges {
     /// Takes in how large a region says it is.
     pub(crate) fn note_size(&mut self, report: &pdpb::RegionHeartbeatRequest) {
         let Some(region) = &report.region else { return };
-        // Zero says that the store does not know.
+        let version = region.region_epoch.map_or(0, |epoch| epoch.version);
+        // Zero says that the store does not know, as when the region has just come to it. The same keys are as large as they were elsewhere:
+        // without this a region that went to its neighbor would be sent back by the balance before it is measured there.
         if report.approximate_size == 0 {
-            self.sizes.remove(&region.id);
+            if self.sizes.get(&region.id).is_some_and(|(known, _)| *known != version) {
+                self.sizes.remove(&region.id);
+            }
             return;
         }
         let size = Size { keys: report.approximate_keys, mebibytes: report.approximate_size };
-        self.sizes.insert(region.id, size);
+        self.sizes.insert(region.id, (version, size));
     }
 
     /// Takes in that regions came out of a split.
@@ -134,7 +139,7 @@ impl Merges {
             .find_map(|(neighbor, store_id)| match *store_id == leader.store_id {
                 true => Some(Verdict::Into(*neighbor)),
                 // Of two that are equal, one has to go.
-                false if (self.sizes.get(&id), id) < (self.sizes.get(neighbor), *neighbor) => {
+                false if (self.size_of(id), id) < (self.size_of(*neighbor), *neighbor) => {
                     Some(Verdict::Follow { neighbor: *neighbor, store_id: *store_id })
                 }
                 false => None,
@@ -159,6 +164,10 @@ impl Merges {
         self.ordered.insert(region_id, Ordered { neighbor, epochs, expires_micros });
     }
 
+    fn size_of(&self, id: u64) -> Option<Size> {
+        self.sizes.get(&id).map(|(_, size)| *size)
+    }
+
     fn is_busy(&self, id: u64) -> bool {
         self.ordered.contains_key(&id) || self.ordered.values().any(|ordered| ordered.neighbor == id)
     }
@@ -171,7 +180,7 @@ impl Merges {
             && record.region.peers.len() == 1
             // Some clients go on from the first key when a range reaches the last region: it stays small.
             && !record.region.end_key.is_empty()
-            && self.sizes.get(&id).is_some_and(|size| is_small(config, *size))
+            && self.size_of(id).is_some_and(|size| is_small(config, size))
     }
 
     /// The regions beside this one that it may be merged with, with their stores; those of its own store first, the smallest first.
@@ -183,22 +192,22 @@ impl Merges {
         now_micros: i64,
     ) -> Vec<(u64, u64)> {
         let region = &record.region;
-        let (Some(space), Some(own)) = (space_of(&region.start_key), self.sizes.get(&region.id)) else {
+        let (Some(space), Some(own)) = (space_of(&region.start_key), self.size_of(region.id)) else {
             return Vec::new();
         };
         let next = cluster.regions.by_key(&region.end_key);
         let mut found = Vec::new();
         for neighbor in [cluster.regions.before(&region.start_key), next].into_iter().flatten() {
-            let (Some(leader), Some(size)) = (neighbor.leader, self.sizes.get(&neighbor.region.id)) else {
+            let (Some(leader), Some(size)) = (neighbor.leader, self.size_of(neighbor.region.id)) else {
                 continue;
             };
             let both = Size { keys: own.keys + size.keys, mebibytes: own.mebibytes + size.mebibytes };
-            let fits = is_small(config, both) || is_nothing(*own) || is_nothing(*size);
+            let fits = is_small(config, both) || is_nothing(own) || is_nothing(size);
             if fits
                 && self.may_merge(config, neighbor, now_micros)
                 && space_of(&neighbor.region.start_key).as_ref() == Some(&space)
             {
-                found.push((*size, neighbor.region.id, leader.store_id));
+                found.push((size, neighbor.region.id, leader.store_id));
             }
         }
         let here = record.leader.map(|leader| leader.store_id);

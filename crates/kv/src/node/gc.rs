@@ -43,13 +43,17 @@ impl Node {
         if safe_point <= *self.gc_done.lock() {
             return;
         }
+        let mut is_done = true;
         for region in self.regions.all() {
+            // One that was split or moved meanwhile keeps nobody else from it.
             if let Err(error) = self.collect(&region, safe_point).await {
                 tracing::warn!(%error, region = region.id(), "garbage collection failed");
-                return;
+                is_done = false;
             }
         }
-        *self.gc_done.lock() = safe_point;
+        if is_done {
+            *self.gc_done.lock() = safe_point;
+        }
     }
 
     async fn collect(&self, region: &Arc<Region>, safe_point: TimeStamp) -> Result<usize, CommandError> {

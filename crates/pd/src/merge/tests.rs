@@ -54,6 +54,30 @@ fn report(merges: &mut Merges, cluster: &Cluster, id: u64, keys: u64, now: i64) 
 }
 
 #[test]
+fn a_region_that_followed_its_neighbor_stays_there_until_it_is_measured() {
+    let unknown = |merges: &mut Merges, cluster: &Cluster, version: u64| {
+        let mut region = cluster.regions.by_id(2).unwrap().region.clone();
+        region.region_epoch = Some(metapb::RegionEpoch { conf_ver: 3, version });
+        merges.note_size(&pdpb::RegionHeartbeatRequest { region: Some(region), ..Default::default() });
+    };
+    let (cluster, mut merges) = cluster(&[b"k", b"k1", b"k2", b"k9"], &[1, 1, 1]);
+    report(&mut merges, &cluster, 1, 4, NOW);
+    report(&mut merges, &cluster, 3, 9, NOW);
+    merges.note_size(&pdpb::RegionHeartbeatRequest {
+        region: Some(cluster.regions.by_id(2).unwrap().region.clone()),
+        approximate_size: 1,
+        approximate_keys: 3,
+        ..Default::default()
+    });
+    unknown(&mut merges, &cluster, 1);
+    let record = cluster.regions.by_id(2).unwrap();
+    assert_eq!(merges.decide(&config(), &cluster, record, NOW), Verdict::Into(1));
+    // After a split it is another region.
+    unknown(&mut merges, &cluster, 2);
+    assert_eq!(merges.decide(&config(), &cluster, record, NOW), Verdict::Keep);
+}
+
+#[test]
 fn small_neighbors_of_one_store_are_merged_once() {
     let (cluster, mut merges) = cluster(&[b"", b"k1", b"k2", b"k3", b"k4", b""], &[1, 1, 1, 1, 1]);
     assert_eq!(report(&mut merges, &cluster, 1, 0, NOW), Verdict::Keep, "the first region has no space");

@@ -16,18 +16,27 @@ const ACCOUNTS: u32 = 20;
 /// Rows that come and go beside the accounts.
 const ROWS: u32 = 600;
 
-async fn region_count(cluster: &Cluster) -> usize {
-    cluster.pd.scan_regions(pdpb::ScanRegionsRequest::default()).await.unwrap().regions.len()
+/// Regions that begin with one of the rows. The accounts have theirs: with their many versions, they fill regions of their own.
+async fn row_regions(cluster: &Cluster) -> usize {
+    let bound = |key: Key| key.encode().into_bytes().into();
+    let request = pdpb::ScanRegionsRequest {
+        start_key: bound(row(0)),
+        end_key: bound(row(ROWS)),
+        ..Default::default()
+    };
+    let regions = cluster.pd.scan_regions(request).await.unwrap().regions;
+    let first = row(0).encode().into_bytes();
+    regions.iter().filter_map(|region| region.region.as_ref()).filter(|region| region.start_key >= first).count()
 }
 
 async fn wait_for(what: &str, cluster: &Cluster, holds: impl Fn(usize) -> bool) {
     for _ in 0..600 {
-        if holds(region_count(cluster).await) {
+        if holds(row_regions(cluster).await) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("{what}: {} regions", region_count(cluster).await);
+    panic!("{what}: {} regions", row_regions(cluster).await);
 }
 
 fn row(index: u32) -> Key {
@@ -46,6 +55,8 @@ async fn emptied_regions_are_merged_while_money_moves() {
     let schedule = ScheduleConfig {
         merge_region_keys_max: 20,
         split_merge_interval: Duration::from_secs(1),
+        // A store refuses a region whose neighbor changes there at that moment; soon enough it is ordered again.
+        move_patience: Duration::from_secs(1),
         ..ScheduleConfig::default()
     };
     let cluster = Cluster::start_with(3, tiny, PdConfig { schedule, ..PdConfig::default() }).await;
@@ -83,8 +94,7 @@ async fn emptied_regions_are_merged_while_money_moves() {
         chunk.iter().for_each(|index| txn.put(row(*index), b"v".to_vec()).unwrap());
         txn.commit().await.unwrap();
     }
-    wait_for("the rows fill regions", &cluster, |count| count >= 30).await;
-    let split = region_count(&cluster).await;
+    wait_for("the rows fill regions", &cluster, |count| count >= 20).await;
     for chunk in (0..ROWS).collect::<Vec<_>>().chunks(100) {
         let mut txn = client.begin(TxnOptions::default()).await.unwrap();
         chunk.iter().for_each(|index| txn.delete(row(*index)).unwrap());
@@ -102,7 +112,7 @@ async fn emptied_regions_are_merged_while_money_moves() {
         }
     };
     let merged = async {
-        wait_for("they are merged", &cluster, |count| count <= split / 3).await;
+        wait_for("they are merged", &cluster, |count| count <= 1).await;
         stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(collected, merged);

@@ -1,6 +1,6 @@
 //! Compiles the `.proto` files with `protox`, so that no `protoc` is needed on the machine.
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "metapb.proto",
     "errorpb.proto",
     "deadlock.proto",
@@ -10,6 +10,7 @@ const FILES: [&str; 11] = [
     "kvrpcpb.proto",
     "coprocessor.proto",
     "regionmovepb.proto",
+    "raftpb.proto",
     "tikvpb.proto",
     "tipb.proto",
 ];

@@ -34,8 +34,8 @@ mod packages {
 }
 
 pub use packages::{
-    coprocessor, deadlock, errorpb, etcdserverpb, keyspacepb, kvrpcpb, metapb, pdpb, regionmovepb, tikvpb,
-    tipb,
+    coprocessor, deadlock, errorpb, etcdserverpb, keyspacepb, kvrpcpb, metapb, pdpb, raftpb, regionmovepb,
+    tikvpb, tipb,
 };
 pub use pd::{PdError, PdService};
 pub use store::{

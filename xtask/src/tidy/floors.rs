@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tidewater-proto", 0),
     ("tidewater-rpc", 1),
     ("tidewater-daemon", 1),
+    ("tidewater-raft", 1),
     ("tidewater-codec", 1),
     ("tidewater-parser", 1),
     ("tidewater-chunk", 2),

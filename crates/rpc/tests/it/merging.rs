@@ -26,7 +26,11 @@ async fn row_regions(cluster: &Cluster) -> usize {
     };
     let regions = cluster.pd.scan_regions(request).await.unwrap().regions;
     let first = row(0).encode().into_bytes();
-    regions.iter().filter_map(|region| region.region.as_ref()).filter(|region| region.start_key >= first).count()
+    regions
+        .iter()
+        .filter_map(|region| region.region.as_ref())
+        .filter(|region| region.start_key >= first)
+        .count()
 }
 
 async fn wait_for(what: &str, cluster: &Cluster, holds: impl Fn(usize) -> bool) {

@@ -1,0 +1,351 @@
+//! All groups of one store.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use openraft::{Config, SnapshotPolicy, async_runtime::watch::WatchReceiver, raft::Raft};
+use parking_lot::RwLock;
+use tidewater_proto::raftpb::{self, refusal::Reason, request::Body, response::Body as Answer};
+use tokio::sync::oneshot;
+
+use crate::{
+    device::{DeviceError, LogDevice, Urgency},
+    group::{Group, GroupError, Observer, Role, Timing, refusal, status_of},
+    log::{self, GroupLog},
+    machine::{Adapter, AppliedMark, StateMachine},
+    network::{Sender, Transport},
+    wire,
+};
+
+/// How the groups of a store behave.
+#[derive(Debug, Clone)]
+pub struct RaftConfig {
+    /// A leader that has nothing to say says so this often.
+    pub heartbeat_interval: Duration,
+    /// Without a sign of the leader for a random time of at least this, after its lease has run out, a voter asks the others whether to stand.
+    pub election_timeout_min: Duration,
+    /// And at most this; also the length of a leader's lease.
+    pub election_timeout_max: Duration,
+    /// Entries after which the front of a log is removed, if all state they made is durable.
+    pub log_entries_max: u64,
+    /// Entries kept for members that are a little behind.
+    pub log_entries_kept: u64,
+    /// A group in which nothing happens for this long stops its clocks; `None` keeps them running.
+    pub sleep_after: Option<Duration>,
+}
+
+impl Default for RaftConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval: Duration::from_millis(150),
+            election_timeout_min: Duration::from_millis(300),
+            election_timeout_max: Duration::from_millis(600),
+            log_entries_max: 8192,
+            log_entries_kept: 1024,
+            sleep_after: Some(Duration::from_secs(5)),
+        }
+    }
+}
+
+/// Whether a member has been there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// It is new: it was just created, empty or with an origin.
+    New,
+    /// It was running before this process: it keeps quiet until no promise can be broken that it has forgotten.
+    Reopened,
+}
+
+/// Why a member could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log is not readable.
+    #[error(transparent)]
+    Log(#[from] DeviceError),
+    /// The configuration makes no sense.
+    #[error("the Raft configuration makes no sense: {0}")]
+    Config(String),
+    /// Log and state machine do not fit together, or are damaged.
+    #[error("the member cannot be started: {0}")]
+    Member(String),
+    /// It is running.
+    #[error("group {0} is running on this store already")]
+    Running(u64),
+}
+
+/// The members of groups that live on one store.
+pub struct RaftNode {
+    store_id: u64,
+    config: RaftConfig,
+    raft_config: Arc<Config>,
+    device: Arc<dyn LogDevice>,
+    transport: Arc<dyn Transport>,
+    groups: RwLock<BTreeMap<u64, Arc<Group>>>,
+}
+
+fn millis(span: Duration) -> u64 {
+    span.as_millis() as u64
+}
+
+impl RaftNode {
+    /// A store without groups.
+    ///
+    /// # Errors
+    /// The configuration makes no sense.
+    pub fn new(
+        store_id: u64,
+        config: RaftConfig,
+        device: Arc<dyn LogDevice>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StartError> {
+        let raft_config = Config {
+            cluster_name: "tidewater".to_owned(),
+            heartbeat_interval: millis(config.heartbeat_interval),
+            election_timeout_min: millis(config.election_timeout_min),
+            election_timeout_max: millis(config.election_timeout_max),
+            install_snapshot_timeout: 60_000,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(config.log_entries_max),
+            max_in_snapshot_log_to_keep: config.log_entries_kept,
+            replication_lag_threshold: config.log_entries_max * 4,
+            enable_pre_vote: Some(true),
+            // A restarted leader has forgotten whom it promised what: it stands for election as everybody else.
+            enable_leader_restore: Some(false),
+            backoff: "10ms,20ms,40ms,80ms,160ms,320ms,500ms".to_owned(),
+            ..Config::default()
+        };
+        let raft_config = raft_config.validate().map_err(|error| StartError::Config(error.to_string()))?;
+        let groups = RwLock::default();
+        Ok(Self { store_id, config, raft_config: Arc::new(raft_config), device, transport, groups })
+    }
+
+    /// This store.
+    pub fn store_id(&self) -> u64 {
+        self.store_id
+    }
+
+    /// Makes the log of a group that begins with state in place, durably; whatever there was of the group is gone.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub async fn create_origin(&self, group_id: u64) -> Result<(), DeviceError> {
+        self.write(log::origin_ops(group_id)).await
+    }
+
+    /// Whether there is anything of a group in the log.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn has_log(&self, group_id: u64) -> Result<bool, DeviceError> {
+        Ok(!GroupLog::open(self.device.clone(), group_id)?.is_pristine())
+    }
+
+    async fn write(&self, ops: Vec<crate::LogOp>) -> Result<(), DeviceError> {
+        let (done, result) = oneshot::channel();
+        self.device.submit(ops, Urgency::Now, Box::new(move |result| drop(done.send(result))));
+        match result.await {
+            Ok(result) => result,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Starts a member. Its state machine says how far it has come.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(
+        self: &Arc<Self>,
+        group_id: u64,
+        peer_id: u64,
+        machine: Box<dyn StateMachine>,
+        observer: Arc<dyn Observer>,
+        start: Start,
+    ) -> Result<Arc<Group>, StartError> {
+        if self.group(group_id).is_some() {
+            return Err(StartError::Running(group_id));
+        }
+        let log = GroupLog::open(self.device.clone(), group_id)?;
+        let mark = Arc::new(AppliedMark::default());
+        let removed = observer.clone();
+        let sender = Sender {
+            group_id,
+            peer_id,
+            store_id: self.store_id,
+            transport: self.transport.clone(),
+            removed: Arc::new(move || removed.maybe_removed()),
+        };
+        let adapter = Adapter::new(machine, mark.clone());
+        let raft = Raft::new(peer_id, self.raft_config.clone(), sender, log, adapter).await;
+        let raft = raft.map_err(|error| StartError::Member(error.to_string()))?;
+        let status = status_of(&raft);
+        let is_alone = status.membership.members.len() == 1;
+        let quiet = match start {
+            Start::Reopened if !is_alone => self.config.election_timeout_max,
+            _ => Duration::ZERO,
+        };
+        let timing = Timing {
+            // Less than what followers keep to, for clocks run at different speeds.
+            lease: self.config.election_timeout_max * 4 / 5,
+        };
+        let group = Arc::new(Group::new(group_id, peer_id, raft, mark, timing, quiet));
+        if self.groups.write().insert(group_id, group.clone()).is_some() {
+            return Err(StartError::Running(group_id));
+        }
+        if !quiet.is_zero() {
+            group.raft.runtime_config().elect(false);
+            let raft = group.raft.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(quiet).await;
+                raft.runtime_config().elect(true);
+            });
+        }
+        tokio::spawn(follow_status(group.clone(), observer));
+        Ok(group)
+    }
+
+    /// A member that runs here.
+    pub fn group(&self, group_id: u64) -> Option<Arc<Group>> {
+        self.groups.read().get(&group_id).cloned()
+    }
+
+    /// All members that run here.
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        self.groups.read().values().cloned().collect()
+    }
+
+    /// Stops a member; its log stays.
+    pub async fn stop(&self, group_id: u64) {
+        let group = self.groups.write().remove(&group_id);
+        if let Some(group) = group
+            && let Err(error) = group.raft.shutdown().await
+        {
+            tracing::error!(group = group_id, %error, "a member did not stop in order");
+        }
+    }
+
+    /// Stops all members.
+    pub async fn stop_all(&self) {
+        let ids: Vec<_> = self.groups.read().keys().copied().collect();
+        join_all(ids.into_iter().map(|id| self.stop(id))).await;
+    }
+
+    /// Stops a member and forgets its log, durably.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub async fn remove(&self, group_id: u64) -> Result<(), DeviceError> {
+        self.stop(group_id).await;
+        self.write(log::remove_ops(group_id)).await
+    }
+
+    /// Answers another store. A request to a group that is not here is refused as not ready; the caller may create the member and ask again.
+    pub async fn handle(&self, request: raftpb::Request) -> raftpb::Response {
+        if request.to_store != self.store_id {
+            return refusal(Reason::Malformed, format!("this is store {}", self.store_id));
+        }
+        match self.group(request.group_id) {
+            Some(group) => group.handle(request).await,
+            None => refusal(Reason::NotReady, format!("group {} is not on this store", request.group_id)),
+        }
+    }
+
+    /// A store does not answer: groups that it leads and that sleep are woken, so that they miss their leader.
+    pub fn store_lost(&self, store_id: u64) {
+        for group in self.groups() {
+            if !group.asleep.load(Ordering::Acquire) {
+                continue;
+            }
+            let status = group.status();
+            let leader_store = status.leader.and_then(|leader| status.membership.members.get(&leader));
+            if leader_store.is_none_or(|leader_store| *leader_store == store_id) {
+                group.wake();
+            }
+        }
+    }
+
+    /// Puts groups to sleep in which nothing happens, until the node is dropped. To be spawned once.
+    pub async fn watch_idleness(node: Weak<Self>) {
+        let mut seen = BTreeMap::new();
+        loop {
+            let Some(interval) = node.upgrade().and_then(|node| node.config.sleep_after) else { return };
+            tokio::time::sleep(interval).await;
+            let Some(node) = node.upgrade() else { return };
+            let mut now = BTreeMap::new();
+            for group in node.groups() {
+                let activity = group.activity.load(Ordering::Relaxed);
+                if seen.get(&group.id) == Some(&activity) && !group.asleep.load(Ordering::Acquire) {
+                    node.put_to_sleep(&group).await;
+                }
+                now.insert(group.id, group.activity.load(Ordering::Relaxed));
+            }
+            seen = now;
+        }
+    }
+
+    async fn put_to_sleep(&self, group: &Arc<Group>) {
+        let status = group.status();
+        if status.role != Role::Leader || status.membership.is_joint() {
+            return;
+        }
+        let others: Vec<_> =
+            status.membership.members.iter().filter(|(peer, _)| **peer != group.peer_id).collect();
+        if !others.iter().all(|(peer, _)| group.is_caught_up(**peer, 0)) {
+            return;
+        }
+        let before = group.activity.load(Ordering::Relaxed);
+        let message = raftpb::SleepRequest {
+            vote: Some(wire::vote(&group.raft.server_metrics().borrow_watched().vote)),
+            last: group.raft.data_metrics().borrow_watched().last_log.as_ref().map(wire::log_id),
+        };
+        let answers = join_all(others.into_iter().map(|(peer, store)| {
+            let request = raftpb::Request {
+                group_id: group.id,
+                from_peer: group.peer_id,
+                from_store: self.store_id,
+                to_peer: *peer,
+                to_store: *store,
+                body: Some(Body::Sleep(message.clone())),
+            };
+            tokio::time::timeout(self.config.election_timeout_max, self.transport.send(request))
+        }));
+        let asleep = |response: &raftpb::Response| matches!(&response.body, Some(Answer::Sleep(sleep)) if sleep.asleep);
+        let all = answers
+            .await
+            .into_iter()
+            .all(|answer| answer.is_ok_and(|answer| answer.is_ok_and(|r| asleep(&r))));
+        // Followers that did fall asleep are woken by the next heart beat.
+        if all && group.activity.load(Ordering::Relaxed) == before {
+            group.asleep.store(true, Ordering::Release);
+            group.raft.runtime_config().tick(false);
+            if group.activity.load(Ordering::Relaxed) != before {
+                group.wake();
+            }
+        }
+    }
+}
+
+/// Tells the observer what changes, until the member stops.
+async fn follow_status(group: Arc<Group>, observer: Arc<dyn Observer>) {
+    let mut changes = group.raft.server_metrics();
+    let mut last = None;
+    let group = Arc::downgrade(&group);
+    loop {
+        let Some(status) = group.upgrade().map(|group| group.status()) else { return };
+        if last.as_ref() != Some(&status) {
+            observer.status_changed(&status);
+            last = Some(status);
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl From<StartError> for GroupError {
+    fn from(error: StartError) -> Self {
+        Self::Stopped(error.to_string())
+    }
+}

@@ -1,6 +1,6 @@
 //! Compiles the `.proto` files with `protox`, so that no `protoc` is needed on the machine.
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "metapb.proto",
     "errorpb.proto",
     "deadlock.proto",
@@ -11,6 +11,7 @@ const FILES: [&str; 12] = [
     "coprocessor.proto",
     "regionmovepb.proto",
     "raftpb.proto",
+    "regionpb.proto",
     "tikvpb.proto",
     "tipb.proto",
 ];

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use tidewater_codec::Key;
+use tidewater_raft::{LogDevice, RaftConfig};
 use tidewater_types::clock::{SystemClock, WallClock};
 
 use crate::limits::Limits;
@@ -44,8 +45,19 @@ pub struct NodeConfig {
     pub raw_sweep_interval: Option<Duration>,
     /// How old the timestamp for stale reads may become before it is found anew.
     pub safe_ts_age_max: Duration,
+    /// Regions are replicated by Raft, whose log is kept here; `None`: each region has one copy, this one.
+    pub raft: Option<RaftSettings>,
     /// Where the coprocessor runs long scans; the current runtime if absent.
     pub compute: Option<tokio::runtime::Handle>,
+}
+
+/// How a node replicates its regions.
+#[derive(Clone)]
+pub struct RaftSettings {
+    /// The log of all regions.
+    pub device: Arc<dyn LogDevice>,
+    /// Times and sizes.
+    pub config: RaftConfig,
 }
 
 impl Default for NodeConfig {
@@ -69,6 +81,7 @@ impl Default for NodeConfig {
             clock: Arc::new(SystemClock),
             raw_sweep_interval: Some(Duration::from_secs(60)),
             safe_ts_age_max: Duration::from_secs(1),
+            raft: None,
             compute: None,
         }
     }

@@ -84,6 +84,9 @@ pub enum CommandError {
     /// The writes were handed to the engine, which then failed: nobody knows whether they happened.
     #[error("the outcome is unknown: {0}")]
     Undetermined(EngineError),
+    /// The region is not what it was: the request may be repeated, here or elsewhere.
+    #[error("{}", .0.message)]
+    Region(Box<errorpb::Error>),
     #[error("corrupt record: {0}")]
     Decode(#[from] DecodeError),
 }
@@ -168,6 +171,8 @@ impl From<WriteError> for CommandError {
         match error {
             WriteError::Refused(error) => Self::Engine(error),
             WriteError::Unknown(error) => Self::Undetermined(error),
+            // Commands may be repeated: who finds its own doing is content.
+            WriteError::Region(error) | WriteError::LeaderLost(error) => Self::Region(error),
         }
     }
 }
@@ -177,6 +182,7 @@ impl CommandError {
     pub(crate) fn to_wire(&self) -> WireError {
         match self {
             Self::Undetermined(error) => WireError::Region(undetermined(error)),
+            Self::Region(error) => WireError::Region(error.clone()),
             // Of a key nobody needs to know the size to split a request better: it stays an error of the key.
             Self::Limit(error @ (LimitError::Entry { bytes, .. } | LimitError::Batch { bytes, .. })) => {
                 WireError::Region(Box::new(errorpb::Error {
@@ -278,6 +284,7 @@ impl CommandError {
             | Self::Limit(_)
             | Self::Engine(_)
             | Self::Undetermined(_)
+            | Self::Region(_)
             | Self::Decode(_) => kvrpcpb::KeyError { abort: self.to_string(), ..none() },
         }
     }

@@ -45,12 +45,13 @@ mod node;
 mod pessimistic;
 mod raw;
 mod region;
+mod replica;
 mod replication;
 mod row_cache;
 mod scheduler;
 
 pub use api::ApiError;
-pub use config::NodeConfig;
+pub use config::{NodeConfig, RaftSettings};
 pub use coprocessor::CoprocessorConfig;
 pub use deadlock::WaitEdge;
 pub use engine::{

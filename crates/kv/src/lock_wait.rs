@@ -131,7 +131,19 @@ impl LockWaits {
         }
     }
 
+    /// Whoever waits for a key of a range looks again, one after the other: who cannot have the lock passes the turn on.
+    pub(crate) fn wake_range(&self, lower: &DataKey, upper: &DataKey) {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let state = self.state.lock();
+        let keys: Vec<_> = state.queues.keys().filter(|key| *key >= lower && *key < upper).cloned().collect();
+        drop(state);
+        self.released(&keys);
+    }
+
     /// Locks were taken: whoever waits at these keys waits for the new holders.
+
     pub(crate) fn acquired(&self, locks: &[(DataKey, StartTs)]) {
         if locks.is_empty() || self.count.load(Ordering::SeqCst) == 0 {
             return;

@@ -1,7 +1,8 @@
 //! What the node remembers about itself, under keys that start with 0x01 (data keys start with `z` or `r`).
 
 use prost::Message;
-use tidewater_proto::metapb;
+use tidewater_proto::{metapb, raftpb, regionpb};
+use tidewater_raft::{Applied, Membership, Position};
 
 use crate::{Cf, Durability, Engine, EngineError, IteratorOptions, Snapshot, WriteBatch};
 
@@ -18,6 +19,8 @@ const REGION_PREFIX_END: &[u8] = b"\x01regioo";
 const MOVE_PREFIX: &[u8] = b"\x01move";
 const MOVE_PREFIX_END: &[u8] = b"\x01movf";
 const GONE_PREFIX: &[u8] = b"\x01gone";
+const APPLIED_PREFIX: &[u8] = b"\x01applied";
+const TOMBSTONE_PREFIX: &[u8] = b"\x01tombstone";
 
 /// Refuses data this release does not understand, and marks a new directory as its own.
 pub(crate) fn check_format(engine: &dyn Engine) -> Result<(), EngineError> {
@@ -102,6 +105,59 @@ pub(crate) fn load_gone(engine: &dyn Engine, region_id: u64) -> Result<Option<u6
     Ok(Some(u64::from_be_bytes(conf_ver)))
 }
 
+/// How far the replica of a region has applied its log.
+pub(crate) fn put_applied(batch: &mut WriteBatch, region_id: u64, applied: &Applied) {
+    let position = |position: Position| raftpb::LogId { term: position.term, index: position.index };
+    let members = applied.membership.members.iter();
+    let voters = applied.membership.voters.iter();
+    let membership = raftpb::Membership {
+        configs: voters.map(|ids| raftpb::Voters { peer_ids: ids.iter().copied().collect() }).collect(),
+        members: members.map(|(id, store_id)| raftpb::Member { peer_id: *id, store_id: *store_id }).collect(),
+    };
+    let record = regionpb::Applied {
+        position: applied.position.map(position),
+        membership: Some(raftpb::StoredMembership {
+            log_id: applied.membership_position.map(position),
+            membership: Some(membership),
+        }),
+    };
+    batch.put(Cf::Default, applied_key(region_id), record.encode_to_vec());
+}
+
+pub(crate) fn delete_applied(batch: &mut WriteBatch, region_id: u64) {
+    batch.delete(Cf::Default, applied_key(region_id));
+}
+
+pub(crate) fn load_applied(engine: &dyn Engine, region_id: u64) -> Result<Option<Applied>, EngineError> {
+    let Some(record) = engine.get(Cf::Default, &applied_key(region_id))? else { return Ok(None) };
+    let record = regionpb::Applied::decode(record)
+        .map_err(|error| EngineError::Corrupt { what: "applied record", reason: error.to_string() })?;
+    let position = |id: raftpb::LogId| Position { term: id.term, index: id.index };
+    let stored = record.membership.unwrap_or_default();
+    let membership = stored.membership.unwrap_or_default();
+    Ok(Some(Applied {
+        position: record.position.map(position),
+        membership: Membership {
+            voters: membership.configs.into_iter().map(|set| set.peer_ids.into_iter().collect()).collect(),
+            members: membership.members.iter().map(|member| (member.peer_id, member.store_id)).collect(),
+        },
+        membership_position: stored.log_id.map(position),
+    }))
+}
+
+/// Notes that this store had a peer of a region, which was removed.
+pub(crate) fn put_tombstone(batch: &mut WriteBatch, region_id: u64, peer_id: u64) {
+    batch.put(Cf::Default, tombstone_key(region_id), peer_id.to_be_bytes().to_vec());
+}
+
+/// The last peer of a region that was removed from this store.
+pub(crate) fn load_tombstone(engine: &dyn Engine, region_id: u64) -> Result<Option<u64>, EngineError> {
+    let Some(record) = engine.get(Cf::Default, &tombstone_key(region_id))? else { return Ok(None) };
+    let id = <[u8; 8]>::try_from(&record[..])
+        .map_err(|_| EngineError::Corrupt { what: "tombstone", reason: "its length is wrong".into() })?;
+    Ok(Some(u64::from_be_bytes(id)))
+}
+
 /// Writes something that changes nothing.
 pub(crate) fn touch(batch: &mut WriteBatch) {
     batch.delete(Cf::Default, FENCE_KEY.to_vec());
@@ -150,6 +206,14 @@ fn move_key(region_id: u64) -> Vec<u8> {
 
 fn gone_key(region_id: u64) -> Vec<u8> {
     [GONE_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+fn applied_key(region_id: u64) -> Vec<u8> {
+    [APPLIED_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+fn tombstone_key(region_id: u64) -> Vec<u8> {
+    [TOMBSTONE_PREFIX, &region_id.to_be_bytes()].concat()
 }
 
 fn region_key(region_id: u64) -> Vec<u8> {

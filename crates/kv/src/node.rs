@@ -16,6 +16,7 @@ mod raw;
 mod raw_sweep;
 mod read;
 mod remeasure;
+mod replicas;
 mod safe_ts;
 mod split;
 mod transfer;
@@ -72,6 +73,8 @@ pub struct Node {
     /// The way to other stores; `None` if there are none.
     peers: Option<Arc<dyn StoreConnector>>,
     transfers: transfer::Transfers,
+    /// This node's copies of regions; `None` if regions have one copy each.
+    replicas: Option<replicas::Replicas>,
     /// The waits of all stores, if this one leads their detection.
     detector: Mutex<Detector>,
     /// For tasks that outlive a call.
@@ -95,7 +98,12 @@ impl Node {
         self.scheduler.waits.count()
     }
 
-    /// How many regions the node serves.
+    /// Whether regions have copies on other stores.
+    pub fn is_replicated(&self) -> bool {
+        self.replicas.is_some()
+    }
+
+    /// How many regions the node serves: with replicas, those it leads.
     pub fn region_count(&self) -> usize {
         self.regions.all().len()
     }
@@ -223,6 +231,7 @@ impl Node {
             StoreRequest::InstallRegion(request) => {
                 StoreResponse::InstallRegion(self.install_region(request).await)
             }
+            StoreRequest::Raft(request) => StoreResponse::Raft(self.raft(request).await),
             StoreRequest::Deadlock(request) => StoreResponse::Deadlock(self.detect(&request)),
             StoreRequest::Empty(request) => {
                 StoreResponse::Empty(tikvpb::BatchCommandsEmptyResponse { test_id: request.test_id })

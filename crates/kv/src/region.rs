@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ops::Bound,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -19,6 +19,7 @@ use crate::{
     data_version::DataVersion,
     mvcc::data_range,
     raw::{RawSpace, is_raw},
+    replica::Lead,
 };
 
 /// The request is not for this region as it is.
@@ -35,6 +36,8 @@ pub(crate) struct Region {
     pub load: RegionLoad,
     /// Which state of its data the region is in.
     pub version: Arc<DataVersion>,
+    /// The replica it is served by; `None` if this is the only copy.
+    pub lead: Option<Lead>,
     flights: Flights,
 }
 
@@ -83,6 +86,18 @@ pub(crate) struct RegionLoad {
     pub replaced: AtomicBool,
 }
 
+impl RegionLoad {
+    /// A part of a region that was cut into so many has so much of its load: it is a guess.
+    pub(crate) fn take_share(&self, whole: &Self, parts: usize) {
+        let share = parts as u64;
+        self.bytes.store(whole.bytes.load(Ordering::Relaxed) / share, Ordering::Relaxed);
+        self.keys.store(whole.keys.load(Ordering::Relaxed) / share, Ordering::Relaxed);
+        // The parts of nothing are nothing.
+        let is_known = whole.is_measured.load(Ordering::SeqCst) && whole.bytes.load(Ordering::Relaxed) == 0;
+        self.is_measured.store(is_known, Ordering::SeqCst);
+    }
+}
+
 impl Region {
     pub(crate) fn new(meta: metapb::Region, store_id: u64) -> Result<Self, DecodeError> {
         let raw = |key: &Bytes| match key.is_empty() {
@@ -97,8 +112,31 @@ impl Region {
             meta,
             load: RegionLoad::default(),
             version: Arc::default(),
+            lead: None,
             flights: Flights::default(),
         })
+    }
+
+    /// The region with other boundaries or peers, served by the same replica in the same term.
+    pub(crate) fn reshaped(
+        self: &Arc<Self>,
+        meta: metapb::Region,
+        store_id: u64,
+    ) -> Result<Self, DecodeError> {
+        let is_cut = meta.start_key != self.meta.start_key || meta.end_key != self.meta.end_key;
+        let mut region = Self::descend([self], meta, store_id)?;
+        region.lead = self.lead.clone();
+        if !is_cut {
+            region.version = self.version.clone();
+            let pairs = [
+                (&self.load.bytes, &region.load.bytes),
+                (&self.load.keys, &region.load.keys),
+                (&self.load.keys_removed, &region.load.keys_removed),
+            ];
+            pairs.iter().for_each(|(from, to)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
+            region.load.is_measured.store(self.load.is_measured.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+        Ok(region)
     }
 
     /// A region that was made of others: a part of one, or several in one.
@@ -298,6 +336,12 @@ impl RegionGuard {
                 ..Default::default()
             }));
         }
+        if let Some(lead) = &region.lead
+            && !lead.may_read()
+        {
+            lead.ask_the_others();
+            return Err(not_leader(region.id(), None));
+        }
         Ok(guard)
     }
 }
@@ -321,10 +365,15 @@ pub(crate) struct RegionTable {
     store_id: u64,
     /// Zero as long as the placement driver does not tell.
     cluster_id: u64,
+    /// Regions of which this node has a replica that does not lead.
+    followed: OnceLock<Followed>,
     /// How often a region came that was not cut out of one that was here.
     arrivals: AtomicU64,
     regions: RwLock<Regions>,
 }
+
+/// Tells whether there is a replica of a region, and who leads it.
+type Followed = Box<dyn Fn(u64) -> Option<Option<metapb::Peer>> + Send + Sync>;
 
 #[derive(Default)]
 struct Regions {
@@ -334,7 +383,14 @@ struct Regions {
 
 impl RegionTable {
     pub(crate) fn new(store_id: u64, cluster_id: u64) -> Self {
-        Self { store_id, cluster_id, arrivals: AtomicU64::new(0), regions: RwLock::default() }
+        let followed = OnceLock::new();
+        Self { store_id, cluster_id, followed, arrivals: AtomicU64::new(0), regions: RwLock::default() }
+    }
+
+    /// From now on requests for regions that are followed here are told who leads them.
+    pub(crate) fn set_followed(&self, followed: Followed) {
+        // The node is opened once.
+        let _ = self.followed.set(followed);
     }
 
     /// Puts regions in, in place of older ones with their ids, all at once.
@@ -397,6 +453,11 @@ impl RegionTable {
         self.regions.read().by_id.values().cloned().collect()
     }
 
+    /// Whether the region that ends where another begins is in the table.
+    pub(crate) fn overlapping_before(&self, encoded_start: &[u8]) -> bool {
+        self.regions.read().by_id.values().any(|region| region.meta.end_key == encoded_start)
+    }
+
     /// The regions that hold keys of `start..end` (user keys, an empty end is unbounded), in key order.
     pub(crate) fn overlapping(&self, start: &[u8], end: &[u8]) -> Vec<Arc<Region>> {
         let regions = self.regions.read();
@@ -439,7 +500,11 @@ impl RegionTable {
             }));
         }
         let Some(region) = regions.by_id.get(&context.region_id) else {
-            return Err(region_not_found(context.region_id));
+            let followed = self.followed.get().and_then(|followed| followed(context.region_id));
+            return Err(match followed {
+                Some(leader) => not_leader(context.region_id, leader),
+                None => region_not_found(context.region_id),
+            });
         };
         if let Some(peer) = &context.peer
             && peer.id != region.peer.id
@@ -475,6 +540,14 @@ impl RegionTable {
         }
         RegionGuard::enter(region)
     }
+}
+
+pub(crate) fn not_leader(region_id: u64, leader: Option<metapb::Peer>) -> RegionError {
+    Box::new(errorpb::Error {
+        message: format!("region {region_id} is not led by this store"),
+        not_leader: Some(errorpb::NotLeader { region_id, leader, ..Default::default() }),
+        ..Default::default()
+    })
 }
 
 fn region_not_found(region_id: u64) -> RegionError {

@@ -15,10 +15,16 @@ use std::{
     thread::JoinHandle,
 };
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
+use tidewater_raft::GroupError;
 use tokio::sync::oneshot;
 
-use crate::{Durability, Engine, EngineError, WriteBatch, WriteCost};
+use crate::{
+    Durability, Engine, EngineError, WriteBatch, WriteCost,
+    region::{Region, RegionError, not_leader},
+    replica::{Lead, answer_error, encode_write},
+};
 
 /// Batches joined into one engine write, at most.
 const GROUP_BATCHES_MAX: usize = 1024;
@@ -76,6 +82,62 @@ pub(crate) enum WriteError {
     Refused(EngineError),
     /// It was attempted and may have happened.
     Unknown(EngineError),
+    /// It did not happen: the region is not what it was, or this node does not lead it any more.
+    Region(RegionError),
+    /// It may have happened or may still happen: the region got another leader meanwhile.
+    LeaderLost(RegionError),
+}
+
+impl WriteError {
+    /// For those who write to the store and not to a region.
+    pub(crate) fn into_engine_error(self) -> EngineError {
+        match self {
+            Self::Refused(error) | Self::Unknown(error) => error,
+            Self::Region(error) | Self::LeaderLost(error) => {
+                EngineError::Failed { operation: "write to the region", reason: error.message }
+            }
+        }
+    }
+}
+
+/// Makes a batch visible on a majority of a region's replicas, and here, where `release` runs before anything later is visible.
+pub(crate) async fn replicate(
+    lead: &Lead,
+    region: &Region,
+    batch: WriteBatch,
+    release: Release,
+) -> Result<(), WriteError> {
+    if batch.is_empty() {
+        // What is changed in memory counts as long as this node leads.
+        let leads = lead.may_read();
+        release(leads);
+        return if leads { Ok(()) } else { Err(WriteError::Region(not_leader(region.id(), None))) };
+    }
+    let version = region.meta.region_epoch.map_or(0, |epoch| epoch.version);
+    propose(lead, region.id(), encode_write(version, batch), release).await
+}
+
+/// Appends a command to the log of a region.
+pub(crate) async fn propose(
+    lead: &Lead,
+    region_id: u64,
+    command: Bytes,
+    release: Release,
+) -> Result<(), WriteError> {
+    let (done, result) = oneshot::channel();
+    let answer = move |answer: Result<Bytes, GroupError>| {
+        let result = match answer.map(answer_error) {
+            Ok(None) => Ok(()),
+            Ok(Some(refusal)) => Err(WriteError::Region(refusal)),
+            Err(GroupError::Unknown) => Err(WriteError::LeaderLost(not_leader(region_id, None))),
+            Err(_) => Err(WriteError::Region(not_leader(region_id, None))),
+        };
+        release(result.is_ok());
+        let _ = done.send(result);
+    };
+    lead.group.propose_with(Some(lead.term), command, answer).await;
+    // Whoever holds the other end calls it in any case.
+    result.await.unwrap_or_else(|_| Err(WriteError::LeaderLost(not_leader(region_id, None))))
 }
 
 impl LocalReplication {

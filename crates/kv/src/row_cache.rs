@@ -219,6 +219,13 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
+    /// The writes are not visible, and if they ever are then only after everything was forgotten: the region has another leader or other
+    /// boundaries.
+    pub(crate) fn forget(mut self) {
+        self.changes.iter_mut().for_each(|(_, change)| *change = Change::Forget);
+        self.finish(true);
+    }
+
     /// The writes are visible, or nobody knows.
     pub(crate) fn finish(self, visible: bool) {
         if !visible {

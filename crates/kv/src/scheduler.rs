@@ -18,7 +18,7 @@ use crate::{
     pessimistic::PessimisticLocks,
     raw::EarliestExpiry,
     region::{Region, Written},
-    replication::{LocalReplication, WriteError},
+    replication::{LocalReplication, Release, WriteError, replicate},
     row_cache::RowCache,
 };
 
@@ -127,11 +127,14 @@ impl Scheduler {
         }
         let MvccTxn { batch, pessimistic, released, acquired, memory_locks, newest_ts } = txn;
         let (locks, waits) = (self.pessimistic.clone(), self.waits.clone());
-        let (region, written) = (region.clone(), Written::of(&batch));
+        let (at, region, written) = (region.clone(), region.clone(), Written::of(&batch));
         let flight = self.rows.begin(&batch);
         let mark = region.version.begin(newest_ts);
         let release = Box::new(move |visible: bool| {
-            flight.finish(visible);
+            match &region.lead {
+                Some(_) if !visible => flight.forget(),
+                _ => flight.finish(visible),
+            }
             if visible {
                 region.note_written(written);
                 mark.done();
@@ -143,7 +146,21 @@ impl Scheduler {
             // Last: whoever gets the latches sees everything above.
             drop(latches);
         });
-        Ok(self.replication.write(batch, durability, release).await?)
+        Ok(self.write(&at, batch, durability, release).await?)
+    }
+
+    /// Makes a batch visible in its region, as durable as asked at least. `release` runs in any case, also when the caller goes away.
+    pub(crate) async fn write(
+        &self,
+        region: &Region,
+        batch: WriteBatch,
+        durability: Durability,
+        release: Release,
+    ) -> Result<(), WriteError> {
+        match &region.lead {
+            None => self.replication.write(batch, durability, release).await,
+            Some(lead) => replicate(lead, region, batch, release).await,
+        }
     }
 
     /// Writes raw data, of which some expires at `expires_at` (zero is never); the latches open when it is visible.
@@ -154,7 +171,7 @@ impl Scheduler {
         expires_at: u64,
         latches: LatchGuard,
     ) -> Result<(), WriteError> {
-        let (region, written) = (region.clone(), Written::of(&batch));
+        let (at, region, written) = (region.clone(), region.clone(), Written::of(&batch));
         let expiry = self.raw_expiry.clone();
         let release = Box::new(move |visible: bool| {
             if visible {
@@ -163,6 +180,6 @@ impl Scheduler {
             }
             drop(latches);
         });
-        self.replication.write(batch, Durability::Sync, release).await
+        self.write(&at, batch, Durability::Sync, release).await
     }
 }

@@ -35,7 +35,7 @@ mod packages {
 
 pub use packages::{
     coprocessor, deadlock, errorpb, etcdserverpb, keyspacepb, kvrpcpb, metapb, pdpb, raftpb, regionmovepb,
-    tikvpb, tipb,
+    regionpb, tikvpb, tipb,
 };
 pub use pd::{PdError, PdService};
 pub use store::{

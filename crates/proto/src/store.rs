@@ -118,6 +118,7 @@ macro_rules! store_commands {
             InstallRegion install_region none
                 $crate::regionmovepb::InstallRequest => $crate::regionmovepb::InstallResponse;
             Deadlock deadlock none $crate::deadlock::DeadlockRequest => $crate::deadlock::DeadlockResponse;
+            Raft raft none $crate::raftpb::Request => $crate::raftpb::Response;
             Empty empty none
                 $crate::tikvpb::BatchCommandsEmptyRequest => $crate::tikvpb::BatchCommandsEmptyResponse;
         }

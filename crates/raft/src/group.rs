@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::{
     machine::{Adapter, AppliedMark, MachineError, Pieces},
-    types::{Applied, Command, Membership, Responder, Types},
+    types::{Applied, Command, CommittedLeader, Membership, Responder, Types},
     wire,
 };
 
@@ -193,10 +193,14 @@ impl Group {
         self.mark.index()
     }
 
-    /// Appends a command. `done` gets the state machine's answer, on the way of the entries and before any later one is applied: it must be
-    /// quick. It is called in any case.
+    /// Appends a command, if this member leads, and in `term` if one is given. `done` gets the state machine's answer, on the way of the entries
+    /// and before any later one is applied: it must be quick. It is called in any case.
+    ///
+    /// Whoever has read the state as the leader of a term, and proposes in that term, knows that nobody has changed it in between but by
+    /// proposals of this member.
     pub async fn propose_with(
         &self,
+        term: Option<u64>,
         command: Bytes,
         done: impl FnOnce(Result<Bytes, GroupError>) + Send + 'static,
     ) {
@@ -214,13 +218,14 @@ impl Group {
             }
         });
         // A member that has stopped drops the responder, which reports an unknown outcome. It is known: nothing was appended.
-        if let Err(fatal) = self.propose_raw(command, responder, &done).await {
+        if let Err(fatal) = self.propose_raw(term, command, responder, &done).await {
             tracing::debug!(group = self.id, error = %fatal, "a proposal was not taken");
         }
     }
 
     async fn propose_raw<F>(
         &self,
+        term: Option<u64>,
         command: Bytes,
         responder: Responder,
         done: &Mutex<Option<F>>,
@@ -238,7 +243,12 @@ impl Group {
             }
             return Err(error);
         }
-        self.raft.client_write_ff(Command(command), Some(responder)).await.map_err(stopped)
+        let request = self.raft.write(Command(command)).responder(responder);
+        let request = match term {
+            Some(term) => request.with_leader(CommittedLeader::new(term)),
+            None => request,
+        };
+        request.await.map_err(stopped)
     }
 
     /// Appends a command and waits for the state machine's answer.
@@ -247,8 +257,13 @@ impl Group {
     /// See [`GroupError`]: only [`GroupError::Unknown`] leaves open whether it happened.
     pub async fn propose(&self, command: Bytes) -> Result<Bytes, GroupError> {
         let (done, answer) = tokio::sync::oneshot::channel();
-        self.propose_with(command, move |result| drop(done.send(result))).await;
+        self.propose_with(None, command, move |result| drop(done.send(result))).await;
         answer.await.unwrap_or(Err(GroupError::Unknown))
+    }
+
+    /// The term in which the state machine can be read here and now, if it can: see [`Self::has_lease`].
+    pub fn leased_term(&self) -> Option<u64> {
+        self.has_lease().then(|| self.mark.term())
     }
 
     /// Whether the state machine can be read here and now: this member leads, no other can, and all that was acknowledged is applied.
@@ -361,6 +376,18 @@ impl Group {
         let Some(last) = metrics.last_log.as_ref().map(|id| id.index) else { return false };
         let matched = metrics.replication.as_ref().and_then(|members| members.get(&peer_id)?.as_ref());
         matched.is_some_and(|matched| matched.index + lag_max >= last)
+    }
+
+    /// Members that have not answered the leader for as long as given, at least, and since when.
+    pub fn silent_members(&self, at_least: Duration) -> Vec<(u64, Duration)> {
+        let metrics = self.raft.data_metrics();
+        let metrics = metrics.borrow_watched();
+        let answered = metrics.heartbeat.iter().flatten();
+        let silence = answered.filter_map(|(peer, answered)| {
+            let silence = openraft::Instant::elapsed(&**answered.as_ref()?);
+            (*peer != self.peer_id && silence >= at_least).then_some((*peer, silence))
+        });
+        silence.collect()
     }
 
     /// Hands leadership to a voter, which should have all entries. Whether it takes it shows in [`Self::status`].

@@ -55,9 +55,9 @@ pub(crate) fn remove_ops(group_id: u64) -> Vec<LogOp> {
     vec![LogOp::DeleteRange(key(group_id, Kind::Vote), key(group_id, Kind::End))]
 }
 
-/// A log that begins at [`Position::ORIGIN`], without vote or entries.
+/// A log that begins at [`Position::ORIGIN`]. A vote stays: it was given.
 pub(crate) fn origin_ops(group_id: u64) -> Vec<LogOp> {
-    let mut ops = remove_ops(group_id);
+    let mut ops = Vec::new();
     let origin = wire::log_id(&Position::ORIGIN.id()).encode_to_vec();
     ops.push(LogOp::Put(key(group_id, Kind::Purged), origin.clone()));
     ops.push(LogOp::Put(key(group_id, Kind::Committed), origin));
@@ -145,10 +145,9 @@ impl GroupLog {
         Ok(Self { group_id, device, state: Arc::new(Mutex::new(state)) })
     }
 
-    /// Whether nothing was ever written.
-    pub(crate) fn is_pristine(&self) -> bool {
-        let state = self.state.lock();
-        state.vote.is_none() && state.last.is_none()
+    /// Whether there never was an entry, nor a beginning. There may have been a vote.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().last.is_none()
     }
 
     async fn write(&self, ops: Vec<LogOp>, urgency: Urgency) -> io::Result<()> {

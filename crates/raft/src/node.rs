@@ -127,20 +127,23 @@ impl RaftNode {
         self.store_id
     }
 
-    /// Makes the log of a group that begins with state in place, durably; whatever there was of the group is gone.
+    /// Makes the log of a group that begins with state in place, durably. A log that has begun stays as it is.
     ///
     /// # Errors
-    /// The log cannot be written.
+    /// The log cannot be read or written.
     pub async fn create_origin(&self, group_id: u64) -> Result<(), DeviceError> {
-        self.write(log::origin_ops(group_id)).await
+        match GroupLog::open(self.device.clone(), group_id)?.is_empty() {
+            true => self.write(log::origin_ops(group_id)).await,
+            false => Ok(()),
+        }
     }
 
-    /// Whether there is anything of a group in the log.
+    /// Whether there never was an entry of a group here, nor a beginning.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn has_log(&self, group_id: u64) -> Result<bool, DeviceError> {
-        Ok(!GroupLog::open(self.device.clone(), group_id)?.is_pristine())
+    pub fn is_log_empty(&self, group_id: u64) -> Result<bool, DeviceError> {
+        Ok(GroupLog::open(self.device.clone(), group_id)?.is_empty())
     }
 
     async fn write(&self, ops: Vec<crate::LogOp>) -> Result<(), DeviceError> {

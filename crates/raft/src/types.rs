@@ -45,7 +45,7 @@ pub(crate) type RaftMembership = openraft::Membership<u64, u64>;
 pub(crate) type RaftStored = StoredMembershipOf<Types>;
 pub(crate) type SnapshotMeta = SnapshotMetaOf<Types>;
 pub(crate) type Responder = WriteResponderOf<Types>;
-type CommittedLeader = CommittedLeaderIdOf<Types>;
+pub(crate) type CommittedLeader = CommittedLeaderIdOf<Types>;
 
 /// What is proposed: bytes that only the state machine understands.
 #[derive(Clone, PartialEq, Eq)]

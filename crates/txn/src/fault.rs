@@ -210,6 +210,7 @@ fn region_error(request: &StoreRequest, kind: u8) -> Option<StoreResponse> {
         (@ GetLockWaitInfo $response:path) => { None };
         (@ InstallRegion $response:path) => { None };
         (@ Deadlock $response:path) => { None };
+        (@ Raft $response:path) => { None };
         (@ Empty $response:path) => { None };
         (@ $variant:ident $response:path) => {{
             type Response = $response;

@@ -6,18 +6,20 @@ use std::{
 };
 
 use tidewater_codec::TimeStamp;
-use tidewater_proto::{PdError, kvrpcpb, pdpb};
+use tidewater_proto::{PdError, kvrpcpb, metapb, pdpb};
 use tokio::time::Instant;
 
 use super::{Node, try_command, try_region};
 use crate::{
-    Cf, Durability, WriteBatch,
+    Cf, Durability, IteratorOptions, WriteBatch,
     api::{self, KeyMode},
     data_version::WriteMark,
+    error::CommandError,
     meta,
     mvcc::{DataKey, PessimisticChange, data_range},
     raw::RawSpace,
     region::{KeyForm, Region},
+    replica::Lead,
     replication::WriteError,
 };
 
@@ -31,13 +33,32 @@ pub(super) async fn heartbeats(node: Weak<Node>, interval: Duration) {
     }
 }
 
+/// A member that is this many entries behind is not caught up.
+const PENDING_LAG: u64 = 128;
+/// A member that has been silent for this long is reported.
+const DOWN_SILENCE: Duration = Duration::from_secs(3);
+
+fn down_peers(region: &metapb::Region, lead: &Lead) -> Vec<pdpb::PeerStats> {
+    let silent = lead.group.silent_members(DOWN_SILENCE);
+    let find = |id: u64| region.peers.iter().find(|peer| peer.id == id).copied();
+    let down = silent
+        .into_iter()
+        .map(|(id, silence)| pdpb::PeerStats { peer: find(id), down_seconds: silence.as_secs() });
+    down.filter(|stats| stats.peer.is_some()).collect()
+}
+
+fn pending_peers(region: &metapb::Region, lead: &Lead) -> Vec<metapb::Peer> {
+    let others = region.peers.iter().filter(|peer| peer.id != lead.group.peer_id());
+    others.filter(|peer| !lead.group.is_caught_up(peer.id, PENDING_LAG)).copied().collect()
+}
+
 impl Node {
     /// Tells the placement driver how the store and its regions are. Failures are left to the next report.
     pub(super) async fn report(&self) {
         let regions = self.regions.all();
         let stats = pdpb::StoreStats {
             store_id: self.store_id,
-            region_count: regions.len() as u32,
+            region_count: self.replicas.as_ref().map_or(regions.len(), |replicas| replicas.count()) as u32,
             used_size: regions.iter().map(|region| region.load.bytes.load(Ordering::Relaxed)).sum(),
             ..Default::default()
         };
@@ -72,6 +93,12 @@ impl Node {
                 false => load.bytes.load(Ordering::Relaxed) >> 20,
             },
             approximate_keys: load.keys.load(Ordering::Relaxed),
+            term: region.lead.as_ref().map_or(0, |lead| lead.term),
+            down_peers: region.lead.as_ref().map_or_else(Vec::new, |lead| down_peers(&region.meta, lead)),
+            pending_peers: region
+                .lead
+                .as_ref()
+                .map_or_else(Vec::new, |lead| pending_peers(&region.meta, lead)),
             ..Default::default()
         };
         match self.pd.region_heartbeat(heartbeat).await {
@@ -96,8 +123,49 @@ impl Node {
             return kvrpcpb::DeleteRangeResponse::default();
         }
         let (start, end) = region.clamp(&request.start_key, &request.end_key);
-        try_command!(self.destroy_txn(start, end).await);
+        match region.lead.is_some() {
+            true => try_command!(self.delete_replicated(&region, data_range(start, end)).await),
+            false => try_command!(self.destroy_txn(start, end).await),
+        }
         kvrpcpb::DeleteRangeResponse::default()
+    }
+
+    /// Removes what lies in a range of engine keys of a replicated region, on all its replicas.
+    async fn delete_replicated(
+        &self,
+        region: &Arc<Region>,
+        (lower, upper): (Vec<u8>, Vec<u8>),
+    ) -> Result<(), CommandError> {
+        const KEYS_PER_BATCH: usize = 4096;
+        for cf in Cf::ALL {
+            loop {
+                let mut batch = WriteBatch::new();
+                {
+                    let options = IteratorOptions::range(lower.clone(), Some(upper.clone()));
+                    let mut cursor = self.scheduler.engine.snapshot().iterator(cf, options);
+                    let mut valid = cursor.seek(&lower)?;
+                    while valid && batch.ops().len() < KEYS_PER_BATCH {
+                        batch.delete(cf, cursor.key().to_vec());
+                        valid = cursor.next()?;
+                    }
+                }
+                if batch.is_empty() {
+                    break;
+                }
+                let flight = self.scheduler.rows.begin(&batch);
+                let mark = region.version.begin(TimeStamp::ZERO);
+                let release = Box::new(move |visible| match visible {
+                    true => {
+                        flight.finish(true);
+                        mark.done();
+                    }
+                    false => flight.forget(),
+                });
+                self.scheduler.write(region, batch, Durability::Sync, release).await?;
+            }
+        }
+        region.load.note_emptied();
+        Ok(())
     }
 
     /// Removes transactional data, or raw data of API version 2 if the range begins with its mode byte.

@@ -19,6 +19,8 @@ enum MergeError {
     /// One of the two was split, merged or moved since the order was given, or is about to move.
     #[error("the regions are not as the placement driver believes")]
     Outdated,
+    #[error("replicated regions are not merged")]
+    Replicated,
 }
 
 impl Node {
@@ -41,6 +43,9 @@ impl Node {
     async fn merge(&self, source: &Arc<Region>, target: &metapb::Region) -> Result<(), MergeError> {
         // Neither is split meanwhile, nor closed for a move.
         let _gate = self.split_gate.lock().await;
+        if source.lead.is_some() {
+            return Err(MergeError::Replicated);
+        }
         let source = self.open_region(&source.meta)?;
         let target = self.open_region(target)?;
         let meta = merged_meta(&source.meta, &target.meta).ok_or(MergeError::Outdated)?;
@@ -48,7 +53,7 @@ impl Node {
         meta::put_region(&mut batch, &meta);
         meta::delete_region(&mut batch, source.id());
         let written = self.scheduler.replication.write(batch, Durability::Sync, Box::new(|_| ())).await;
-        written.map_err(|(WriteError::Refused(error) | WriteError::Unknown(error))| error)?;
+        written.map_err(WriteError::into_engine_error)?;
         let merged = Region::join(meta, self.store_id, [&source, &target])
             .map_err(|error| EngineError::Corrupt { what: "region", reason: error.to_string() })?;
         let merged = Arc::new(merged);

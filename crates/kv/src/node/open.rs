@@ -8,9 +8,10 @@ use std::sync::{
 use parking_lot::Mutex;
 use tidewater_codec::{DecodeError, TimeStamp};
 use tidewater_proto::{PdError, PdService, StoreConnector, metapb, pdpb};
+use tidewater_raft::{DeviceError, StartError};
 use tokio::sync::mpsc;
 
-use super::{Node, split::SplitError};
+use super::{Node, replicas::Replicas, split::SplitError};
 use crate::{
     Cf, Durability, Engine, EngineError, IteratorOptions, WriteBatch,
     concurrency::ConcurrencyManager,
@@ -22,6 +23,9 @@ use crate::{
     region::{Region, RegionTable},
     scheduler::Scheduler,
 };
+
+/// Between looks at whether the first region has elected itself.
+const ELECTION_LOOK: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// Why a node does not open.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,24 @@ pub enum NodeError {
          data is missing or belongs to another cluster; the data is left as it is"
     )]
     ClusterForgotten,
+    /// The Raft log does not open, or a replica does not start.
+    #[error("replication: {0}")]
+    Raft(#[from] StartError),
+    /// The Raft log cannot be read or written.
+    #[error(transparent)]
+    RaftLog(#[from] DeviceError),
+    /// The data is there, the log is not: nobody knows what this replica has promised.
+    #[error(
+        "the Raft log of region {region_id} is missing, but its data is here: restore the log's directory, or remove this store's data and let it \
+         join the cluster as a new one"
+    )]
+    LogMissing {
+        /// The region.
+        region_id: u64,
+    },
+    /// The regions have copies on other stores, and this store was opened as if it had the only ones.
+    #[error("the regions of this store are replicated: open it with a Raft log")]
+    Replicated,
 }
 
 impl Node {
@@ -69,7 +91,15 @@ impl Node {
         let regions = RegionTable::new(store_id, cluster_id);
         let moves = meta::load_moves(&*engine.snapshot())?;
         let mut loaded = Vec::new();
+        let mut replicated = Vec::new();
         for meta in meta::load_regions(&*engine.snapshot())? {
+            if config.raft.is_some() {
+                replicated.push(meta);
+                continue;
+            }
+            if meta::load_applied(&*engine, meta.id)?.is_some() {
+                return Err(NodeError::Replicated);
+            }
             let region = Region::new(meta, store_id)?;
             region.load.bytes.store(approximate_bytes(&*engine, &region), Ordering::Relaxed);
             if moves.iter().any(|(id, _)| *id == region.id()) {
@@ -83,7 +113,24 @@ impl Node {
         let (split_checks, requested) = mpsc::unbounded_channel();
         let compute = config.compute.clone().unwrap_or_else(tokio::runtime::Handle::current);
         let scheduler = Scheduler::new(engine, ConcurrencyManager::new(now), config.row_cache_bytes)?;
+        let mut events = None;
+        let mut failure = None;
+        let raft = config.raft.clone();
+        let mut replicas_of = |this: &std::sync::Weak<Self>| {
+            let opened = raft.as_ref().map(|settings| Replicas::new(store_id, settings, this.clone()));
+            match opened.transpose() {
+                Ok(opened) => opened.map(|(replicas, received)| {
+                    events = Some(received);
+                    replicas
+                }),
+                Err(error) => {
+                    failure = Some(error);
+                    None
+                }
+            }
+        };
         let node = Arc::new_cyclic(|this| Self {
+            replicas: replicas_of(this),
             scheduler,
             config,
             store_id,
@@ -102,6 +149,12 @@ impl Node {
             this: this.clone(),
             metrics: super::metrics::CommandMetrics::new(),
         });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if let Some(events) = events {
+            node.start_replicas(replicated, events).await?;
+        }
         node.split_at_bootstrap().await?;
         node.start_tasks(requested);
         node.resume_moves(moves);
@@ -125,7 +178,13 @@ impl Node {
         if !meta::is_split_pending(&**engine)? {
             return Ok(());
         }
-        self.split_everywhere(&self.config.bootstrap_split_keys).await?;
+        if !self.config.bootstrap_split_keys.is_empty() {
+            // The first region has one member, which elects itself.
+            while self.regions.all().is_empty() {
+                tokio::time::sleep(ELECTION_LOOK).await;
+            }
+            self.split_everywhere(&self.config.bootstrap_split_keys).await?;
+        }
         let mut batch = WriteBatch::new();
         meta::delete_split_pending(&mut batch);
         Ok(engine.write(batch, Durability::Sync)?)
@@ -158,7 +217,7 @@ impl Node {
             let sweep = super::raw_sweep::sweep_regularly(Arc::downgrade(self), interval);
             tasks.push(tokio::spawn(sweep).abort_handle());
         }
-        *self.tasks.lock() = tasks;
+        self.tasks.lock().extend(tasks);
     }
 }
 

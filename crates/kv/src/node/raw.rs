@@ -56,6 +56,11 @@ impl From<WriteError> for RawError {
         match error {
             WriteError::Refused(error) => Self::Engine(error),
             WriteError::Unknown(error) => Self::Undetermined(error),
+            WriteError::Region(error) => Self::Region(error),
+            // A comparison, say, must not be repeated by somebody who does not know what became of the first.
+            WriteError::LeaderLost(error) => {
+                Self::Undetermined(WriteError::LeaderLost(error).into_engine_error())
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::Node;
 use crate::{
     Cf, Durability, IteratorOptions, WriteBatch,
     raw::{RawEntry, all_raw, visible},
+    region::Region,
     replication::WriteError,
 };
 
@@ -25,7 +26,8 @@ pub(super) async fn sweep_regularly(node: Weak<Node>, interval: Duration) {
         tokio::time::sleep(pause).await;
         let Some(node) = node.upgrade() else { return };
         let started = Instant::now();
-        if let Err(WriteError::Refused(error) | WriteError::Unknown(error)) = node.sweep_raw().await {
+        if let Err(error) = node.sweep_raw().await {
+            let error = error.into_engine_error();
             tracing::warn!(%error, "the sweep of expired raw data failed");
             // What it did not come to is not noted.
             node.scheduler.raw_expiry.note(1);
@@ -42,9 +44,7 @@ impl Node {
         let (mut lower, upper) = all_raw();
         loop {
             let Batch { expired, resume } = self.find_expired(&lower, &upper).map_err(WriteError::Refused)?;
-            if !expired.is_empty() {
-                self.delete_expired(&expired).await?;
-            }
+            self.delete_expired(expired).await?;
             match resume {
                 Some(resume) => lower = resume,
                 None => return Ok(()),
@@ -76,7 +76,19 @@ impl Node {
         Ok(Batch { expired, resume: valid.then(|| cursor.key().to_vec()) })
     }
 
-    async fn delete_expired(&self, keys: &[Vec<u8>]) -> Result<(), WriteError> {
+    /// Keys of replicated regions are removed by those who lead them.
+    async fn delete_expired(&self, mut keys: Vec<Vec<u8>>) -> Result<(), WriteError> {
+        if !self.is_replicated() {
+            return self.delete_expired_in(None, &keys).await;
+        }
+        for region in self.regions.all() {
+            let own = keys.extract_if(.., |key| region.owns_engine_key(key)).collect::<Vec<_>>();
+            self.delete_expired_in(Some(&region), &own).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_expired_in(&self, region: Option<&Region>, keys: &[Vec<u8>]) -> Result<(), WriteError> {
         let latches = self.scheduler.latches.acquire(keys.iter().map(|key| &key[..])).await;
         let now = self.raw_now();
         let mut batch = WriteBatch::new();
@@ -89,7 +101,11 @@ impl Node {
         }
         metrics::counter!("tidewater_kv_raw_expired_total").increment(batch.ops().len() as u64);
         // What is lost of this with the power is swept again.
-        self.scheduler.replication.write(batch, Durability::Buffered, Box::new(move |_| drop(latches))).await
+        let release = Box::new(move |_| drop(latches));
+        match region {
+            Some(region) => self.scheduler.write(region, batch, Durability::Buffered, release).await,
+            None => self.scheduler.replication.write(batch, Durability::Buffered, release).await,
+        }
     }
 }
 

@@ -18,7 +18,12 @@ use super::{
     measure::{Measured, PieceSize, measure},
 };
 use crate::{
-    Durability, EngineError, WriteBatch, error::CommandError, meta, region::Region, replication::WriteError,
+    Durability, EngineError, WriteBatch,
+    error::CommandError,
+    meta,
+    region::Region,
+    replica::encode_split,
+    replication::{WriteError, propose},
 };
 
 /// Pieces one split makes, at most.
@@ -114,9 +119,11 @@ impl Node {
             return;
         }
         match self.split(region_id, &keys).await {
-            Ok(parts) => {
+            Ok(metas) => {
+                let count = metas.len();
+                let parts: Vec<_> = metas.iter().filter_map(|meta| self.regions.get(meta.id)).collect();
                 parts.iter().for_each(|part| self.request_split_check(part));
-                if let (Some(rest), PIECES_MAX) = (parts.last(), parts.len()) {
+                if let (Some(rest), PIECES_MAX) = (parts.last(), count) {
                     // One split makes so many pieces and no more: the last one holds all the rest.
                     self.queue_split_check(rest);
                 }
@@ -161,14 +168,14 @@ impl Node {
     }
 
     /// Cuts a region at user keys; those on its boundaries or outside are ignored. Returns all parts in key order.
-    async fn split(&self, region_id: u64, keys: &[Key]) -> Result<Vec<Arc<Region>>, SplitError> {
+    async fn split(&self, region_id: u64, keys: &[Key]) -> Result<Vec<metapb::Region>, SplitError> {
         let _gate = self.split_gate.lock().await;
         let region = self.regions.get(region_id).filter(|region| region.is_open()).ok_or(SplitError::Gone)?;
         let inside = |key: &&Key| region.contains(key.as_bytes()) && key.as_bytes() != region.raw_start;
         let cuts = keys.iter().filter(inside).map(Key::encode).collect::<BTreeSet<_>>();
         let cuts = cuts.into_iter().take(PIECES_MAX - 1).collect::<Vec<_>>();
         if cuts.is_empty() {
-            return Ok(vec![region]);
+            return Ok(vec![region.meta.clone()]);
         }
         let request = pdpb::AskBatchSplitRequest {
             region: Some(region.meta.clone()),
@@ -180,37 +187,51 @@ impl Node {
             return Err(SplitError::Ids { wanted: cuts.len(), given: ids.len() });
         }
         let metas = split_metas(&region.meta, &cuts, &ids);
+        match &region.lead {
+            Some(lead) => {
+                let version = region.meta.region_epoch.map_or(0, |epoch| epoch.version);
+                let command = encode_split(version, metas.clone());
+                let proposed = propose(lead, region.id(), command, Box::new(|_| ())).await;
+                proposed.map_err(WriteError::into_engine_error)?;
+                // With its parts in the table, as far as they are led here.
+                self.report_split(&metas).await;
+            }
+            None => self.split_alone(&region, &metas).await?,
+        }
+        metrics::counter!("tidewater_kv_region_split_total").increment(1);
+        for part in metas.iter().filter_map(|meta| self.regions.get(meta.id)) {
+            self.report_region(&part).await;
+        }
+        Ok(metas)
+    }
+
+    /// A split of the only copy.
+    async fn split_alone(&self, region: &Arc<Region>, metas: &[metapb::Region]) -> Result<(), EngineError> {
         let mut batch = WriteBatch::new();
-        for meta in &metas {
+        for meta in metas {
             meta::put_region(&mut batch, meta);
         }
         let written = self.scheduler.replication.write(batch, Durability::Sync, Box::new(|_| ())).await;
-        written.map_err(|(WriteError::Refused(error) | WriteError::Unknown(error))| error)?;
+        written.map_err(WriteError::into_engine_error)?;
         let mut parts = Vec::with_capacity(metas.len());
-        let share = metas.len() as u64;
-        for meta in &metas {
-            let part = Region::descend([&region], meta.clone(), self.store_id)
+        for meta in metas {
+            let part = Region::descend([region], meta.clone(), self.store_id)
                 .map_err(|error| EngineError::Corrupt { what: "region", reason: error.to_string() })?;
-            part.load.bytes.store(region.load.bytes.load(Ordering::Relaxed) / share, Ordering::Relaxed);
-            part.load.keys.store(region.load.keys.load(Ordering::Relaxed) / share, Ordering::Relaxed);
-            // The parts of nothing are nothing; else it is a guess.
-            let is_known = region.load.is_measured.load(Ordering::SeqCst)
-                && region.load.bytes.load(Ordering::Relaxed) == 0;
-            part.load.is_measured.store(is_known, Ordering::SeqCst);
+            part.load.take_share(&region.load, metas.len());
             parts.push(Arc::new(part));
         }
         // The placement driver hears of it before anybody meets the new boundaries here: keys must never belong to no region there. If it
         // does not hear now, heartbeats will tell.
-        let report = pdpb::ReportBatchSplitRequest { regions: metas, ..Default::default() };
+        self.report_split(metas).await;
+        self.regions.install(parts);
+        Ok(())
+    }
+
+    async fn report_split(&self, metas: &[metapb::Region]) {
+        let report = pdpb::ReportBatchSplitRequest { regions: metas.to_vec(), ..Default::default() };
         if let Err(error) = self.pd.report_batch_split(report).await {
-            tracing::warn!(%error, region = region_id, "the split was not reported");
+            tracing::warn!(%error, region = metas[0].id, "the split was not reported");
         }
-        self.regions.install(parts.clone());
-        metrics::counter!("tidewater_kv_region_split_total").increment(1);
-        for part in &parts {
-            self.report_region(part).await;
-        }
-        Ok(parts)
     }
 
     pub(super) async fn split_region(
@@ -236,15 +257,12 @@ impl Node {
         }
         let keys = keys.into_iter().map(|key| Key::new(key.to_vec())).collect::<Vec<_>>();
         match self.split(region.id(), &keys).await {
-            Ok(parts) => {
-                let regions = parts.iter().map(|part| part.meta.clone()).collect::<Vec<_>>();
-                kvrpcpb::SplitRegionResponse {
-                    left: regions.first().cloned(),
-                    right: regions.last().cloned(),
-                    regions,
-                    ..Default::default()
-                }
-            }
+            Ok(regions) => kvrpcpb::SplitRegionResponse {
+                left: regions.first().cloned(),
+                right: regions.last().cloned(),
+                regions,
+                ..Default::default()
+            },
             Err(error) => {
                 failed(tidewater_proto::errorpb::Error { message: error.to_string(), ..Default::default() })
             }

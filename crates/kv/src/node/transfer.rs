@@ -69,8 +69,7 @@ pub(super) enum MoveError {
 
 impl From<WriteError> for MoveError {
     fn from(error: WriteError) -> Self {
-        let (WriteError::Refused(error) | WriteError::Unknown(error)) = error;
-        Self::Engine(error)
+        Self::Engine(error.into_engine_error())
     }
 }
 
@@ -100,6 +99,9 @@ struct Finished {
 impl Node {
     /// Carries out the order in the answer to a heart beat, if there is one, in the background.
     pub(super) fn obey(&self, region: &Arc<Region>, order: &pdpb::RegionHeartbeatResponse) {
+        if let Some(lead) = &region.lead {
+            return self.obey_as_leader(region, lead, order);
+        }
         if let Some(merge) = &order.merge {
             return self.obey_merge(region, merge);
         }
@@ -381,7 +383,7 @@ impl Node {
 
     async fn write_installed(&self, batch: WriteBatch, durability: Durability) -> Result<(), String> {
         let written = self.scheduler.replication.write(batch, durability, Box::new(|_| ())).await;
-        written.map_err(|(WriteError::Refused(error) | WriteError::Unknown(error))| error.to_string())
+        written.map_err(|error| error.into_engine_error().to_string())
     }
 
     async fn begin_serving(&self, region: Region, max_ts: u64, locks: Vec<PessimisticChange>) {

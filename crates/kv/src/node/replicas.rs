@@ -1,0 +1,600 @@
+//! The life of this node's replicas: which run, which are led here, which come and go.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use parking_lot::{Mutex, RwLock};
+use tidewater_proto::{
+    StoreRequest, StoreResponse, StoreService, metapb, pdpb,
+    raftpb::{self, request::Body},
+};
+use tidewater_raft::{
+    Applied, Group, Observer, Position, RaftNode, Role, SendError, Start, Status, Transport,
+};
+use tokio::sync::mpsc;
+
+use super::{Node, NodeError, open::current_ts};
+use crate::{
+    Cf, Durability, RaftSettings, WriteBatch, meta,
+    mvcc::{DataKey, PessimisticChange},
+    region::Region,
+    replica::{Hooks, Lead, RegionMachine, Replica, first_piece_region, members_of},
+};
+
+/// Between looks at whether a new leader has applied everything.
+const READINESS_LOOK: Duration = Duration::from_millis(2);
+/// Between attempts to get a timestamp for a new leader.
+const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
+/// Between questions to the placement driver whether a replica was removed.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// All replicas of a node.
+pub(super) struct Replicas {
+    raft: Arc<RaftNode>,
+    table: RwLock<BTreeMap<u64, Arc<Replica>>>,
+    events: mpsc::UnboundedSender<Event>,
+    /// Connections to other stores by their ids.
+    links: Mutex<BTreeMap<u64, Arc<dyn StoreService>>>,
+}
+
+/// What happened to a replica, for the task that has time to act on it.
+enum Event {
+    /// The regions were cut out of another one.
+    Born(Vec<metapb::Region>),
+    /// The member leads in this term.
+    Leads(u64, u64),
+    /// The member's own peer is not among the members any more.
+    Removed(u64),
+    /// Another member says so.
+    MaybeRemoved(u64),
+    /// The placement driver should know.
+    Changed(u64),
+}
+
+/// Connects a replica's machine and member with the node.
+struct Ties {
+    node: Weak<Node>,
+    region_id: u64,
+}
+
+impl Ties {
+    fn send(&self, event: Event) {
+        if let Some(node) = self.node.upgrade()
+            && let Some(replicas) = &node.replicas
+        {
+            // The receiver lives as long as the node.
+            let _ = replicas.events.send(event);
+        }
+    }
+}
+
+impl Hooks for Ties {
+    fn split(&self, parts: &[metapb::Region]) {
+        let Some(node) = self.node.upgrade() else { return };
+        if let Some(own) = parts.first() {
+            node.reshape_served(own, parts.len());
+        }
+        self.send(Event::Born(parts[1..].to_vec()));
+    }
+
+    fn reshaped(&self, region: &metapb::Region) {
+        let Some(node) = self.node.upgrade() else { return };
+        if region.peers.iter().any(|peer| peer.store_id == node.store_id) {
+            node.reshape_served(region, 1);
+            self.send(Event::Changed(region.id));
+        } else {
+            node.stop_serving(region.id);
+            self.send(Event::Removed(region.id));
+        }
+    }
+
+    fn installed(&self, region: &metapb::Region) {
+        tracing::info!(region = region.id, "the replica has everything another one had");
+    }
+}
+
+impl Observer for Ties {
+    fn status_changed(&self, status: &Status) {
+        let Some(node) = self.node.upgrade() else { return };
+        if status.role == Role::Leader {
+            self.send(Event::Leads(self.region_id, status.term));
+        } else {
+            node.stop_serving(self.region_id);
+        }
+    }
+
+    fn maybe_removed(&self) {
+        self.send(Event::MaybeRemoved(self.region_id));
+    }
+}
+
+/// Messages of members go as commands to other stores.
+struct StoreTransport(Weak<Node>);
+
+#[async_trait]
+impl Transport for StoreTransport {
+    async fn send(&self, request: raftpb::Request) -> Result<raftpb::Response, SendError> {
+        let gone = || SendError("this store is closing".to_owned());
+        let failed = |error: &dyn std::fmt::Display| SendError(error.to_string());
+        let store_id = request.to_store;
+        let link = {
+            let node = self.0.upgrade().ok_or_else(gone)?;
+            node.link_to(store_id).await.map_err(|error| failed(&error))?
+        };
+        match link.call(StoreRequest::Raft(request)).await {
+            Ok(StoreResponse::Raft(response)) => Ok(response),
+            Ok(_) => Err(SendError("another answer than Raft's".to_owned())),
+            Err(error) => {
+                // The store may be back at another address.
+                if let Some(replicas) = self.0.upgrade().as_ref().and_then(|node| node.replicas.as_ref()) {
+                    replicas.links.lock().remove(&store_id);
+                }
+                Err(failed(&error))
+            }
+        }
+    }
+}
+
+/// The receiving end of the events of a node's replicas.
+pub(super) struct Events(mpsc::UnboundedReceiver<Event>);
+
+impl Replicas {
+    pub(super) fn new(
+        store_id: u64,
+        settings: &RaftSettings,
+        node: Weak<Node>,
+    ) -> Result<(Self, Events), NodeError> {
+        let transport = Arc::new(StoreTransport(node));
+        let raft = RaftNode::new(store_id, settings.config.clone(), settings.device.clone(), transport)?;
+        let (events, received) = mpsc::unbounded_channel();
+        let replicas =
+            Self { raft: Arc::new(raft), table: RwLock::default(), events, links: Mutex::default() };
+        Ok((replicas, Events(received)))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.table.read().len()
+    }
+
+    fn get(&self, region_id: u64) -> Option<Arc<Replica>> {
+        self.table.read().get(&region_id).cloned()
+    }
+
+    /// Whether a replica of another region holds keys of this one.
+    fn overlaps(&self, region: &metapb::Region) -> bool {
+        let ends_before = |end: &[u8], start: &[u8]| !end.is_empty() && end <= start;
+        let table = self.table.read();
+        table.values().filter_map(|replica| replica.meta()).any(|other| {
+            other.id != region.id
+                && !ends_before(&other.end_key, &region.start_key)
+                && !ends_before(&region.end_key, &other.start_key)
+        })
+    }
+}
+
+impl Node {
+    /// Starts the replicas that are stored here, and what looks after them.
+    pub(super) async fn start_replicas(
+        self: &Arc<Self>,
+        stored: Vec<metapb::Region>,
+        events: Events,
+    ) -> Result<(), NodeError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        for region in stored {
+            self.found_replica(&region).await?;
+            self.start_replica(region.id, Some(region), Start::Reopened).await?;
+        }
+        let node = Arc::downgrade(self);
+        let leaders = Box::new(move |region_id| {
+            let replica = node.upgrade()?.replicas.as_ref()?.get(region_id)?;
+            let leader = replica.group.status().leader;
+            Some(replica.meta()?.peers.into_iter().find(|peer| Some(peer.id) == leader))
+        });
+        self.regions.set_followed(leaders);
+        let tasks = [
+            tokio::spawn(follow_events(Arc::downgrade(self), events)),
+            tokio::spawn(RaftNode::watch_idleness(Arc::downgrade(&replicas.raft))),
+        ];
+        self.tasks.lock().extend(tasks.iter().map(|task| task.abort_handle()));
+        Ok(())
+    }
+
+    /// Makes sure that a stored region has a log and knows how far it has applied it: a region that had one copy until now begins so, and one
+    /// that was cut out of another before a crash.
+    async fn found_replica(&self, region: &metapb::Region) -> Result<(), NodeError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        let engine = &self.scheduler.engine;
+        let position = match meta::load_applied(&**engine, region.id)? {
+            Some(applied) => applied.position,
+            None => {
+                let mut batch = WriteBatch::new();
+                meta::put_applied(&mut batch, region.id, &Applied::origin(members_of(region)));
+                engine.write(batch, Durability::Sync)?;
+                Some(Position::ORIGIN)
+            }
+        };
+        if position > Some(Position::ORIGIN) && replicas.raft.is_log_empty(region.id)? {
+            return Err(NodeError::LogMissing { region_id: region.id });
+        }
+        Ok(replicas.raft.create_origin(region.id).await?)
+    }
+
+    async fn start_replica(
+        self: &Arc<Self>,
+        region_id: u64,
+        region: Option<metapb::Region>,
+        start: Start,
+    ) -> Result<(), NodeError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        let own = region.as_ref().and_then(|region| {
+            region.peers.iter().find(|peer| peer.store_id == self.store_id).map(|peer| peer.id)
+        });
+        let Some(peer_id) = own else {
+            // It was removed, and the process ended before its remains were.
+            let _ = replicas.events.send(Event::Removed(region_id));
+            return Ok(());
+        };
+        self.start_member(region_id, peer_id, region, start).await
+    }
+
+    async fn start_member(
+        self: &Arc<Self>,
+        region_id: u64,
+        peer_id: u64,
+        region: Option<metapb::Region>,
+        start: Start,
+    ) -> Result<(), NodeError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        let engine = self.scheduler.engine.clone();
+        let applied = match region {
+            Some(_) => meta::load_applied(&*engine, region_id)?.unwrap_or_default(),
+            None => Applied::default(),
+        };
+        let ties = Arc::new(Ties { node: self.this.clone(), region_id });
+        let shared = Arc::new(Mutex::new(region));
+        let machine = RegionMachine { region_id, engine, meta: shared.clone(), hooks: ties.clone(), applied };
+        let group = replicas.raft.start(region_id, peer_id, Box::new(machine), ties, start).await?;
+        let replica = Arc::new(Replica { group, meta: shared });
+        replicas.table.write().insert(region_id, replica.clone());
+        // The member may have been quicker.
+        let status = replica.group.status();
+        if status.role == Role::Leader {
+            let _ = replicas.events.send(Event::Leads(region_id, status.term));
+        }
+        Ok(())
+    }
+
+    /// Stops all replicas; the node serves nothing any more.
+    pub async fn close(&self) {
+        if let Some(replicas) = &self.replicas {
+            replicas.raft.stop_all().await;
+        }
+    }
+
+    /// A message between members.
+    pub(super) async fn raft(&self, request: raftpb::Request) -> raftpb::Response {
+        use raftpb::refusal::Reason;
+        let refusal = |reason: Reason, message: String| raftpb::Response {
+            body: Some(raftpb::response::Body::Refusal(raftpb::Refusal { reason: reason.into(), message })),
+        };
+        let Some(replicas) = &self.replicas else {
+            return refusal(Reason::Malformed, "this store replicates nothing".to_owned());
+        };
+        if let Some(Body::Snapshot(piece)) = &request.body
+            && piece.number == 0
+        {
+            match first_piece_region(&piece.data) {
+                Some(region) if !replicas.overlaps(&region) => {}
+                Some(_) => {
+                    let reason =
+                        "another replica here holds keys of the region, it has not applied a split yet";
+                    return refusal(Reason::NotReady, reason.to_owned());
+                }
+                None => return refusal(Reason::Malformed, "the snapshot has no region".to_owned()),
+            }
+        }
+        let is_new = replicas.get(request.group_id).is_none();
+        if is_new && matches!(request.body, Some(Body::Append(_))) && request.to_store == self.store_id {
+            let tombstone = meta::load_tombstone(&*self.scheduler.engine, request.group_id);
+            match tombstone {
+                Ok(tombstone) if tombstone.is_none_or(|gone| gone < request.to_peer) => {}
+                Ok(_) => return refusal(Reason::ReceiverRemoved, "the peer was removed".to_owned()),
+                Err(error) => return refusal(Reason::NotReady, error.to_string()),
+            }
+            if let Some(node) = self.this.upgrade()
+                && let Err(error) =
+                    node.start_member(request.group_id, request.to_peer, None, Start::New).await
+            {
+                tracing::warn!(%error, region = request.group_id, "a replica was not created");
+            }
+        }
+        replicas.raft.handle(request).await
+    }
+
+    async fn link_to(&self, store_id: u64) -> Result<Arc<dyn StoreService>, super::transfer::MoveError> {
+        let known = self.replicas.as_ref().and_then(|replicas| replicas.links.lock().get(&store_id).cloned());
+        if let Some(link) = known {
+            return Ok(link);
+        }
+        let link = self.store_at(store_id).await?;
+        if let Some(replicas) = &self.replicas {
+            replicas.links.lock().insert(store_id, link.clone());
+        }
+        Ok(link)
+    }
+
+    /// The member leads: the region is served here as soon as that is safe.
+    async fn begin_leading(self: Arc<Self>, region_id: u64, term: u64) {
+        let leads = |replica: &Replica| {
+            let status = replica.group.status();
+            status.role == Role::Leader && status.term == term
+        };
+        loop {
+            let Some(replica) = self.replicas.as_ref().and_then(|replicas| replicas.get(region_id)) else {
+                return;
+            };
+            if !leads(&replica) {
+                return;
+            }
+            if replica.group.leased_term() == Some(term) {
+                break;
+            }
+            tokio::time::sleep(READINESS_LOOK).await;
+        }
+        // Reads at earlier leaders had timestamps below this, and nothing may commit below them here.
+        let now = loop {
+            match current_ts(&*self.pd).await {
+                Ok(now) => break now,
+                Err(error) => {
+                    tracing::warn!(%error, region = region_id, "a new leader waits for a timestamp");
+                    tokio::time::sleep(TIMESTAMP_RETRY).await;
+                }
+            }
+        };
+        self.scheduler.concurrency.note_read(now);
+        let replica = self.replicas.as_ref().and_then(|replicas| replicas.get(region_id));
+        let Some(replica) = replica.filter(|replica| leads(replica)) else { return };
+        if let Some(region) = self.serve(&replica, term) {
+            self.report_region(&region).await;
+        }
+    }
+
+    fn serve(&self, replica: &Replica, term: u64) -> Option<Arc<Region>> {
+        // As long as this is held no entry changes the region, so that what is put into the table is not older than what is there.
+        let known = replica.meta.lock();
+        let region_meta = known.clone()?;
+        if self
+            .regions
+            .get(region_meta.id)
+            .is_some_and(|served| served.lead.as_ref().is_some_and(|lead| lead.term == term))
+        {
+            return None;
+        }
+        let mut region = match Region::new(region_meta, self.store_id) {
+            Ok(region) => region,
+            Err(error) => {
+                tracing::error!(%error, "a region that is led here cannot be served");
+                return None;
+            }
+        };
+        region.lead = Some(Lead { group: replica.group.clone(), term });
+        let bytes = super::open::approximate_bytes(&*self.scheduler.engine, &region);
+        region.load.bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
+        let region = Arc::new(region);
+        // What was remembered of keys while another led is old.
+        self.scheduler.rows.begin_everywhere().finish(true);
+        self.regions.install(vec![region.clone()]);
+        Some(region)
+    }
+
+    /// The member does not lead: nothing of the region is served, and what only a leader knows is forgotten.
+    fn stop_serving(&self, region_id: u64) {
+        let Some(region) = self.regions.get(region_id) else { return };
+        region.close();
+        self.regions.remove(region_id);
+        let (lower, upper) = region.data_range();
+        let (lower, upper) = (DataKey::from_engine(&lower), DataKey::from_engine(&upper));
+        let pessimistic = &self.scheduler.pessimistic;
+        let locks = pessimistic.range(&lower, Some(&upper), usize::MAX, |_| true);
+        let keys: Vec<_> = locks.into_iter().map(|(key, _)| key).collect();
+        pessimistic.apply(keys.iter().cloned().map(PessimisticChange::Remove).collect());
+        // Those who wait come and see that they have to go elsewhere.
+        self.scheduler.waits.wake_range(&lower, &upper);
+    }
+
+    /// A region that is served has other boundaries or peers.
+    fn reshape_served(&self, meta: &metapb::Region, parts: usize) {
+        let Some(old) = self.regions.get(meta.id) else { return };
+        if old.meta.region_epoch == meta.region_epoch {
+            return;
+        }
+        match old.reshaped(meta.clone(), self.store_id) {
+            Ok(region) => {
+                if parts > 1 {
+                    region.load.take_share(&old.load, parts);
+                }
+                self.regions.install(vec![Arc::new(region)]);
+            }
+            Err(error) => {
+                tracing::error!(%error, region = meta.id, "a region cannot be served as it is now");
+                self.stop_serving(meta.id);
+            }
+        }
+    }
+
+    /// Regions that were cut out of another one become replicas of their own.
+    async fn begin_parts(self: &Arc<Self>, parts: Vec<metapb::Region>) {
+        for part in parts {
+            if let Err(error) = self.begin_part(part.clone()).await {
+                tracing::error!(%error, region = part.id, "a part of a split region has no replica here");
+            }
+        }
+    }
+
+    async fn begin_part(self: &Arc<Self>, part: metapb::Region) -> Result<(), NodeError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        if let Some(existing) = replicas.get(part.id) {
+            if existing.meta().is_some() {
+                return Ok(());
+            }
+            // It was created by a message from another member, and has nothing yet: what is needed is here now.
+            replicas.raft.stop(part.id).await;
+            replicas.table.write().remove(&part.id);
+        }
+        let engine = &self.scheduler.engine;
+        let stored = meta::load_regions(&*engine.snapshot())?.into_iter().find(|region| region.id == part.id);
+        let Some(stored) = stored else { return Ok(()) };
+        self.found_replica(&stored).await?;
+        let peer = stored.peers.iter().find(|peer| peer.store_id == self.store_id).map(|peer| peer.id);
+        self.start_replica(part.id, Some(stored), Start::New).await?;
+        // Nobody leads it yet, and everybody knows who would: the one where the whole was led.
+        let parent_led = self.regions.overlapping_before(&part.start_key);
+        if let (Some(_), true, Some(replica)) = (peer, parent_led, replicas.get(part.id)) {
+            let _ = replica.group.campaign().await;
+        }
+        Ok(())
+    }
+
+    /// Removes a replica with its data: its peer is not a member any more.
+    async fn destroy_replica(&self, region_id: u64) -> Result<(), NodeError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        self.stop_serving(region_id);
+        let replica = replicas.get(region_id);
+        let engine = &self.scheduler.engine;
+        let region = match &replica {
+            Some(replica) => replica.meta(),
+            None => {
+                meta::load_regions(&*engine.snapshot())?.into_iter().find(|region| region.id == region_id)
+            }
+        };
+        replicas.raft.stop(region_id).await;
+        let mut batch = WriteBatch::new();
+        meta::delete_region(&mut batch, region_id);
+        meta::delete_applied(&mut batch, region_id);
+        if let Some(replica) = &replica {
+            meta::put_tombstone(&mut batch, region_id, replica.group.peer_id());
+        }
+        engine.write(batch, Durability::Sync)?;
+        if let Some(region) = region {
+            let store_id = region.peers.first().map_or(self.store_id, |peer| peer.store_id);
+            for (lower, upper) in Region::new(region, store_id)?.engine_ranges() {
+                for cf in Cf::ALL {
+                    engine.delete_range(cf, &lower, &upper)?;
+                }
+            }
+        }
+        replicas.raft.remove(region_id).await?;
+        replicas.table.write().remove(&region_id);
+        tracing::info!(region = region_id, "the replica was removed");
+        Ok(())
+    }
+
+    /// Asks the placement driver whether a replica was removed, as another member says.
+    async fn ask_about_removal(&self, region_id: u64) {
+        let Some(replica) = self.replicas.as_ref().and_then(|replicas| replicas.get(region_id)) else {
+            return;
+        };
+        let request = pdpb::GetRegionByIdRequest { region_id, ..Default::default() };
+        let Ok(answer) = self.pd.get_region_by_id(request).await else { return };
+        let Some(known) = answer.region else { return };
+        let own = replica.meta().and_then(|meta| meta.region_epoch).unwrap_or_default();
+        let is_newer = known.region_epoch.is_some_and(|epoch| epoch.conf_ver > own.conf_ver);
+        let is_member = known
+            .peers
+            .iter()
+            .any(|peer| peer.id >= replica.group.peer_id() && peer.store_id == self.store_id);
+        if is_newer
+            && !is_member
+            && let Err(error) = self.destroy_replica(region_id).await
+        {
+            tracing::error!(%error, region = region_id, "a removed replica is still here");
+        }
+    }
+
+    /// Carries out an order for a region that is led here, in the background.
+    pub(super) fn obey_as_leader(
+        &self,
+        region: &Arc<Region>,
+        lead: &Lead,
+        order: &pdpb::RegionHeartbeatResponse,
+    ) {
+        let (group, region_id, order) = (lead.group.clone(), region.id(), order.clone());
+        if order.change_peer.is_none() && order.change_peer_v2.is_none() && order.transfer_leader.is_none() {
+            if order.merge.is_some() {
+                tracing::info!(region = region_id, "replicated regions are not merged");
+            }
+            return;
+        }
+        tokio::spawn(async move {
+            match carry_out(&group, &order).await {
+                Ok(()) => tracing::info!(region = region_id, ?order, "an order was carried out"),
+                Err(error) => {
+                    tracing::info!(region = region_id, ?order, %error, "an order was not carried out")
+                }
+            }
+        });
+    }
+}
+
+async fn carry_out(
+    group: &Group,
+    order: &pdpb::RegionHeartbeatResponse,
+) -> Result<(), tidewater_raft::GroupError> {
+    if let Some(target) = order.transfer_leader.as_ref().and_then(|transfer| transfer.peer) {
+        return group.transfer_leader(target.id).await;
+    }
+    let single = order.change_peer.iter();
+    let several = order.change_peer_v2.iter().flat_map(|change| &change.changes);
+    let (mut promoted, mut removed) = (Vec::new(), Vec::new());
+    for change in single.chain(several) {
+        let Some(peer) = change.peer else { continue };
+        match change.change_type() {
+            pdpb::ConfChangeType::AddLearnerNode => group.add_learner(peer.id, peer.store_id).await?,
+            pdpb::ConfChangeType::AddNode => promoted.push(peer.id),
+            pdpb::ConfChangeType::RemoveNode => removed.push(peer.id),
+        }
+    }
+    if promoted.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
+    if removed.contains(&group.peer_id()) {
+        let reason = "the leader hands over before it goes".to_owned();
+        return Err(tidewater_raft::GroupError::Membership(reason));
+    }
+    group.change_voters(promoted, removed).await
+}
+
+async fn follow_events(node: Weak<Node>, mut events: Events) {
+    let mut asked = BTreeMap::new();
+    while let Some(event) = events.0.recv().await {
+        let Some(node) = node.upgrade() else { return };
+        match event {
+            Event::Born(parts) => node.begin_parts(parts).await,
+            Event::Leads(region_id, term) => {
+                tokio::spawn(node.begin_leading(region_id, term));
+            }
+            Event::Removed(region_id) => {
+                if let Err(error) = node.destroy_replica(region_id).await {
+                    tracing::error!(%error, region = region_id, "a removed replica is still here");
+                }
+            }
+            Event::MaybeRemoved(region_id) => {
+                let now = tokio::time::Instant::now();
+                let is_due = asked.get(&region_id).is_none_or(|last| now - *last >= REMOVAL_PATIENCE);
+                if is_due {
+                    asked.insert(region_id, now);
+                    node.ask_about_removal(region_id).await;
+                }
+            }
+            Event::Changed(region_id) => {
+                if let Some(region) = node.regions.get(region_id) {
+                    tokio::spawn(async move { node.report_region(&region).await });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What is proposed in a region's log, in bytes.
+
+use bytes::Bytes;
+use prost::Message;
+use tidewater_proto::{
+    errorpb, metapb,
+    regionpb::{self, command::Command},
+};
+
+use crate::{Cf, WriteBatch, WriteOp};
+
+/// A batch of changes, valid at one version of the region.
+pub(crate) fn encode_write(version: u64, batch: WriteBatch) -> Bytes {
+    let ops = batch.into_ops().into_iter().map(|op| match op {
+        WriteOp::Put { cf, key, value } => {
+            regionpb::Op { cf: cf as u32, key: key.into(), value: Some(value.into()) }
+        }
+        WriteOp::Delete { cf, key } => regionpb::Op { cf: cf as u32, key: key.into(), value: None },
+    });
+    let write = regionpb::Write { version, ops: ops.collect() };
+    encode(Command::Write(write))
+}
+
+/// A region cut into parts.
+pub(crate) fn encode_split(version: u64, parts: Vec<metapb::Region>) -> Bytes {
+    encode(Command::Split(regionpb::Split { version, parts }))
+}
+
+fn encode(command: Command) -> Bytes {
+    regionpb::Command { command: Some(command) }.encode_to_vec().into()
+}
+
+/// A step of a stored or sent batch.
+pub(super) fn put_op(batch: &mut WriteBatch, op: regionpb::Op) -> Result<(), String> {
+    let cf = family(op.cf)?;
+    match op.value {
+        Some(value) => batch.put(cf, op.key.into(), value.into()),
+        None => batch.delete(cf, op.key.into()),
+    }
+    Ok(())
+}
+
+pub(super) fn family(number: u32) -> Result<Cf, String> {
+    Cf::ALL.get(number as usize).copied().ok_or_else(|| format!("there is no column family {number}"))
+}
+
+/// What the proposer is told.
+pub(super) fn encode_answer(refusal: Option<errorpb::Error>) -> Bytes {
+    match refusal {
+        None => Bytes::new(),
+        refusal => regionpb::Answer { refusal }.encode_to_vec().into(),
+    }
+}
+
+/// Why a proposal was not carried out, if it was not.
+pub(crate) fn answer_error(answer: Bytes) -> Option<Box<errorpb::Error>> {
+    if answer.is_empty() {
+        return None;
+    }
+    match regionpb::Answer::decode(answer) {
+        Ok(answer) => answer.refusal.map(Box::new),
+        // It never left this process.
+        Err(error) => Some(Box::new(errorpb::Error { message: error.to_string(), ..Default::default() })),
+    }
+}

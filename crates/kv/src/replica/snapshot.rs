@@ -1,0 +1,200 @@
+//! All of a region in pieces, and a region made from them.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use bytes::Bytes;
+use prost::Message;
+use tidewater_proto::{metapb, regionpb};
+use tidewater_raft::{MachineError, Pieces};
+
+use super::{
+    command::family,
+    machine::{Failure, members_of},
+};
+use crate::{Cf, Engine, EngineIterator, IteratorOptions, Snapshot, WriteBatch, region::Region};
+
+/// Bytes of keys and values in a piece before it is compressed.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A column family and a range of it.
+type Part = (Cf, Vec<u8>, Vec<u8>);
+
+/// All parts of a region, in the order in which they are sent.
+fn parts(region: &Region) -> Vec<Part> {
+    let ranges = region.engine_ranges();
+    ranges
+        .into_iter()
+        .flat_map(|(lower, upper)| Cf::ALL.map(|cf| (cf, lower.clone(), upper.clone())))
+        .collect()
+}
+
+/// A region as if it were here, for its ranges.
+fn as_here(region: &metapb::Region) -> Result<Region, Failure> {
+    let store_id = region.peers.first().map_or(0, |peer| peer.store_id);
+    Region::new(region.clone(), store_id).map_err(|error| Failure(error.to_string()))
+}
+
+fn options(lower: &[u8], upper: &[u8]) -> IteratorOptions {
+    IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.to_vec(), Some(upper.to_vec())) }
+}
+
+fn pack(piece: &regionpb::Piece) -> Bytes {
+    lz4_flex::compress_prepend_size(&piece.encode_to_vec()).into()
+}
+
+fn unpack(data: &[u8]) -> Result<regionpb::Piece, Failure> {
+    let plain = lz4_flex::decompress_size_prepended(data).map_err(|error| Failure(error.to_string()))?;
+    regionpb::Piece::decode(Bytes::from(plain)).map_err(|error| Failure(error.to_string()))
+}
+
+/// The region that a snapshot is of, from its first piece.
+pub(crate) fn first_piece_region(data: &[u8]) -> Option<metapb::Region> {
+    unpack(data).ok()?.region
+}
+
+/// The pieces of a region at the moment of the snapshot; they are read when they are taken.
+pub(super) fn read(snapshot: Arc<dyn Snapshot>, region: metapb::Region) -> Result<Pieces, String> {
+    let parts = parts(&as_here(&region).map_err(|failure| failure.0)?);
+    let head = regionpb::Piece { region: Some(region), pairs: Vec::new() };
+    let mut reader = Reader { snapshot, parts, part: 0, from: None };
+    let rest = std::iter::from_fn(move || reader.next_piece().transpose());
+    Ok(Box::new(std::iter::once(Ok(pack(&head))).chain(rest)))
+}
+
+struct Reader {
+    snapshot: Arc<dyn Snapshot>,
+    parts: Vec<Part>,
+    part: usize,
+    /// Where the part goes on.
+    from: Option<Vec<u8>>,
+}
+
+impl Reader {
+    fn next_piece(&mut self) -> Result<Option<Bytes>, MachineError> {
+        let mut pairs = Vec::new();
+        let mut bytes = 0;
+        while let Some((cf, lower, upper)) = self.parts.get(self.part) {
+            let mut iterator = self.snapshot.iterator(*cf, options(lower, upper));
+            let failed = |error: crate::EngineError| MachineError(error.to_string());
+            let mut valid = iterator.seek(self.from.as_deref().unwrap_or(lower)).map_err(failed)?;
+            while valid && bytes < PIECE_BYTES {
+                let key = Bytes::copy_from_slice(iterator.key());
+                let value = Bytes::copy_from_slice(iterator.value());
+                bytes += key.len() + value.len();
+                pairs.push(regionpb::Op { cf: *cf as u32, key, value: Some(value) });
+                valid = iterator.next().map_err(failed)?;
+            }
+            if valid {
+                self.from = Some(iterator.key().to_vec());
+                break;
+            }
+            self.part += 1;
+            self.from = None;
+        }
+        Ok((!pairs.is_empty()).then(|| pack(&regionpb::Piece { region: None, pairs })))
+    }
+}
+
+/// The region that pieces describe, and what has to change for the engine to hold exactly that in the region's ranges.
+///
+/// Only differences are written: a replica that is a little behind gets a small batch, and all of it is one batch.
+pub(super) fn changes(
+    engine: &dyn Engine,
+    region_id: u64,
+    mut pieces: Pieces,
+) -> Result<(metapb::Region, WriteBatch), MachineError> {
+    let head = pieces.next().ok_or_else(|| MachineError("an empty snapshot".to_owned()))??;
+    let region = unpack(&head)?.region.filter(|region| region.id == region_id);
+    let region = region.ok_or_else(|| MachineError("a snapshot of another region".to_owned()))?;
+    if members_of(&region).members.is_empty() {
+        return Err(MachineError("a snapshot of a region without members".to_owned()));
+    }
+    let mut differences = Differences::new(engine, parts(&as_here(&region)?));
+    for piece in pieces {
+        for pair in unpack(&piece?)?.pairs {
+            differences.take(pair)?;
+        }
+    }
+    Ok((region, differences.finish()?))
+}
+
+/// Compares pairs that come in the order of the parts with what the engine has.
+struct Differences<'e> {
+    engine: &'e dyn Engine,
+    parts: Vec<Part>,
+    part: usize,
+    existing: Option<Box<dyn EngineIterator>>,
+    valid: bool,
+    batch: WriteBatch,
+}
+
+impl<'e> Differences<'e> {
+    fn new(engine: &'e dyn Engine, parts: Vec<Part>) -> Self {
+        Self { engine, parts, part: 0, existing: None, valid: false, batch: WriteBatch::new() }
+    }
+
+    fn open(&mut self) -> Result<(), Failure> {
+        if self.existing.is_none()
+            && let Some((cf, lower, upper)) = self.parts.get(self.part)
+        {
+            let mut existing = self.engine.snapshot().iterator(*cf, options(lower, upper));
+            self.valid = existing.seek(lower)?;
+            self.existing = Some(existing);
+        }
+        Ok(())
+    }
+
+    /// Everything up to `key` that is here and did not come goes; tells whether `key` is here with `value`.
+    fn remove_before(&mut self, cf: Cf, until: Option<(&[u8], &[u8])>) -> Result<bool, Failure> {
+        self.open()?;
+        let Some(existing) = &mut self.existing else { return Ok(false) };
+        while self.valid {
+            let order = until.map_or(Ordering::Less, |(key, _)| existing.key().cmp(key));
+            if order == Ordering::Greater {
+                return Ok(false);
+            }
+            let is_same =
+                order == Ordering::Equal && until.is_some_and(|(_, value)| existing.value() == value);
+            if order == Ordering::Less {
+                self.batch.delete(cf, existing.key().to_vec());
+            }
+            self.valid = existing.next()?;
+            if order == Ordering::Equal {
+                return Ok(is_same);
+            }
+        }
+        Ok(false)
+    }
+
+    fn take(&mut self, pair: regionpb::Op) -> Result<(), Failure> {
+        let cf = family(pair.cf)?;
+        let value = pair.value.unwrap_or_default();
+        while let Some((of, lower, upper)) = self.parts.get(self.part) {
+            if *of == cf && pair.key >= lower[..] && pair.key < upper[..] {
+                if !self.remove_before(cf, Some((&pair.key, &value)))? {
+                    self.batch.put(cf, pair.key.into(), value.into());
+                }
+                return Ok(());
+            }
+            self.end_part()?;
+        }
+        Err(Failure("a key that is not the region's, or out of order".to_owned()))
+    }
+
+    fn end_part(&mut self) -> Result<(), Failure> {
+        if let Some((cf, ..)) = self.parts.get(self.part) {
+            let cf = *cf;
+            self.remove_before(cf, None)?;
+        }
+        self.existing = None;
+        self.part += 1;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<WriteBatch, Failure> {
+        while self.part < self.parts.len() {
+            self.end_part()?;
+        }
+        Ok(self.batch)
+    }
+}

@@ -199,12 +199,7 @@ impl Coordinator {
             self.schedulers.end_run(config, kind, is_idle, now_micros);
         }
         let ctx = self.context(config, cluster, now_micros);
-        let is_empty = |id: &u64| {
-            ctx.is_leaving(*id)
-                && ctx.operators.load(*id).adding == 0
-                && cluster.regions.of_store(*id).is_none_or(|store| store.peers.is_empty())
-        };
-        cluster.stores.keys().copied().filter(is_empty).collect()
+        cluster.stores.keys().copied().filter(|id| ctx.is_leaving(*id) && ctx.is_empty(*id)).collect()
     }
 
     /// Forgets regions that are no more. A region that was to be merged has been.

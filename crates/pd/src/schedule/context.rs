@@ -67,19 +67,31 @@ impl<'a> Context<'a> {
         self.store(store_id).is_some_and(|store| state(store) == metapb::StoreState::Offline)
     }
 
+    /// Whether nothing is on the store, by the regions' word and, if it still speaks, its own.
+    pub(crate) fn is_empty(&self, store_id: u64) -> bool {
+        let says_so =
+            self.store(store_id).and_then(|store| store.stats).is_some_and(|stats| stats.region_count == 0);
+        self.cluster.regions.of_store(store_id).is_none_or(|regions| regions.peers.is_empty())
+            && self.operators.load(store_id).adding == 0
+            && (says_so || self.is_lost(store_id))
+    }
+
     fn silence(&self, heard_micros: i64) -> i64 {
         self.now_micros.saturating_sub(heard_micros)
     }
 
-    pub(crate) fn is_slow(&self, store_id: u64) -> bool {
+    /// Whether the store says so; only one of those that do loses its leaders for it.
+    fn is_slow(&self, store_id: u64) -> bool {
         let score =
             self.store(store_id).and_then(|store| store.stats.as_ref()).map_or(0, |stats| stats.slow_score);
-        self.slow_store == Some(store_id) || score >= self.config.slow_score_evict
+        score >= self.config.slow_score_evict
     }
 
     /// Whether leaders may be put on the store.
     pub(crate) fn takes_leaders(&self, store_id: u64) -> bool {
-        self.is_healthy(store_id) && !self.is_slow(store_id) && !self.cluster.evicting.contains(&store_id)
+        self.is_healthy(store_id)
+            && self.slow_store != Some(store_id)
+            && !self.cluster.evicting.contains(&store_id)
     }
 
     /// Whether peers may be put on the store.

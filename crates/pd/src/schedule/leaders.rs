@@ -37,18 +37,12 @@ pub(crate) fn slow_store(config: &ScheduleConfig, cluster: &Cluster, before: Opt
         let stats = cluster.stores.get(&store_id)?.stats.as_ref()?;
         Some(stats.slow_score)
     };
-    if let Some(store_id) = before
-        && score(store_id).is_some_and(|score| score > config.slow_score_recover)
-    {
-        return before;
-    }
-    let slow: Vec<_> = cluster
-        .stores
-        .keys()
-        .filter(|id| score(**id).is_some_and(|score| score >= config.slow_score_evict))
-        .collect();
-    match slow[..] {
-        [only] => Some(*only),
-        _ => None,
-    }
+    let is_slow = |id: u64, from: u64| score(id).is_some_and(|score| score >= from);
+    let mut slow = cluster.stores.keys().copied().filter(|id| {
+        // Once slow, a store has to become much better to count as well again.
+        is_slow(*id, config.slow_score_evict)
+            || before == Some(*id) && is_slow(*id, config.slow_score_recover.saturating_add(1))
+    });
+    let first = slow.next();
+    first.filter(|_| slow.next().is_none())
 }

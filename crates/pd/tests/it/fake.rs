@@ -248,6 +248,7 @@ impl Fake {
                 capacity: 1_000,
                 available: store.free * 10,
                 slow_score: store.slow_score,
+                region_count: self.peers_on(store_id) as u32,
                 ..Default::default()
             };
             let heartbeat = pdpb::StoreHeartbeatRequest { stats: Some(stats), ..Default::default() };
@@ -453,7 +454,12 @@ impl Fake {
             split_count: 1,
             ..Default::default()
         };
-        let ids = now(self.pd.ask_batch_split(ask)).unwrap().ids.remove(0);
+        let ids = match now(self.pd.ask_batch_split(ask)) {
+            Ok(mut response) => response.ids.remove(0),
+            // It has not reported itself yet.
+            Err(PdError::RegionNotFound { .. }) => return,
+            Err(error) => panic!("{error}"),
+        };
         right.meta.region_epoch.as_mut().unwrap().version += 1;
         let mut left = right.clone();
         left.meta.id = ids.new_region_id;

@@ -400,7 +400,8 @@ impl Fake {
             return self.merge(region, target.id);
         }
         let Some(change) = &order.change_peer else { return false };
-        let (peer, members) = (change.peer.unwrap(), &mut region.meta.peers);
+        let (peer, before) = (change.peer.unwrap(), region.meta.peers.clone());
+        let members = &mut region.meta.peers;
         let known = members.iter().position(|known| known.store_id == peer.store_id);
         let changed = match (change.change_type(), known) {
             (pdpb::ConfChangeType::AddLearnerNode, None) => {
@@ -418,6 +419,12 @@ impl Fake {
             }
             _ => false,
         };
+        // Stores may have died since the order left: a leader of Raft does not propose what would leave it without a majority.
+        let live = region.voters().filter(|peer| alive.contains(&peer.store_id)).count();
+        if live <= region.voters().count() / 2 {
+            region.meta.peers = before;
+            return false;
+        }
         region.meta.region_epoch.as_mut().unwrap().conf_ver += u64::from(changed);
         false
     }

@@ -73,7 +73,7 @@ fn heartbeat(index: u64) -> pdpb::RegionHeartbeatRequest {
         }),
         approximate_size: 96,
         approximate_keys: 1_000_000,
-        bytes_written: index % 64 << 16,
+        bytes_written: (index % 64) << 16,
         keys_written: 100,
         interval: Some(pdpb::TimeInterval { start_timestamp: 0, end_timestamp: 10 }),
         term: 6,

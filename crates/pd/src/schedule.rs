@@ -41,7 +41,6 @@ use tidewater_proto::pdpb;
 
 use builder::PeerIds;
 use context::Context;
-use operators::Progress;
 use schedulers::Schedulers;
 use status::Statuses;
 
@@ -174,7 +173,7 @@ impl Coordinator {
             found = merge::check(&ctx, &view, merges, &mut ids);
         }
         let found = found.filter(|operator| operators::stores_have_room(&ctx, &view, &operator.steps));
-        let order = found.as_ref().and_then(|operator| operator.order(&ctx, &view));
+        let order = found.as_ref().and_then(|operator| operator.progress(&ctx, &view).order);
         let is_location_checked = repairs && found.is_none() && repair::is_location_due(&ctx, &view);
         self.ids = ids;
         if is_location_checked && let Some(status) = self.statuses.get_mut(id) {
@@ -266,17 +265,15 @@ impl Coordinator {
     ) -> Option<Option<Order>> {
         let id = record.region.id;
         let ctx = self.context(config, cluster, now_micros);
-        let progress = operators::progress(&ctx, &View { record, status: self.statuses.get(id)? });
-        match progress {
-            Progress::Idle => None,
-            Progress::Ends(result) => {
+        let view = View { record, status: self.statuses.get(id)? };
+        let progress = ctx.operators.get(id)?.progress(&ctx, &view);
+        self.operators.go_to(id, progress.current);
+        match progress.end {
+            Some(result) => {
                 self.operators.end(id, result, now_micros);
                 None
             }
-            Progress::Goes(operator, order) => {
-                self.operators.replace(operator);
-                Some(order)
-            }
+            None => Some(progress.order),
         }
     }
 

@@ -111,6 +111,17 @@ pub(crate) struct Operator {
     pub(crate) deadline_micros: i64,
 }
 
+/// How far an operator is.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// The step that is to be done.
+    pub(crate) current: usize,
+    /// What has become of it, if it is over.
+    pub(crate) end: Option<OperatorResult>,
+    /// What the leader is to be asked for.
+    pub(crate) order: Option<Order>,
+}
+
 impl<'a> View<'a> {
     pub(crate) fn region(&self) -> &'a metapb::Region {
         &self.record.region
@@ -248,15 +259,14 @@ impl Step {
 }
 
 impl Operator {
-    /// Goes past the steps that are done; tells how the operator has ended, if it has.
-    pub(crate) fn advance(&mut self, ctx: &Context<'_>, view: &View<'_>) -> Option<OperatorResult> {
-        while let Some(step) = self.steps.get(self.current)
-            && step.is_done(view)
-        {
-            self.current += 1;
-        }
-        let Some(step) = self.steps.get(self.current) else { return Some(OperatorResult::Success) };
-        if self.was_changed_by_others(ctx, view) {
+    /// How far the region's report shows the operator to be.
+    pub(crate) fn progress(&self, ctx: &Context<'_>, view: &View<'_>) -> Progress {
+        let done = self.rest().iter().take_while(|step| step.is_done(view)).count();
+        let current = self.current + done;
+        let Some(step) = self.steps.get(current) else {
+            return Progress { current, end: Some(OperatorResult::Success), order: None };
+        };
+        let end = if self.was_changed_by_others(ctx, view, current) {
             Some(OperatorResult::Stale)
         } else if ctx.now_micros >= self.deadline_micros {
             Some(OperatorResult::Timeout)
@@ -264,12 +274,9 @@ impl Operator {
             Some(OperatorResult::StoreLost)
         } else {
             None
-        }
-    }
-
-    /// What the region's leader is to be asked for.
-    pub(crate) fn order(&self, ctx: &Context<'_>, view: &View<'_>) -> Option<Order> {
-        self.steps.get(self.current)?.order(ctx, view)
+        };
+        let order = if end.is_none() { step.order(ctx, view) } else { None };
+        Progress { current, end, order }
     }
 
     /// The steps that are not done.
@@ -277,16 +284,16 @@ impl Operator {
         &self.steps[self.current..]
     }
 
-    fn was_changed_by_others(&self, ctx: &Context<'_>, view: &View<'_>) -> bool {
+    fn was_changed_by_others(&self, ctx: &Context<'_>, view: &View<'_>, current: usize) -> bool {
         // Merging changes epochs on its own; that the two are neighbors is what counts.
-        if let Some(Step::Merge { target }) = self.steps.get(self.current) {
+        if let Some(Step::Merge { target }) = self.steps.get(current) {
             let region = view.region();
             return ctx.cluster.regions.by_id(*target).is_none_or(|neighbor| {
                 neighbor.region.end_key != region.start_key && neighbor.region.start_key != region.end_key
             });
         }
         let (version, conf_ver) = view.epoch();
-        let own: u64 = self.steps[..=self.current].iter().map(|step| step.members_changed(view)).sum();
+        let own: u64 = self.steps[..=current].iter().map(|step| step.members_changed(view)).sum();
         version != self.epoch.0 || conf_ver > self.epoch.1 + own
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::context::{Context, signed};
-use super::operator::{Operator, OperatorKind, OperatorResult, Order, Step, View};
+use super::operator::{Operator, OperatorKind, OperatorResult, Step, View};
 
 /// Ended operators that are remembered.
 const FINISHED_MAX: usize = 1_000;
@@ -111,12 +111,15 @@ impl Operators {
         }
     }
 
-    /// Puts a region's operator in the place of the one that a report has brought further.
-    pub(crate) fn replace(&mut self, operator: Operator) {
-        let Some(before) = self.running.get(&operator.region_id).cloned() else { return };
-        self.weigh(&before, -1);
-        self.weigh(&operator, 1);
-        self.running.insert(operator.region_id, operator);
+    /// Takes in how many steps of a region's operator are done.
+    pub(crate) fn go_to(&mut self, region_id: u64, steps_done: usize) {
+        let Some(mut operator) = self.running.remove(&region_id) else { return };
+        if operator.current != steps_done {
+            self.weigh(&operator, -1);
+            operator.current = steps_done;
+            self.weigh(&operator, 1);
+        }
+        self.running.insert(region_id, operator);
     }
 
     /// Counts what the steps that are left will change; `sign` is -1 to take it back.
@@ -143,26 +146,6 @@ impl Operators {
                 }
                 Step::Promote { .. } | Step::Merge { .. } => {}
             }
-        }
-    }
-}
-
-/// What a region's report brings its operator to: further, to its end, and what to ask for next.
-pub(crate) enum Progress {
-    Idle,
-    Goes(Operator, Option<Order>),
-    Ends(OperatorResult),
-}
-
-/// Looks at the operator of a region that has reported itself.
-pub(crate) fn progress(ctx: &Context<'_>, view: &View<'_>) -> Progress {
-    let Some(operator) = ctx.operators.get(view.region().id) else { return Progress::Idle };
-    let mut operator = operator.clone();
-    match operator.advance(ctx, view) {
-        Some(result) => Progress::Ends(result),
-        None => {
-            let order = operator.order(ctx, view);
-            Progress::Goes(operator, order)
         }
     }
 }

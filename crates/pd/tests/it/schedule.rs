@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidewater_pd::{
-    LabelConstraint, LabelOp, OperatorResult, PlacementRule, ReplicaRole, ReplicationConfig, ScheduleConfig,
-    SchedulerKind, StoreState,
+    BalanceBy, LabelConstraint, LabelOp, OperatorResult, PlacementRule, ReplicaRole, ReplicationConfig,
+    ScheduleConfig, SchedulerKind, StoreState,
 };
-use tidewater_proto::metapb;
+use tidewater_proto::{PdService, metapb, pdpb};
 
 use crate::fake::{Fake, now, schedule};
 
@@ -46,7 +46,13 @@ fn check_whole(fake: &Fake, replicas: usize, label: &str) {
 fn check_even(fake: &Fake, label: &str) {
     let mut counts: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for store in fake.pd.stores() {
-        assert_eq!(store.region_count, fake.peers_on(store.id), "{label}: the driver counts as we do");
+        let counts_known = (store.region_count, store.leader_count);
+        assert_eq!(
+            counts_known,
+            (fake.peers_on(store.id), fake.led_by(store.id)),
+            "{label}: of {}",
+            store.id
+        );
         if store.state == StoreState::Up && fake.is_alive(store.id) {
             counts.entry(store.labels).or_default().push(store.region_count);
         }
@@ -92,6 +98,7 @@ fn any_cluster_comes_to_rest_with_all_regions_whole() {
         fake.settle(1_500);
         check_whole(&fake, replicas, &label);
         check_even(&fake, &label);
+        assert_eq!(fake.pd.region_count(), fake.regions.len(), "{label}");
         for store in fake.pd.stores() {
             assert_eq!(
                 store.state == StoreState::Tombstone,
@@ -103,12 +110,17 @@ fn any_cluster_comes_to_rest_with_all_regions_whole() {
 }
 
 fn random_cluster(seed: u64) -> Fake {
-    let zoned = seed % 2 == 0;
+    let zoned = seed.is_multiple_of(2);
     let stores = 5 + seed as usize % 4;
     let zones: Vec<_> =
         (0..stores).map(|index| if zoned { ["a", "b", "c"][index % 3] } else { "" }).collect();
     let replication = if zoned { by_zone() } else { ReplicationConfig::default() };
-    let mut fake = Fake::new(seed, &zones, 10 + seed % 20, schedule(), replication);
+    let merges_max = if seed.is_multiple_of(3) { 4 } else { 0 };
+    let config = ScheduleConfig { merges_max, split_merge_interval: Duration::from_secs(100), ..schedule() };
+    let mut fake = Fake::new(seed, &zones, 10 + seed % 20, config, replication);
+    for (region, mebibytes) in fake.regions.values_mut().zip([2, 3, 9, 1].into_iter().cycle()) {
+        (region.mebibytes, region.keys) = (mebibytes, 100);
+    }
     (fake.loss, fake.delay_max) = (seed % 5 * 10, seed % 4);
     fake
 }
@@ -330,6 +342,37 @@ fn small_neighbors_are_merged_after_their_peers_have_met() {
     check_whole(&fake, 3, "");
     assert_eq!(fake.pd.region_count(), fake.regions.len());
     assert!(fake.pd.finished_operators().iter().any(|ended| ended.result == OperatorResult::Success));
+}
+
+#[test]
+fn a_leader_that_was_replaced_is_not_believed() {
+    let mut fake = plain(3, 2);
+    fake.settle(50);
+    let region = &fake.regions[&1_000];
+    let report = |term, store_id| pdpb::RegionHeartbeatRequest {
+        region: Some(region.meta.clone()),
+        leader: region.meta.peers.iter().find(|peer| peer.store_id == store_id).copied(),
+        term,
+        ..Default::default()
+    };
+    now(fake.pd.region_heartbeat(report(100, 3))).unwrap();
+    assert!(now(fake.pd.region_heartbeat(report(99, 2))).is_err());
+    assert_eq!(fake.pd.region(1_000).unwrap().leader_store, Some(3));
+}
+
+#[test]
+fn the_size_of_regions_can_be_evened_out() {
+    let config = ScheduleConfig { balance_by: BalanceBy::Size, ..schedule() };
+    let mut fake = Fake::new(1, &[""; 6], 30, config, ReplicationConfig::default());
+    for (region, mebibytes) in fake.regions.values_mut().zip([10, 20, 200].into_iter().cycle()) {
+        region.mebibytes = mebibytes;
+    }
+    fake.settle(600);
+    let sizes: Vec<_> = fake.pd.stores().iter().map(|store| store.region_mebibytes).collect();
+    assert_eq!(sizes.iter().sum::<u64>(), 3 * 10 * 230);
+    // Less than three times the smallest region apart, or nothing small is left to move.
+    assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() < 600, "{sizes:?}");
+    check_whole(&fake, 3, "");
 }
 
 #[test]

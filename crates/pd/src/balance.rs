@@ -4,44 +4,10 @@
 //! fewest regions if that makes the two more even. A move that was ordered counts as done until it is, or until it has taken too long.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use crate::ScheduleConfig;
 use crate::cluster::{Cluster, StoreRecord};
 use crate::regions::RegionRecord;
-
-/// How regions are placed.
-#[derive(Debug, Clone)]
-pub struct ScheduleConfig {
-    /// Regions that move at the same time; 0 leaves regions where they are.
-    pub moves_max: usize,
-    /// A store not heard of for this long gets no regions.
-    pub store_silence_max: Duration,
-    /// After this long an order is taken for lost.
-    pub move_patience: Duration,
-    /// Regions that are merged at the same time; 0 merges none.
-    pub merges_max: usize,
-    /// Neighbors are merged if they are not larger than this together; 0 merges none. Stores do not tell sizes above 32 MiB from each other
-    /// after deletions: such regions are large.
-    pub merge_region_bytes_max: u64,
-    /// Neighbors are merged if they do not have more keys than this together; 0 merges none.
-    pub merge_region_keys_max: u64,
-    /// For so long after a split, and after the start of the placement driver, regions are not merged.
-    pub split_merge_interval: Duration,
-}
-
-impl Default for ScheduleConfig {
-    fn default() -> Self {
-        Self {
-            moves_max: 4,
-            store_silence_max: Duration::from_secs(30),
-            move_patience: Duration::from_secs(60),
-            merges_max: 8,
-            merge_region_bytes_max: 20 << 20,
-            merge_region_keys_max: 200_000,
-            split_merge_interval: Duration::from_secs(3600),
-        }
-    }
-}
 
 /// An order that was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What the driver knows of the cluster, loaded from and kept in the storage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use tidewater_proto::{keyspacepb::KeyspaceMeta, metapb, pdpb};
 use crate::keyspaces::Keyspaces;
 use crate::regions::{Change, RegionRecord, RegionTree};
 use crate::safe_point::{Claim, SafePoints};
+use crate::schedule::{PlacementRule, Rules};
 use crate::storage::Batch;
 use crate::{OpenError, records};
 
@@ -20,6 +21,9 @@ pub(crate) struct Cluster {
     pub(crate) regions: RegionTree,
     pub(crate) safe_points: SafePoints,
     pub(crate) keyspaces: Keyspaces,
+    pub(crate) rules: Rules,
+    /// Stores whose leaders go elsewhere because somebody said so.
+    pub(crate) evicting: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -27,6 +31,8 @@ pub(crate) struct StoreRecord {
     pub(crate) store: metapb::Store,
     /// As last reported; not kept over restarts.
     pub(crate) stats: Option<pdpb::StoreStats>,
+    /// The last sign of life in this run of the driver, whichever call brought it; 0 if there was none.
+    pub(crate) heard_micros: i64,
 }
 
 impl StoreRecord {
@@ -57,6 +63,8 @@ pub(crate) enum Update {
     GcSafePoint(u64),
     Service { id: Bytes, claim: Option<Claim> },
     Keyspace(KeyspaceMeta),
+    Rule { id: String, rule: Option<PlacementRule> },
+    Evicting { store_id: u64, on: bool },
 }
 
 impl Update {
@@ -93,6 +101,12 @@ impl Update {
             Self::Keyspace(keyspace) => {
                 batch.push((records::keyspace(keyspace.id), Some(keyspace.encode_to_vec())));
             }
+            Self::Rule { id, rule } => {
+                batch.push((records::rule(id), rule.as_ref().map(records::encode_rule)));
+            }
+            Self::Evicting { store_id, on } => {
+                batch.push((records::evicting(*store_id), on.then(|| records::encode_u64(*store_id))));
+            }
         }
     }
 }
@@ -114,6 +128,14 @@ impl Cluster {
                 self.safe_points.services.remove(&id[..]);
             }
             Update::Keyspace(keyspace) => self.keyspaces.insert(keyspace),
+            Update::Rule { rule: Some(rule), .. } => self.rules.insert(rule),
+            Update::Rule { id, rule: None } => self.rules.remove(&id),
+            Update::Evicting { store_id, on: true } => {
+                self.evicting.insert(store_id);
+            }
+            Update::Evicting { store_id, on: false } => {
+                self.evicting.remove(&store_id);
+            }
         }
     }
 
@@ -137,6 +159,12 @@ impl Cluster {
                 }
                 _ if name.starts_with(records::KEYSPACE_PREFIX) => {
                     cluster.apply(Update::Keyspace(records::decode_keyspace(name, value)?));
+                }
+                _ if name.starts_with(records::RULE_PREFIX) => {
+                    cluster.rules.insert(records::decode_rule(name, value)?);
+                }
+                _ if name.starts_with(records::EVICTING_PREFIX) => {
+                    cluster.evicting.insert(records::decode_u64(name, value)?);
                 }
                 _ if name.starts_with(records::SERVICE_PREFIX) => {
                     let (id, safe_point, expires_micros) = records::decode_service(name, value)?;

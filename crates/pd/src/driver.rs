@@ -1,3 +1,5 @@
+pub(crate) mod admin;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -6,16 +8,17 @@ use parking_lot::{Mutex, RwLock};
 use tidewater_proto::{PdError, PdService, keyspacepb::KeyspaceMeta, metapb, pdpb};
 use tidewater_types::clock::WallClock;
 
-use crate::balance::{Move, Moves, ScheduleConfig};
+use crate::balance::{Move, Moves};
 use crate::cluster::{Cluster, Update};
 use crate::error::storage_failed;
 use crate::id::IdAllocator;
 use crate::merge::{Merges, Verdict};
 use crate::regions::RegionRecord;
 use crate::safe_point::Claim;
+use crate::schedule::{self, Coordinator};
 use crate::storage::{Batch, Residence, Storage};
 use crate::tso::{LOGICAL_LIMIT, Oracle, Refill, Taken};
-use crate::{OpenError, PdConfig, StorageError, records};
+use crate::{OpenError, PdConfig, ScheduleConfig, StorageError, records};
 
 /// Most timestamps one call may ask for. A range never crosses a step of the physical part.
 const TIMESTAMPS_PER_CALL_MAX: u32 = LOGICAL_LIMIT - 1;
@@ -38,14 +41,16 @@ pub struct PlacementDriver {
     cluster: Arc<RwLock<Cluster>>,
     /// Held from deciding on a change until it is durable and applied; readers only take `cluster`.
     writer: Arc<Mutex<()>>,
-    schedule: ScheduleConfig,
     plans: Mutex<Plans>,
 }
 
 /// Orders that were given, and what they follow from.
 struct Plans {
+    config: ScheduleConfig,
     moves: Moves,
     merges: Merges,
+    /// For replicated regions, in the place of `moves`.
+    coordinator: Coordinator,
 }
 
 impl PlacementDriver {
@@ -67,7 +72,13 @@ impl PlacementDriver {
         };
         let oracle = Oracle::new(&config.tso, clock.clone(), storage.clone(), counters.tso_window);
         oracle.move_window()?;
-        let merges = Merges::new(clock.now_micros());
+        let opened_micros = clock.now_micros();
+        let plans = Plans {
+            config: config.schedule,
+            moves: Moves::default(),
+            merges: Merges::new(opened_micros),
+            coordinator: Coordinator::new(config.replication, opened_micros),
+        };
         Ok(Arc::new(Self {
             cluster_id,
             clock,
@@ -76,8 +87,7 @@ impl PlacementDriver {
             storage,
             cluster: Arc::new(RwLock::new(cluster)),
             writer: Arc::default(),
-            schedule: config.schedule,
-            plans: Mutex::new(Plans { moves: Moves::default(), merges }),
+            plans: Mutex::new(plans),
         }))
     }
 
@@ -132,6 +142,21 @@ impl PlacementDriver {
         .await
     }
 
+    /// Takes in a sign of life of a store.
+    fn note_store_alive(&self, store_id: u64, stats: Option<pdpb::StoreStats>) -> Result<(), PdError> {
+        let (mut cluster, now) = (self.cluster.write(), self.clock.now_micros());
+        let record = cluster.stores.get_mut(&store_id).ok_or(PdError::StoreNotFound { store_id })?;
+        if is_tombstone(&record.store) {
+            return Err(PdError::StoreTombstone { store_id });
+        }
+        record.heard_micros = now;
+        if stats.is_some() {
+            record.store.last_heartbeat = now.saturating_mul(1_000);
+            record.stats = stats;
+        }
+        Ok(())
+    }
+
     fn refill_in_background(&self) {
         let oracle = self.oracle.clone();
         let refill = move || {
@@ -153,7 +178,7 @@ impl PlacementDriver {
         response: pdpb::RegionHeartbeatResponse,
     ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
         let now = self.clock.now_micros();
-        let verdict = self.plans.lock().decide(&self.schedule, &self.cluster.read(), report, now);
+        let verdict = self.plans.lock().decide(&self.cluster.read(), report, now);
         match verdict {
             Order::None => Ok(response),
             Order::Merge(target) => {
@@ -168,6 +193,95 @@ impl PlacementDriver {
                 ..response
             }),
         }
+    }
+
+    /// Brings what deciding on orders cannot wait for; tells whether regions are replicated.
+    async fn prepare_orders(&self, report: &pdpb::RegionHeartbeatRequest) -> Result<bool, PdError> {
+        let (is_replicated, needs_ids) = {
+            let plans = self.plans.lock();
+            if plans.config.replicated
+                && plans.coordinator.is_from_former_leader(&self.cluster.read(), report)
+            {
+                return Err(invalid("the report is of a leader that another one has followed".to_owned()));
+            }
+            (plans.config.replicated, plans.coordinator.needs_ids())
+        };
+        if is_replicated && needs_ids {
+            self.refill_peer_ids().await?;
+        }
+        Ok(is_replicated)
+    }
+
+    async fn refill_peer_ids(&self) -> Result<(), PdError> {
+        let last = self.alloc_id(schedule::IDS_PER_REFILL).await?;
+        self.plans.lock().coordinator.refill_ids(last);
+        Ok(())
+    }
+
+    /// What the leader of a replicated region that has reported itself is to do, put into the answer.
+    async fn give_replica_orders(
+        &self,
+        request: &pdpb::RegionHeartbeatRequest,
+        report: &RegionRecord,
+        response: pdpb::RegionHeartbeatResponse,
+    ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
+        let (id, size) = (report.region.id, request.approximate_size);
+        // Most reports tell the size that is known; only others need the lock for writing. Zero is "not known".
+        if size != 0 && self.cluster.read().regions.size_of(id) != size {
+            self.cluster.write().regions.note_size(id, size);
+        }
+        let now = self.clock.now_micros();
+        let order = {
+            let mut plans = self.plans.lock();
+            let Plans { config, merges, coordinator, .. } = &mut *plans;
+            coordinator.on_report(config, &self.cluster.read(), merges, (request, report), now)
+        };
+        self.tick().await?;
+        Ok(match order {
+            None => response,
+            Some(schedule::Order::ChangePeer(peer, change_type)) => {
+                let change = pdpb::ChangePeer { peer: Some(peer), change_type: change_type.into() };
+                pdpb::RegionHeartbeatResponse { change_peer: Some(change), ..response }
+            }
+            Some(schedule::Order::TransferLeader(peer)) => {
+                let transfer = pdpb::TransferLeader { peer: Some(peer), ..Default::default() };
+                pdpb::RegionHeartbeatResponse { transfer_leader: Some(transfer), ..response }
+            }
+            Some(schedule::Order::Merge(target)) => pdpb::RegionHeartbeatResponse {
+                merge: Some(pdpb::Merge { target: Some(target) }),
+                ..response
+            },
+        })
+    }
+
+    /// Lets the schedulers look around if it is time, and buries stores that have been emptied.
+    ///
+    /// Heart beats call this: there is no task that could outlive the driver, and nothing happens in a simulation but what it does itself.
+    async fn tick(&self) -> Result<(), PdError> {
+        let empty = {
+            let mut plans = self.plans.lock();
+            let Plans { config, coordinator, .. } = &mut *plans;
+            match config.replicated {
+                true => coordinator.tick(config, &self.cluster.read(), self.clock.now_micros()),
+                false => Vec::new(),
+            }
+        };
+        if empty.is_empty() {
+            return Ok(());
+        }
+        self.update(move |cluster| {
+            let is_empty = |id| cluster.regions.of_store(id).is_none_or(|store| store.peers.is_empty());
+            let buried = empty.into_iter().filter(|id| is_empty(*id)).filter_map(|id| {
+                let store = cluster.stores.get(&id)?.store.clone();
+                (store.state() == metapb::StoreState::Offline).then(|| {
+                    tracing::info!(store = id, "a store is empty and leaves the cluster");
+                    let state = metapb::StoreState::Tombstone.into();
+                    Update::Store(metapb::Store { state, ..store })
+                })
+            });
+            Ok((buried.collect(), ()))
+        })
+        .await
     }
 
     async fn order_move(&self, report: &RegionRecord, decided: Move) -> Result<pdpb::ChangePeerV2, PdError> {
@@ -202,13 +316,8 @@ enum Order {
 }
 
 impl Plans {
-    fn decide(
-        &mut self,
-        config: &ScheduleConfig,
-        cluster: &Cluster,
-        report: &RegionRecord,
-        now_micros: i64,
-    ) -> Order {
+    fn decide(&mut self, cluster: &Cluster, report: &RegionRecord, now_micros: i64) -> Order {
+        let config = &self.config;
         let id = report.region.id;
         let (moved, neighbor) = match self.merges.decide(config, cluster, report, now_micros) {
             Verdict::Wait => return Order::None,
@@ -234,9 +343,10 @@ impl Plans {
         Order::Move(moved)
     }
 
-    fn note_gone(&mut self, region_ids: &[u64]) {
+    fn note_gone(&mut self, region_ids: &[u64], now_micros: i64) {
         self.moves.note_gone(region_ids);
         self.merges.note_gone(region_ids);
+        self.coordinator.note_gone(region_ids, now_micros);
     }
 }
 
@@ -331,10 +441,16 @@ impl PdService for PlacementDriver {
     }
 
     async fn put_store(&self, request: pdpb::PutStoreRequest) -> Result<pdpb::PutStoreResponse, PdError> {
-        let store = valid_store(request.store)?;
+        let mut store = valid_store(request.store)?;
+        let (store_id, stays) = (store.id, !is_tombstone(&store));
         self.update(move |cluster| {
-            if cluster.stores.get(&store.id).is_some_and(|known| is_tombstone(&known.store)) {
+            let known = cluster.stores.get(&store.id).map(|known| known.store.state());
+            if known == Some(metapb::StoreState::Tombstone) {
                 return Err(PdError::StoreTombstone { store_id: store.id });
+            }
+            // A store that is being emptied says that it is up when it starts again: it does not know.
+            if known == Some(metapb::StoreState::Offline) && stays {
+                store.set_state(metapb::StoreState::Offline);
             }
             if let Some(other) = cluster.stores.values().find(|other| {
                 other.store.id != store.id
@@ -349,6 +465,9 @@ impl PdService for PlacementDriver {
             Ok((vec![Update::Store(store)], ()))
         })
         .await?;
+        if stays {
+            self.note_store_alive(store_id, None)?;
+        }
         Ok(pdpb::PutStoreResponse { header: self.header() })
     }
 
@@ -357,14 +476,8 @@ impl PdService for PlacementDriver {
         request: pdpb::StoreHeartbeatRequest,
     ) -> Result<pdpb::StoreHeartbeatResponse, PdError> {
         let stats = request.stats.ok_or_else(|| invalid("the heart beat holds no statistics".to_owned()))?;
-        let mut cluster = self.cluster.write();
-        let store_id = stats.store_id;
-        let record = cluster.stores.get_mut(&store_id).ok_or(PdError::StoreNotFound { store_id })?;
-        if is_tombstone(&record.store) {
-            return Err(PdError::StoreTombstone { store_id });
-        }
-        record.store.last_heartbeat = self.clock.now_micros().saturating_mul(1_000);
-        record.stats = Some(stats);
+        self.note_store_alive(stats.store_id, Some(stats))?;
+        self.tick().await?;
         Ok(pdpb::StoreHeartbeatResponse {
             header: self.header(),
             cluster_version: CLUSTER_VERSION.to_owned(),
@@ -409,6 +522,7 @@ impl PdService for PlacementDriver {
         request: pdpb::RegionHeartbeatRequest,
     ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
         let region = valid_region(request.region.clone())?;
+        let is_replicated = self.prepare_orders(&request).await?;
         let response = pdpb::RegionHeartbeatResponse {
             header: self.header(),
             region_id: region.id,
@@ -427,10 +541,13 @@ impl PdService for PlacementDriver {
                     Ok((update.into_iter().collect(), gone))
                 })
                 .await?;
-            self.plans.lock().note_gone(&gone);
+            self.plans.lock().note_gone(&gone, self.clock.now_micros());
         }
         self.plans.lock().merges.note_size(&request);
-        self.give_orders(&report, response).await
+        match is_replicated {
+            true => self.give_replica_orders(&request, &report, response).await,
+            false => self.give_orders(&report, response).await,
+        }
     }
 
     async fn ask_batch_split(
@@ -470,20 +587,27 @@ impl PdService for PlacementDriver {
         let regions: Vec<_> =
             request.regions.into_iter().map(|region| valid_region(Some(region))).collect::<Result<_, _>>()?;
         let region_ids: Vec<_> = regions.iter().map(|region| region.id).collect();
+        let kept = region_ids.clone();
         // All at once: in between, keys would belong to no region.
-        self.update(move |cluster| {
-            let mut updates = Vec::with_capacity(regions.len());
-            // What has the old id comes last: the others take the whole away.
-            let (old, new): (Vec<_>, Vec<_>) =
-                regions.into_iter().partition(|region| cluster.regions.by_id(region.id).is_some());
-            for region in new.into_iter().chain(old) {
-                let leader = split_leader(cluster, &region);
-                updates.extend(region_update(cluster, RegionRecord { region, leader })?);
-            }
-            Ok((updates, ()))
-        })
-        .await?;
-        self.plans.lock().merges.note_split(&self.schedule, region_ids, self.clock.now_micros());
+        let gone = self
+            .update(move |cluster| {
+                let mut updates = Vec::with_capacity(regions.len());
+                // What has the old id comes last: the others take the whole away.
+                let (old, new): (Vec<_>, Vec<_>) =
+                    regions.into_iter().partition(|region| cluster.regions.by_id(region.id).is_some());
+                for region in new.into_iter().chain(old) {
+                    let leader = split_leader(cluster, &region);
+                    updates.extend(region_update(cluster, RegionRecord { region, leader })?);
+                }
+                let gone = updates.iter().flat_map(Update::removed_regions).filter(|id| !kept.contains(id));
+                let gone: Vec<_> = gone.copied().collect();
+                Ok((updates, gone))
+            })
+            .await?;
+        let (mut plans, now) = (self.plans.lock(), self.clock.now_micros());
+        let Plans { config, merges, coordinator, .. } = &mut *plans;
+        merges.note_split(config, region_ids, now);
+        coordinator.note_gone(&gone, now);
         Ok(pdpb::ReportBatchSplitResponse { header: self.header() })
     }
 

@@ -13,7 +13,7 @@
 //!
 //! # Tour
 //! [`PlacementDriver`] joins the parts: the timestamp oracle (`tso`), the id allocator (`id`), the region tree (`regions`), stores and
-//! safe points (`cluster`, `safe_point`), what regions should do (`balance`, `merge`), all kept in a small ordered map of named records behind the [`Storage`] seam with its two
+//! safe points (`cluster`, `safe_point`), what regions should do (`balance`, `merge`; `schedule` where they are replicated), all kept in a small ordered map of named records behind the [`Storage`] seam with its two
 //! implementations, [`MemoryStorage`] and the crash-safe [`FileStorage`].
 //!
 //! ```
@@ -35,7 +35,7 @@
 //! ```
 //!
 //! # What it does not do yet
-//! It repairs no replicas and is not replicated itself.
+//! It is not replicated itself.
 
 mod balance;
 mod cluster;
@@ -48,10 +48,17 @@ mod merge;
 mod records;
 mod regions;
 mod safe_point;
+mod schedule;
 mod storage;
 mod tso;
 
-pub use config::{PdConfig, ScheduleConfig, TsoConfig};
+pub use config::{BalanceBy, PdConfig, ReplicationConfig, ScheduleConfig, TsoConfig};
 pub use driver::PlacementDriver;
+pub use driver::admin::{
+    FinishedOperator, HotRegion, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo, StoreState,
+};
 pub use error::{OpenError, StorageError};
+pub use schedule::{
+    LabelConstraint, LabelOp, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind, Step,
+};
 pub use storage::{Batch, FileStorage, MemoryStorage, Residence, Storage};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tidewater_codec::EncodedKey;
 use tidewater_proto::pdpb;
 
-use crate::balance::ScheduleConfig;
+use crate::ScheduleConfig;
 use crate::cluster::Cluster;
 use crate::regions::RegionRecord;
 
@@ -177,10 +177,24 @@ impl Merges {
         let id = record.region.id;
         let was_split = self.split_micros.get(&id).copied().unwrap_or(self.opened_micros);
         now_micros.saturating_sub(was_split) >= micros(config.split_merge_interval)
-            && record.region.peers.len() == 1
+            && (config.replicated || record.region.peers.len() == 1)
             // Some clients go on from the first key when a range reaches the last region: it stays small.
             && !record.region.end_key.is_empty()
             && self.size_of(id).is_some_and(|size| is_small(config, size))
+    }
+
+    /// The regions beside a small one that it may become a part of, the best first.
+    pub(crate) fn partners(
+        &self,
+        config: &ScheduleConfig,
+        cluster: &Cluster,
+        record: &RegionRecord,
+        now_micros: i64,
+    ) -> Vec<u64> {
+        if !self.may_merge(config, record, now_micros) {
+            return Vec::new();
+        }
+        self.neighbors(config, cluster, record, now_micros).into_iter().map(|(id, _)| id).collect()
     }
 
     /// The regions beside this one that it may be merged with, with their stores; those of its own store first, the smallest first.

@@ -2,10 +2,12 @@
 //!
 //! Numbers are eight bytes, big-endian; messages are protobuf. Ids in names are padded so that they sort.
 
+use bytes::Bytes;
 use prost::Message;
 use tidewater_proto::{keyspacepb, metapb, pdpb};
 
 use crate::OpenError;
+use crate::schedule::{LabelConstraint, LabelOp, PlacementRule, ReplicaRole};
 
 pub(crate) const CLUSTER_ID: &str = "cluster/id";
 pub(crate) const BOOTSTRAPPED: &str = "cluster/bootstrapped";
@@ -16,6 +18,36 @@ pub(crate) const STORE_PREFIX: &str = "store/";
 pub(crate) const REGION_PREFIX: &str = "region/";
 pub(crate) const KEYSPACE_PREFIX: &str = "keyspace/";
 pub(crate) const SERVICE_PREFIX: &str = "gc/service/";
+pub(crate) const RULE_PREFIX: &str = "schedule/rule/";
+pub(crate) const EVICTING_PREFIX: &str = "schedule/evict_leaders/";
+
+/// The stored form of a placement rule.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredRule {
+    #[prost(string, tag = "1")]
+    id: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    start_key: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    end_key: Bytes,
+    #[prost(bool, tag = "4")]
+    is_learner: bool,
+    #[prost(uint64, tag = "5")]
+    count: u64,
+    #[prost(message, repeated, tag = "6")]
+    constraints: Vec<StoredConstraint>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredConstraint {
+    #[prost(string, tag = "1")]
+    key: String,
+    /// 0 in, 1 not in, 2 exists, 3 does not exist.
+    #[prost(uint32, tag = "2")]
+    op: u32,
+    #[prost(string, repeated, tag = "3")]
+    values: Vec<String>,
+}
 
 pub(crate) fn store(id: u64) -> String {
     format!("{STORE_PREFIX}{id:020}")
@@ -32,6 +64,14 @@ pub(crate) fn keyspace(id: u32) -> String {
 pub(crate) fn service(id: &[u8]) -> String {
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{SERVICE_PREFIX}{hex}")
+}
+
+pub(crate) fn rule(id: &str) -> String {
+    format!("{RULE_PREFIX}{id}")
+}
+
+pub(crate) fn evicting(store_id: u64) -> String {
+    format!("{EVICTING_PREFIX}{store_id:020}")
 }
 
 pub(crate) fn encode_u64(value: u64) -> Vec<u8> {
@@ -75,6 +115,45 @@ pub(crate) fn decode_service(name: &str, value: &[u8]) -> Result<(Vec<u8>, u64, 
     let (safe_point, rest) = value.split_first_chunk().ok_or_else(short)?;
     let (expires, id) = rest.split_first_chunk().ok_or_else(short)?;
     Ok((id.to_vec(), u64::from_be_bytes(*safe_point), i64::from_be_bytes(*expires)))
+}
+
+pub(crate) fn encode_rule(rule: &PlacementRule) -> Vec<u8> {
+    let constraints = rule.constraints.iter().map(|constraint| StoredConstraint {
+        key: constraint.key.clone(),
+        op: constraint.op as u32,
+        values: constraint.values.clone(),
+    });
+    StoredRule {
+        id: rule.id.clone(),
+        start_key: rule.start_key.clone(),
+        end_key: rule.end_key.clone(),
+        is_learner: rule.role == ReplicaRole::Learner,
+        count: rule.count as u64,
+        constraints: constraints.collect(),
+    }
+    .encode_to_vec()
+}
+
+pub(crate) fn decode_rule(name: &str, value: &[u8]) -> Result<PlacementRule, OpenError> {
+    let stored = StoredRule::decode(value).map_err(|error| damaged(name, &error.to_string()))?;
+    let constraint = |stored: StoredConstraint| {
+        let op = match stored.op {
+            0 => LabelOp::In,
+            1 => LabelOp::NotIn,
+            2 => LabelOp::Exists,
+            3 => LabelOp::NotExists,
+            _ => return Err(damaged(name, "it holds an unknown comparison")),
+        };
+        Ok(LabelConstraint { key: stored.key, op, values: stored.values })
+    };
+    Ok(PlacementRule {
+        id: stored.id,
+        start_key: stored.start_key,
+        end_key: stored.end_key,
+        role: if stored.is_learner { ReplicaRole::Learner } else { ReplicaRole::Voter },
+        count: usize::try_from(stored.count).map_err(|_| damaged(name, "its count is too large"))?,
+        constraints: stored.constraints.into_iter().map(constraint).collect::<Result<_, _>>()?,
+    })
 }
 
 fn damaged(name: &str, reason: &str) -> OpenError {

@@ -3,7 +3,7 @@
 //! Reports come late and out of order, so the epoch decides. A report is refused when a region it overlaps has a newer version, or when it
 //! is older than what is known about the same region; otherwise everything it overlaps is out of date and leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -36,8 +36,18 @@ pub(crate) struct Change {
 pub(crate) struct RegionTree {
     by_start: BTreeMap<Bytes, Arc<RegionRecord>>,
     start_by_id: BTreeMap<u64, Bytes>,
-    /// Regions by the store that leads them.
-    led: BTreeMap<u64, usize>,
+    by_store: BTreeMap<u64, StoreRegions>,
+    /// Mebibytes of regions, as last reported.
+    sizes: BTreeMap<u64, u64>,
+}
+
+/// What one store has; ids are of regions.
+#[derive(Debug, Default)]
+pub(crate) struct StoreRegions {
+    pub(crate) leaders: BTreeSet<u64>,
+    /// All roles, leaders too.
+    pub(crate) peers: BTreeSet<u64>,
+    pub(crate) mebibytes: u64,
 }
 
 impl RegionTree {
@@ -99,21 +109,67 @@ impl RegionTree {
             if let Some(start) = self.start_by_id.remove(id)
                 && let Some(gone) = self.by_start.remove(&start)
             {
-                let led = gone.leader.as_ref().and_then(|leader| self.led.get_mut(&leader.store_id));
-                led.into_iter().for_each(|count| *count -= 1);
+                self.uncount(&gone);
             }
         }
-        if let Some(leader) = &change.install.leader {
-            *self.led.entry(leader.store_id).or_default() += 1;
+        for id in &change.remove {
+            self.sizes.remove(id);
         }
+        self.count(&change.install);
         let region = &change.install.region;
         self.start_by_id.insert(region.id, region.start_key.clone());
         self.by_start.insert(region.start_key.clone(), change.install.clone());
     }
 
+    /// Takes in how large a region is.
+    pub(crate) fn note_size(&mut self, id: u64, mebibytes: u64) {
+        let Some(record) = self.by_id(id).cloned() else { return };
+        self.uncount(&record);
+        self.sizes.insert(id, mebibytes);
+        self.count(&record);
+    }
+
+    /// Mebibytes of a region, 0 if not known.
+    pub(crate) fn size_of(&self, id: u64) -> u64 {
+        self.sizes.get(&id).copied().unwrap_or_default()
+    }
+
+    /// What a store has; `None` if nothing ever.
+    pub(crate) fn of_store(&self, store_id: u64) -> Option<&StoreRegions> {
+        self.by_store.get(&store_id)
+    }
+
     /// How many regions a store leads.
     pub(crate) fn led_by(&self, store_id: u64) -> usize {
-        self.led.get(&store_id).copied().unwrap_or_default()
+        self.of_store(store_id).map_or(0, |store| store.leaders.len())
+    }
+
+    fn count(&mut self, record: &RegionRecord) {
+        let (id, mebibytes) = (record.region.id, self.size_of(record.region.id));
+        for peer in &record.region.peers {
+            let store = self.by_store.entry(peer.store_id).or_default();
+            // Two peers on one store are an error of the report; what is counted once is uncounted once.
+            if store.peers.insert(id) {
+                store.mebibytes += mebibytes;
+            }
+        }
+        if let Some(leader) = &record.leader {
+            self.by_store.entry(leader.store_id).or_default().leaders.insert(id);
+        }
+    }
+
+    fn uncount(&mut self, record: &RegionRecord) {
+        let (id, mebibytes) = (record.region.id, self.size_of(record.region.id));
+        for peer in &record.region.peers {
+            if let Some(store) = self.by_store.get_mut(&peer.store_id)
+                && store.peers.remove(&id)
+            {
+                store.mebibytes -= mebibytes;
+            }
+        }
+        if let Some(store) = record.leader.and_then(|leader| self.by_store.get_mut(&leader.store_id)) {
+            store.leaders.remove(&id);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,5 +1,10 @@
 //! The placement driver through its service, over both storages, with restarts in between.
 
+#[path = "it/fake.rs"]
+mod fake;
+#[path = "it/schedule.rs"]
+mod schedule;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -118,6 +118,7 @@ fn what_was_split_is_left_alone_for_a_while() {
     }
     // An unknown size is not a small one.
     let unknown = cluster.regions.by_id(1).unwrap();
+    merges.note_gone(&[1]);
     merges.note_size(&pdpb::RegionHeartbeatRequest {
         region: Some(unknown.region.clone()),
         ..Default::default()

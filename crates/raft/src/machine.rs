@@ -65,7 +65,7 @@ pub trait StateMachine: Send + Sync + 'static {
     /// The only method that may wait for a device: it is called once in many thousand entries.
     fn durable(&mut self) -> Result<Applied, MachineError>;
 
-    /// All state, for a member that is too far behind for the log.
+    /// All state, for a member that is too far behind for the log. Not called before something was applied.
     fn snapshot(&mut self) -> Result<(Applied, Pieces), MachineError>;
 
     /// Becomes what another replica was when it took a snapshot.
@@ -187,10 +187,14 @@ impl RaftStateMachine<Types> for Adapter {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot0>> {
-        let (applied, pieces) = self.machine.lock().snapshot().map_err(io_error)?;
+        let mut machine = self.machine.lock();
         // Nothing was applied: there is nothing to send, and the log is whole.
+        if machine.applied().map_err(io_error)?.position.is_none() {
+            return Ok(None);
+        }
+        let (applied, pieces) = machine.snapshot().map_err(io_error)?;
         let meta = applied.meta().map_err(io::Error::other)?;
-        Ok(applied.position.is_some().then_some(Snapshot { meta, snapshot: pieces }))
+        Ok(Some(Snapshot { meta, snapshot: pieces }))
     }
 }
 

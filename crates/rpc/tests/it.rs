@@ -10,5 +10,7 @@ mod connections;
 mod merging;
 #[path = "it/placement.rs"]
 mod placement;
+#[path = "it/replicated.rs"]
+mod replicated;
 #[path = "it/tls.rs"]
 mod tls;

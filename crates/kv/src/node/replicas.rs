@@ -1,7 +1,7 @@
 //! The life of this node's replicas: which run, which are led here, which come and go.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -29,6 +29,8 @@ use crate::{
 const READINESS_LOOK: Duration = Duration::from_millis(2);
 /// Between attempts to get a timestamp for a new leader.
 const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
+/// A learner that is this many entries behind, at most, may vote.
+const PROMOTION_LAG: u64 = 128;
 /// Between questions to the placement driver whether a replica was removed.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,6 +39,8 @@ pub(super) struct Replicas {
     raft: Arc<RaftNode>,
     table: RwLock<BTreeMap<u64, Arc<Replica>>>,
     events: mpsc::UnboundedSender<Event>,
+    /// Regions for which an order is being carried out: the placement driver repeats what it does not see done.
+    busy: Mutex<BTreeSet<u64>>,
     /// Connections to other stores by their ids.
     links: Mutex<BTreeMap<u64, Arc<dyn StoreService>>>,
 }
@@ -151,8 +155,13 @@ impl Replicas {
         let transport = Arc::new(StoreTransport(node));
         let raft = RaftNode::new(store_id, settings.config.clone(), settings.device.clone(), transport)?;
         let (events, received) = mpsc::unbounded_channel();
-        let replicas =
-            Self { raft: Arc::new(raft), table: RwLock::default(), events, links: Mutex::default() };
+        let replicas = Self {
+            raft: Arc::new(raft),
+            table: RwLock::default(),
+            events,
+            busy: Mutex::default(),
+            links: Mutex::default(),
+        };
         Ok((replicas, Events(received)))
     }
 
@@ -529,12 +538,19 @@ impl Node {
             }
             return;
         }
+        let Some(node) = self.this.upgrade() else { return };
+        if !node.replicas.as_ref().is_some_and(|replicas| replicas.busy.lock().insert(region_id)) {
+            return;
+        }
         tokio::spawn(async move {
             match carry_out(&group, &order).await {
-                Ok(()) => tracing::info!(region = region_id, ?order, "an order was carried out"),
+                Ok(()) => tracing::debug!(region = region_id, ?order, "an order was carried out"),
                 Err(error) => {
                     tracing::info!(region = region_id, ?order, %error, "an order was not carried out")
                 }
+            }
+            if let Some(replicas) = &node.replicas {
+                replicas.busy.lock().remove(&region_id);
             }
         });
     }
@@ -549,12 +565,18 @@ async fn carry_out(
     }
     let single = order.change_peer.iter();
     let several = order.change_peer_v2.iter().flat_map(|change| &change.changes);
+    let members = group.status().membership;
     let (mut promoted, mut removed) = (Vec::new(), Vec::new());
     for change in single.chain(several) {
         let Some(peer) = change.peer else { continue };
         match change.change_type() {
+            pdpb::ConfChangeType::AddLearnerNode if members.members.contains_key(&peer.id) => {}
             pdpb::ConfChangeType::AddLearnerNode => group.add_learner(peer.id, peer.store_id).await?,
+            pdpb::ConfChangeType::AddNode if members.is_voter(peer.id) => {}
+            // Without a vote for as long as it could not use it: the others would wait for it.
+            pdpb::ConfChangeType::AddNode if !group.is_caught_up(peer.id, PROMOTION_LAG) => {}
             pdpb::ConfChangeType::AddNode => promoted.push(peer.id),
+            pdpb::ConfChangeType::RemoveNode if !members.members.contains_key(&peer.id) => {}
             pdpb::ConfChangeType::RemoveNode => removed.push(peer.id),
         }
     }

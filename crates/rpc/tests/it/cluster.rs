@@ -15,6 +15,13 @@ use tidewater_types::clock::SystemClock;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Channel, Endpoint};
 
+/// Shows what is logged, as the environment's `RUST_LOG` asks.
+pub fn show_logs() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    // Only the first test of the process finds nobody there.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+}
+
 /// A placement driver and stores; they stop when this is dropped.
 pub struct Cluster {
     pub pd: Arc<GrpcPd>,
@@ -32,6 +39,7 @@ impl Cluster {
     }
 
     pub async fn start_with(stores: usize, config: NodeConfig, pd_config: PdConfig) -> Self {
+        show_logs();
         let stop = CancellationToken::new();
         let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
         let pd_address = server.local_addr().unwrap().to_string();

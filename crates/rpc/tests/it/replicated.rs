@@ -1,0 +1,237 @@
+//! Regions with three replicas over sockets: nothing stops and nothing is lost while a store is away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tidewater_codec::Key;
+use tidewater_kv::{MemoryEngine, Node, NodeConfig, RaftSettings};
+use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver, ScheduleConfig};
+use tidewater_proto::{PdService, metapb, pdpb};
+use tidewater_raft::{MemoryDevice, RaftConfig};
+use tidewater_rpc::{
+    ChannelOptions, GrpcConnector, GrpcPd, PdIdentity, RpcServer, Security, pd_routes, store_routes,
+};
+use tidewater_txn::{TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions};
+use tidewater_types::clock::SystemClock;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{is_rivalry, show_logs, put_accounts, total, transfer};
+
+const ACCOUNTS: u32 = 20;
+
+/// What is left of a store that is down, and the store.
+struct Store {
+    engine: Arc<MemoryEngine>,
+    log: Arc<MemoryDevice>,
+    running: Option<(Arc<Node>, CancellationToken, JoinHandle<()>)>,
+}
+
+struct Replicated {
+    pd: Arc<GrpcPd>,
+    connector: Arc<GrpcConnector>,
+    stores: Vec<Store>,
+    config: NodeConfig,
+    stop: CancellationToken,
+}
+
+impl Replicated {
+    async fn start(stores: usize, config: NodeConfig) -> Self {
+        show_logs();
+        let stop = CancellationToken::new();
+        let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let schedule = ScheduleConfig { replicated: true, ..ScheduleConfig::default() };
+        let pd_config = PdConfig { schedule, ..PdConfig::default() };
+        let pd =
+            PlacementDriver::open(pd_config, Arc::new(MemoryStorage::new()), Arc::new(SystemClock)).unwrap();
+        let identity = PdIdentity {
+            cluster_id: pd.cluster_id(),
+            name: "pd".to_owned(),
+            member_id: 7,
+            client_urls: vec![url.clone()],
+            peer_urls: vec![url.clone()],
+        };
+        tokio::spawn(server.run(pd_routes(pd, identity), stop.clone()));
+        let pd = GrpcPd::connect(&[url], ChannelOptions::default()).await.unwrap();
+        let connector = Arc::new(GrpcConnector::new(ChannelOptions::default()));
+        let mut cluster = Self { pd, connector, stores: Vec::new(), config, stop };
+        for index in 0..stores {
+            cluster.stores.push(Store { engine: Arc::default(), log: Arc::default(), running: None });
+            cluster.boot(index).await;
+        }
+        cluster
+    }
+
+    async fn boot(&mut self, index: usize) {
+        let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        let store = &mut self.stores[index];
+        let raft = RaftSettings { device: store.log.clone(), config: RaftConfig::default() };
+        let config = NodeConfig { address, raft: Some(raft), ..self.config.clone() };
+        let (pd, connector) = (self.pd.clone(), self.connector.clone());
+        let node = Node::open_in_cluster(config, store.engine.clone(), pd, connector).await.unwrap();
+        let stop = self.stop.child_token();
+        let serving = server.run(store_routes(node.clone()), stop.clone());
+        let serving = tokio::spawn(async move { drop(serving.await) });
+        store.running = Some((node, stop, serving));
+    }
+
+    /// The store stops without a word to anybody.
+    async fn kill(&mut self, index: usize) {
+        let Some((node, stop, serving)) = self.stores[index].running.take() else { return };
+        node.close().await;
+        stop.cancel();
+        serving.abort();
+        let _ = serving.await;
+    }
+
+    fn node(&self, index: usize) -> &Arc<Node> {
+        &self.stores[index].running.as_ref().unwrap().0
+    }
+
+    fn client(&self) -> TxnClient {
+        TxnClient::new(self.pd.clone(), self.connector.clone(), TxnConfig::default())
+    }
+
+    async fn regions(&self) -> Vec<pdpb::Region> {
+        self.pd.scan_regions(pdpb::ScanRegionsRequest::default()).await.unwrap().regions
+    }
+
+    /// Waits until every region has so many voters, and a leader.
+    async fn wait_for_replicas(&self, replicas: usize) {
+        for _ in 0..600 {
+            let regions = self.regions().await;
+            let voters = |region: &metapb::Region| {
+                region.peers.iter().filter(|peer| peer.role() == metapb::PeerRole::Voter).count()
+            };
+            let is_whole = |region: &pdpb::Region| {
+                region.leader.is_some() && region.region.as_ref().is_some_and(|meta| voters(meta) == replicas)
+            };
+            if regions.iter().all(is_whole) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("regions lack replicas: {:?}", self.regions().await);
+    }
+
+    /// The index of the store that leads the first account.
+    async fn leading_store(&self) -> usize {
+        for _ in 0..600 {
+            let located = self.client().locate(&Key::new("account 0000")).await;
+            let store_id = located.ok().map(|region| region.leader_store());
+            let runs = |store: &Store| {
+                store.running.as_ref().is_some_and(|(node, ..)| Some(node.store_id()) == store_id)
+            };
+            if let Some(index) = self.stores.iter().position(runs) {
+                return index;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("nobody leads");
+    }
+}
+
+impl Drop for Replicated {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn quick() -> NodeConfig {
+    NodeConfig { heartbeat_interval: Duration::from_millis(100), ..NodeConfig::default() }
+}
+
+/// Moves money until told to stop; every transfer that is acknowledged counts.
+fn tellers(cluster: &Replicated, count: u32, stop: &Arc<AtomicBool>) -> (Vec<JoinHandle<()>>, Arc<AtomicU64>) {
+    let done = Arc::new(AtomicU64::new(0));
+    let tellers = (0..count).map(|worker| {
+        let (client, stop, done) = (cluster.client(), stop.clone(), done.clone());
+        tokio::spawn(async move {
+            for round in worker.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let kind = if worker % 2 == 0 { TxnKind::Optimistic } else { TxnKind::Pessimistic };
+                let (from, to) = (round * 7 % ACCOUNTS, (round * 11 + worker + 1) % ACCOUNTS);
+                match transfer(&client, kind, from, to).await {
+                    Ok(()) => drop(done.fetch_add(1, Ordering::Relaxed)),
+                    // Pessimistic locks are in the leader's memory, and go with it.
+                    Err(TxnError::RolledBack { .. }) => {}
+                    Err(error) => assert!(is_rivalry(&error), "{error}"),
+                }
+                if round % 10 == worker {
+                    assert_eq!(total(&client, ACCOUNTS).await, u64::from(ACCOUNTS) * 100);
+                }
+            }
+        })
+    });
+    (tellers.collect(), done)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_may_die_while_money_moves() {
+    let mut cluster = Replicated::start(3, quick()).await;
+    put_accounts(&cluster.client(), ACCOUNTS).await;
+    cluster.wait_for_replicas(3).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tellers, done) = tellers(&cluster, 3, &stop);
+    for _ in 0..3 {
+        let before = done.load(Ordering::Relaxed);
+        let leader = cluster.leading_store().await;
+        cluster.kill(leader).await;
+        for _ in 0..600 {
+            if done.load(Ordering::Relaxed) >= before + 20 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(done.load(Ordering::Relaxed) >= before + 20, "nothing goes on without a third of the stores");
+        cluster.boot(leader).await;
+        cluster.wait_for_replicas(3).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for teller in tellers {
+        teller.await.unwrap();
+    }
+    assert_eq!(total(&cluster.client(), ACCOUNTS).await, u64::from(ACCOUNTS) * 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn regions_split_and_get_replicas_while_money_moves() {
+    let tiny = NodeConfig { region_keys_max: 60, region_keys_split: 30, ..quick() };
+    let cluster = Replicated::start(4, tiny).await;
+    put_accounts(&cluster.client(), ACCOUNTS).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tellers, done) = tellers(&cluster, 3, &stop);
+    let client = cluster.client();
+    for chunk in (0..400).collect::<Vec<u32>>().chunks(50) {
+        let mut txn = client.begin(TxnOptions::default()).await.unwrap();
+        for index in chunk {
+            txn.put(Key::new(format!("row {index:05}")), vec![7; 20]).unwrap();
+        }
+        txn.commit().await.unwrap();
+    }
+    for _ in 0..600 {
+        if cluster.regions().await.len() >= 8 && done.load(Ordering::Relaxed) >= 50 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for teller in tellers {
+        teller.await.unwrap();
+    }
+    assert!(cluster.regions().await.len() >= 8);
+    assert!(done.load(Ordering::Relaxed) >= 50);
+    cluster.wait_for_replicas(3).await;
+    assert_eq!(total(&client, ACCOUNTS).await, u64::from(ACCOUNTS) * 100);
+    let txn = client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await.unwrap();
+    for index in 0..400 {
+        assert!(txn.get(&Key::new(format!("row {index:05}"))).await.unwrap().is_some(), "row {index}");
+    }
+    let led: Vec<_> = (0..4).map(|index| cluster.node(index).region_count()).collect();
+    assert_eq!(led.iter().sum::<usize>(), cluster.regions().await.len(), "{led:?}");
+}

@@ -16,6 +16,7 @@ use tidewater_proto::{errorpb, kvrpcpb, metapb};
 
 use crate::{
     Cf, WriteBatch, WriteOp,
+    concurrency::MemoryLockGuard,
     data_version::DataVersion,
     mvcc::data_range,
     raw::{RawSpace, is_raw},
@@ -38,6 +39,8 @@ pub(crate) struct Region {
     pub version: Arc<DataVersion>,
     /// The replica it is served by; `None` if this is the only copy.
     pub lead: Option<Lead>,
+    /// In-memory locks of writes whose outcome is unknown, for as long as anybody reads by way of this object.
+    limbo: Mutex<Vec<MemoryLockGuard>>,
     flights: Flights,
 }
 
@@ -113,6 +116,7 @@ impl Region {
             load: RegionLoad::default(),
             version: Arc::default(),
             lead: None,
+            limbo: Mutex::default(),
             flights: Flights::default(),
         })
     }
@@ -158,6 +162,11 @@ impl Region {
             flights.ancestor_versions.extend(versions.chain([own]));
         }
         Ok(child)
+    }
+
+    /// Keeps in-memory locks: what they guard may yet become visible.
+    pub(crate) fn keep(&self, locks: Option<MemoryLockGuard>) {
+        self.limbo.lock().extend(locks);
     }
 
     /// Lets no command begin any more.

@@ -31,8 +31,29 @@ const GROUP_BATCHES_MAX: usize = 1024;
 /// Bytes joined into one engine write, at most (one batch may be larger).
 const GROUP_BYTES_MAX: usize = 4 << 20;
 
-/// Runs when the batch is visible, or will never be: releases latches and in-memory locks.
-pub(crate) type Release = Box<dyn FnOnce(bool) + Send>;
+/// Runs when it is known what became of the batch, or that this will not be known: releases latches and in-memory locks.
+pub(crate) type Release = Box<dyn FnOnce(Outcome) + Send>;
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It can be read.
+    Visible,
+    /// It never will.
+    Refused,
+    /// It may be, now or later.
+    Unknown,
+}
+
+impl Outcome {
+    fn of(result: &Result<(), WriteError>) -> Self {
+        match result {
+            Ok(()) => Self::Visible,
+            Err(WriteError::Refused(_) | WriteError::Region(_)) => Self::Refused,
+            Err(WriteError::Unknown(_) | WriteError::LeaderLost(_)) => Self::Unknown,
+        }
+    }
+}
 
 pub(crate) struct LocalReplication {
     engine: Arc<dyn Engine>,
@@ -110,8 +131,9 @@ pub(crate) async fn replicate(
     if batch.is_empty() {
         // What is changed in memory counts as long as this node leads.
         let leads = lead.may_read();
-        release(leads);
-        return if leads { Ok(()) } else { Err(WriteError::Region(not_leader(region.id(), None))) };
+        let result = if leads { Ok(()) } else { Err(WriteError::Region(not_leader(region.id(), None))) };
+        release(Outcome::of(&result));
+        return result;
     }
     let version = region.meta.region_epoch.map_or(0, |epoch| epoch.version);
     propose(lead, region.id(), encode_write(version, batch), release).await
@@ -132,7 +154,7 @@ pub(crate) async fn propose(
             Err(GroupError::Unknown) => Err(WriteError::LeaderLost(not_leader(region_id, None))),
             Err(_) => Err(WriteError::Region(not_leader(region_id, None))),
         };
-        release(result.is_ok());
+        release(Outcome::of(&result));
         let _ = done.send(result);
     };
     lead.group.propose_with(Some(lead.term), command, answer).await;
@@ -163,24 +185,24 @@ impl LocalReplication {
         release: Release,
     ) -> Result<(), WriteError> {
         if let Err(error) = self.failure.check() {
-            release(false);
+            release(Outcome::Refused);
             return Err(WriteError::Refused(error));
         }
         if batch.is_empty() {
-            release(true);
+            release(Outcome::Visible);
             return Ok(());
         }
         let Some(queue) = self.writer.as_ref().and_then(|writer| writer.queue.as_ref()) else {
-            let result = self.engine.write(batch, durability);
-            release(result.is_ok());
-            return result.map_err(|error| {
+            let result = self.engine.write(batch, durability).map_err(|error| {
                 self.failure.note(&error);
                 WriteError::Unknown(error)
             });
+            release(Outcome::of(&result));
+            return result;
         };
         let (done, result) = oneshot::channel();
         if let Err(error) = queue.send(Job { batch, durability, release, done }) {
-            (error.0.release)(false);
+            (error.0.release)(Outcome::Refused);
             return Err(WriteError::Refused(stopped()));
         }
         result.await.unwrap_or_else(|_| Err(WriteError::Unknown(stopped())))
@@ -246,7 +268,7 @@ fn write_groups(engine: &dyn Engine, failure: &Failure, jobs: &Receiver<Job>) {
             }),
         };
         for job in group.drain(..) {
-            (job.release)(result.is_ok());
+            (job.release)(Outcome::of(&result));
             let _ = job.done.send(result.clone());
         }
     }
@@ -312,8 +334,8 @@ mod tests {
         let released = Arc::new(AtomicUsize::new(0));
         let write = |number: usize, durability| {
             let released = released.clone();
-            let release = Box::new(move |visible| {
-                released.fetch_add(usize::from(visible), Ordering::SeqCst);
+            let release = Box::new(move |outcome| {
+                released.fetch_add(usize::from(outcome == Outcome::Visible), Ordering::SeqCst);
             });
             Box::pin(replication.write(batch(number), durability, release))
         };

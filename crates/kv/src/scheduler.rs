@@ -18,7 +18,7 @@ use crate::{
     pessimistic::PessimisticLocks,
     raw::EarliestExpiry,
     region::{Region, Written},
-    replication::{LocalReplication, Release, WriteError, replicate},
+    replication::{LocalReplication, Outcome, Release, WriteError, replicate},
     row_cache::RowCache,
 };
 
@@ -130,19 +130,24 @@ impl Scheduler {
         let (at, region, written) = (region.clone(), region.clone(), Written::of(&batch));
         let flight = self.rows.begin(&batch);
         let mark = region.version.begin(newest_ts);
-        let release = Box::new(move |visible: bool| {
-            match &region.lead {
-                Some(_) if !visible => flight.forget(),
-                _ => flight.finish(visible),
+        let release = Box::new(move |outcome: Outcome| {
+            match (outcome, &region.lead) {
+                (Outcome::Visible, _) => flight.finish(true),
+                (Outcome::Unknown, None) => flight.finish(false),
+                (Outcome::Refused, _) | (Outcome::Unknown, Some(_)) => flight.forget(),
             }
-            if visible {
+            if outcome == Outcome::Visible {
                 region.note_written(written);
                 mark.done();
                 locks.apply(pessimistic);
                 waits.acquired(&acquired);
                 waits.released(&released);
             }
-            drop(memory_locks);
+            match outcome {
+                // The next leader may carry it out, at the timestamp that readers here are kept from.
+                Outcome::Unknown => region.keep(memory_locks),
+                Outcome::Visible | Outcome::Refused => drop(memory_locks),
+            }
             // Last: whoever gets the latches sees everything above.
             drop(latches);
         });
@@ -173,8 +178,8 @@ impl Scheduler {
     ) -> Result<(), WriteError> {
         let (at, region, written) = (region.clone(), region.clone(), Written::of(&batch));
         let expiry = self.raw_expiry.clone();
-        let release = Box::new(move |visible: bool| {
-            if visible {
+        let release = Box::new(move |outcome: Outcome| {
+            if outcome == Outcome::Visible {
                 region.note_written(written);
                 expiry.note(expires_at);
             }

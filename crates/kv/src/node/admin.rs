@@ -20,7 +20,7 @@ use crate::{
     raw::RawSpace,
     region::{KeyForm, Region},
     replica::Lead,
-    replication::WriteError,
+    replication::{Outcome, WriteError},
 };
 
 /// Reports regularly until the node is gone.
@@ -154,12 +154,12 @@ impl Node {
                 }
                 let flight = self.scheduler.rows.begin(&batch);
                 let mark = region.version.begin(TimeStamp::ZERO);
-                let release = Box::new(move |visible| match visible {
-                    true => {
+                let release = Box::new(move |outcome| match outcome {
+                    Outcome::Visible => {
                         flight.finish(true);
                         mark.done();
                     }
-                    false => flight.forget(),
+                    Outcome::Refused | Outcome::Unknown => flight.forget(),
                 });
                 self.scheduler.write(region, batch, Durability::Sync, release).await?;
             }

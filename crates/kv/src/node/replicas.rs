@@ -277,10 +277,11 @@ impl Node {
         Ok(())
     }
 
-    /// Stops all replicas; the node serves nothing any more.
+    /// Stops all replicas; the node serves nothing any more. Without replicas there is nothing to stop.
     pub async fn close(&self) {
         if let Some(replicas) = &self.replicas {
             replicas.raft.stop_all().await;
+            self.regions.all().iter().for_each(|region| self.stop_serving(region.id()));
         }
     }
 

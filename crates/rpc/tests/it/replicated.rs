@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tidewater_codec::Key;
 use tidewater_kv::{MemoryEngine, Node, NodeConfig, RaftSettings};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver, ScheduleConfig};
-use tidewater_proto::{PdService, metapb, pdpb};
+use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, TransportError, metapb, pdpb};
 use tidewater_raft::{MemoryDevice, RaftConfig};
 use tidewater_rpc::{
     ChannelOptions, GrpcConnector, GrpcPd, PdIdentity, RpcServer, Security, pd_routes, store_routes,
@@ -25,7 +26,34 @@ const ACCOUNTS: u32 = 20;
 struct Store {
     engine: Arc<MemoryEngine>,
     log: Arc<MemoryDevice>,
-    running: Option<(Arc<Node>, CancellationToken, JoinHandle<()>)>,
+    running: Option<Running>,
+}
+
+struct Running {
+    node: Arc<Node>,
+    plug: Arc<Plug>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+/// A store that can be unplugged: from then on nobody gets an answer, whatever connections are still open.
+struct Plug {
+    node: Arc<Node>,
+    is_out: AtomicBool,
+}
+
+#[async_trait]
+impl StoreService for Plug {
+    async fn call(&self, request: StoreRequest) -> Result<StoreResponse, TransportError> {
+        let answer = match self.is_out.load(Ordering::SeqCst) {
+            false => self.node.call(request).await,
+            true => Err(TransportError::Closed),
+        };
+        match self.is_out.load(Ordering::SeqCst) {
+            false => answer,
+            true => Err(TransportError::Closed),
+        }
+    }
 }
 
 struct Replicated {
@@ -73,22 +101,24 @@ impl Replicated {
         let (pd, connector) = (self.pd.clone(), self.connector.clone());
         let node = Node::open_in_cluster(config, store.engine.clone(), pd, connector).await.unwrap();
         let stop = self.stop.child_token();
-        let serving = server.run(store_routes(node.clone()), stop.clone());
+        let plug = Arc::new(Plug { node: node.clone(), is_out: AtomicBool::new(false) });
+        let serving = server.run(store_routes(plug.clone()), stop.clone());
         let serving = tokio::spawn(async move { drop(serving.await) });
-        store.running = Some((node, stop, serving));
+        store.running = Some(Running { node, plug, stop, serving });
     }
 
     /// The store stops without a word to anybody.
     async fn kill(&mut self, index: usize) {
-        let Some((node, stop, serving)) = self.stores[index].running.take() else { return };
-        node.close().await;
-        stop.cancel();
-        serving.abort();
-        let _ = serving.await;
+        let Some(running) = self.stores[index].running.take() else { return };
+        running.plug.is_out.store(true, Ordering::SeqCst);
+        running.node.close().await;
+        running.stop.cancel();
+        running.serving.abort();
+        let _ = running.serving.await;
     }
 
     fn node(&self, index: usize) -> &Arc<Node> {
-        &self.stores[index].running.as_ref().unwrap().0
+        &self.stores[index].running.as_ref().unwrap().node
     }
 
     fn client(&self) -> TxnClient {
@@ -123,7 +153,7 @@ impl Replicated {
             let located = self.client().locate(&Key::new("account 0000")).await;
             let store_id = located.ok().map(|region| region.leader_store());
             let runs = |store: &Store| {
-                store.running.as_ref().is_some_and(|(node, ..)| Some(node.store_id()) == store_id)
+                store.running.as_ref().is_some_and(|running| Some(running.node.store_id()) == store_id)
             };
             if let Some(index) = self.stores.iter().position(runs) {
                 return index;

@@ -267,7 +267,7 @@ impl Coordinator {
         let ctx = self.context(config, cluster, now_micros);
         let view = View { record, status: self.statuses.get(id)? };
         let progress = ctx.operators.get(id)?.progress(&ctx, &view);
-        self.operators.go_to(id, progress.current);
+        self.operators.go_to(id, &progress);
         match progress.end {
             Some(result) => {
                 self.operators.end(id, result, now_micros);

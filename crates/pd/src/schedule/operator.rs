@@ -103,6 +103,8 @@ pub(crate) struct Operator {
     pub(crate) steps: Vec<Step>,
     /// The step that is to be done; all before are done.
     pub(crate) current: usize,
+    /// Whether that step's newcomer is there, though it has not caught up.
+    pub(crate) has_landed: bool,
     /// `(version, conf_ver)` when the operator was made.
     pub(crate) epoch: (u64, u64),
     /// Size of the region, for the balance by size.
@@ -116,6 +118,8 @@ pub(crate) struct Operator {
 pub(crate) struct Progress {
     /// The step that is to be done.
     pub(crate) current: usize,
+    /// Whether that step's newcomer is there, though it has not caught up.
+    pub(crate) has_landed: bool,
     /// What has become of it, if it is over.
     pub(crate) end: Option<OperatorResult>,
     /// What the leader is to be asked for.
@@ -264,7 +268,7 @@ impl Operator {
         let done = self.rest().iter().take_while(|step| step.is_done(view)).count();
         let current = self.current + done;
         let Some(step) = self.steps.get(current) else {
-            return Progress { current, end: Some(OperatorResult::Success), order: None };
+            return Progress { current, has_landed: false, end: Some(OperatorResult::Success), order: None };
         };
         let end = if self.was_changed_by_others(ctx, view, current) {
             Some(OperatorResult::Stale)
@@ -276,7 +280,8 @@ impl Operator {
             None
         };
         let order = if end.is_none() { step.order(ctx, view) } else { None };
-        Progress { current, end, order }
+        let has_landed = matches!(step, Step::AddLearner { .. }) && step.members_changed(view) > 0;
+        Progress { current, has_landed, end, order }
     }
 
     /// The steps that are not done.

@@ -149,7 +149,7 @@ impl<'a> View<'a> {
 
     /// Whether the peer keeps up with its leader, by the leader's word.
     pub(crate) fn is_caught_up(&self, peer: &metapb::Peer) -> bool {
-        !self.status.pending.contains(&peer.id) && !self.status.is_down(peer.id)
+        self.status.pending_since(peer.id).is_none() && !self.status.is_down(peer.id)
     }
 
     /// Whether the region is as quiet as balance and merge need it: everybody has caught up, nothing is between two memberships.

@@ -37,6 +37,8 @@ pub struct FakeStore {
     pub dead: Option<u64>,
     pub labels: Vec<metapb::StoreLabel>,
     pub slow_score: u64,
+    /// Whether its newcomers never catch up.
+    pub stalls: bool,
     /// Hundredths of its space that are free.
     pub free: u64,
 }
@@ -175,7 +177,7 @@ impl Fake {
             true => Vec::new(),
             false => vec![metapb::StoreLabel { key: "zone".to_owned(), value: zone.to_owned() }],
         };
-        self.stores.insert(id, FakeStore { dead: None, labels, slow_score: 1, free: 90 });
+        self.stores.insert(id, FakeStore { dead: None, labels, slow_score: 1, stalls: false, free: 90 });
         self.put_store(id).unwrap();
     }
 
@@ -274,7 +276,8 @@ impl Fake {
             region.meta.peers.iter().map(|peer| (peer.id, peer.store_id)).collect();
         region.pending.retain(|peer_id, rounds| {
             let Some(store_id) = store_of.get(peer_id) else { return false };
-            *rounds -= u64::from(alive.contains(store_id) && *rounds > 0);
+            let goes_on = alive.contains(store_id) && !self.stores[store_id].stalls;
+            *rounds -= u64::from(goes_on && *rounds > 0);
             *rounds > 0
         });
         let has_quorum = {

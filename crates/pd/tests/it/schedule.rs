@@ -216,6 +216,21 @@ fn a_lost_store_is_replaced_only_after_a_while() {
 }
 
 #[test]
+fn a_newcomer_that_never_catches_up_makes_way_for_another() {
+    let mut fake = plain(5, 1);
+    fake.pd.remove_scheduler(SchedulerKind::BalanceRegion);
+    fake.stores.get_mut(&4).unwrap().stalls = true;
+    fake.round();
+    fake.kill(2);
+    for _ in 0..20 {
+        fake.round();
+    }
+    assert!(fake.regions[&1_000].has_peer_on(4), "it was chosen and hangs");
+    fake.settle(200);
+    assert_eq!(fake.regions[&1_000].stores(), BTreeSet::from([1, 3, 5]));
+}
+
+#[test]
 fn a_store_that_is_taken_out_is_emptied_and_buried() {
     let mut fake = plain(5, 12);
     fake.settle(200);

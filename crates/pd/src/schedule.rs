@@ -21,8 +21,8 @@
 //!
 //! # What it leaves out
 //! Splitting hot regions, moving followers of hot regions, regions that straddle placement rules (the first key decides), joint changes of
-//! several members (one at a time is what stores understand), and witnesses. Configuration set at run time and pauses are not kept over restarts; rules,
-//! store states and evictions are.
+//! several members (one at a time is what stores understand), and witnesses. Configuration set at run time, removed schedulers and pauses are not
+//! kept over restarts; rules, store states and evictions are.
 
 mod balance;
 mod builder;

@@ -290,11 +290,19 @@ impl Operator {
     }
 
     fn was_changed_by_others(&self, ctx: &Context<'_>, view: &View<'_>, current: usize) -> bool {
-        // Merging changes epochs on its own; that the two are neighbors is what counts.
+        // Merging changes epochs on its own; what counts is that the two are neighbors with peers on the same stores. A change ordered before the
+        // merge was planned may have come late.
         if let Some(Step::Merge { target }) = self.steps.get(current) {
             let region = view.region();
             return ctx.cluster.regions.by_id(*target).is_none_or(|neighbor| {
-                neighbor.region.end_key != region.start_key && neighbor.region.start_key != region.end_key
+                let neighbor = &neighbor.region;
+                let is_beside = neighbor.end_key == region.start_key || neighbor.start_key == region.end_key;
+                let have_met = neighbor.peers.len() == region.peers.len()
+                    && neighbor
+                        .peers
+                        .iter()
+                        .all(|peer| view.peer_on(peer.store_id).is_some_and(|own| own.role == peer.role));
+                !is_beside || !have_met
             });
         }
         let (version, conf_ver) = view.epoch();

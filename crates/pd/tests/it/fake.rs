@@ -355,6 +355,12 @@ impl Fake {
 
     /// What no order may ever ask for.
     fn check_order(&self, region: &FakeRegion, order: &pdpb::RegionHeartbeatResponse, alive: &BTreeSet<u64>) {
+        if let Some(target) = order.merge.as_ref().and_then(|merge| merge.target.as_ref()) {
+            let is_beside =
+                target.end_key == region.meta.start_key || region.meta.end_key == target.start_key;
+            assert!(is_beside, "{target:?} is no neighbor of {:?}", region.meta);
+            assert_eq!(self.regions[&target.id].stores(), region.stores(), "their peers have not met");
+        }
         let Some(change) = &order.change_peer else { return };
         let peer = change.peer.unwrap();
         let on_store = region.meta.peers.iter().find(|known| known.store_id == peer.store_id);
@@ -400,7 +406,7 @@ impl Fake {
             }
         }
         if let Some(target) = order.merge.as_ref().and_then(|merge| merge.target.as_ref()) {
-            return self.merge(region, target.id);
+            return self.merge(region, target);
         }
         let Some(change) = &order.change_peer else { return false };
         let (peer, before) = (change.peer.unwrap(), region.meta.peers.clone());
@@ -432,9 +438,10 @@ impl Fake {
         false
     }
 
-    fn merge(&mut self, source: &FakeRegion, target: u64) -> bool {
-        let Some(target) = self.regions.get_mut(&target) else { return false };
-        if source.stores() != target.stores() {
+    fn merge(&mut self, source: &FakeRegion, ordered: &metapb::Region) -> bool {
+        let Some(target) = self.regions.get_mut(&ordered.id) else { return false };
+        // A target that was split since the order left need not be a neighbor any more.
+        if source.stores() != target.stores() || target.meta.region_epoch != ordered.region_epoch {
             return false;
         }
         let version = |meta: &metapb::Region| meta.region_epoch.map_or(0, |epoch| epoch.version);

@@ -21,8 +21,8 @@
 //!
 //! # What it leaves out
 //! Splitting hot regions, moving followers of hot regions, regions that straddle placement rules (the first key decides), joint changes of
-//! several members (one at a time is what stores understand), and witnesses. Configuration set at run time and pauses are not kept over restarts; rules,
-//! store states and evictions are.
+//! several members (one at a time is what stores understand), and witnesses. Configuration set at run time, removed schedulers and pauses are not
+//! kept over restarts; rules, store states and evictions are.
 
 mod balance;
 mod builder;
@@ -267,7 +267,7 @@ impl Coordinator {
         let ctx = self.context(config, cluster, now_micros);
         let view = View { record, status: self.statuses.get(id)? };
         let progress = ctx.operators.get(id)?.progress(&ctx, &view);
-        self.operators.go_to(id, progress.current);
+        self.operators.go_to(id, &progress);
         match progress.end {
             Some(result) => {
                 self.operators.end(id, result, now_micros);

@@ -403,7 +403,7 @@ fn region_info(
             metapb::PeerRole::Learner => ReplicaRole::Learner,
             _ => ReplicaRole::Voter,
         },
-        is_caught_up: !status.pending.contains(&peer.id) && !status.is_down(peer.id),
+        is_caught_up: status.pending_since(peer.id).is_none() && !status.is_down(peer.id),
         down_seconds: status.down.iter().find(|(id, _)| *id == peer.id).map_or(0, |(_, seconds)| *seconds),
     };
     let epoch = region.region_epoch.unwrap_or_default();

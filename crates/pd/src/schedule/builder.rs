@@ -114,6 +114,7 @@ pub(crate) fn operator(
         reason,
         steps,
         current: 0,
+        has_landed: false,
         epoch: view.epoch(),
         mebibytes: ctx.cluster.regions.size_of(view.region().id),
         created_micros: ctx.now_micros,

@@ -103,6 +103,8 @@ pub(crate) struct Operator {
     pub(crate) steps: Vec<Step>,
     /// The step that is to be done; all before are done.
     pub(crate) current: usize,
+    /// Whether that step's newcomer is there, though it has not caught up.
+    pub(crate) has_landed: bool,
     /// `(version, conf_ver)` when the operator was made.
     pub(crate) epoch: (u64, u64),
     /// Size of the region, for the balance by size.
@@ -116,6 +118,8 @@ pub(crate) struct Operator {
 pub(crate) struct Progress {
     /// The step that is to be done.
     pub(crate) current: usize,
+    /// Whether that step's newcomer is there, though it has not caught up.
+    pub(crate) has_landed: bool,
     /// What has become of it, if it is over.
     pub(crate) end: Option<OperatorResult>,
     /// What the leader is to be asked for.
@@ -145,7 +149,7 @@ impl<'a> View<'a> {
 
     /// Whether the peer keeps up with its leader, by the leader's word.
     pub(crate) fn is_caught_up(&self, peer: &metapb::Peer) -> bool {
-        !self.status.pending.contains(&peer.id) && !self.status.is_down(peer.id)
+        self.status.pending_since(peer.id).is_none() && !self.status.is_down(peer.id)
     }
 
     /// Whether the region is as quiet as balance and merge need it: everybody has caught up, nothing is between two memberships.
@@ -264,7 +268,7 @@ impl Operator {
         let done = self.rest().iter().take_while(|step| step.is_done(view)).count();
         let current = self.current + done;
         let Some(step) = self.steps.get(current) else {
-            return Progress { current, end: Some(OperatorResult::Success), order: None };
+            return Progress { current, has_landed: false, end: Some(OperatorResult::Success), order: None };
         };
         let end = if self.was_changed_by_others(ctx, view, current) {
             Some(OperatorResult::Stale)
@@ -276,7 +280,8 @@ impl Operator {
             None
         };
         let order = if end.is_none() { step.order(ctx, view) } else { None };
-        Progress { current, end, order }
+        let has_landed = matches!(step, Step::AddLearner { .. }) && step.members_changed(view) > 0;
+        Progress { current, has_landed, end, order }
     }
 
     /// The steps that are not done.
@@ -285,11 +290,19 @@ impl Operator {
     }
 
     fn was_changed_by_others(&self, ctx: &Context<'_>, view: &View<'_>, current: usize) -> bool {
-        // Merging changes epochs on its own; that the two are neighbors is what counts.
+        // Merging changes epochs on its own; what counts is that the two are neighbors with peers on the same stores. A change ordered before the
+        // merge was planned may have come late.
         if let Some(Step::Merge { target }) = self.steps.get(current) {
             let region = view.region();
             return ctx.cluster.regions.by_id(*target).is_none_or(|neighbor| {
-                neighbor.region.end_key != region.start_key && neighbor.region.start_key != region.end_key
+                let neighbor = &neighbor.region;
+                let is_beside = neighbor.end_key == region.start_key || neighbor.start_key == region.end_key;
+                let have_met = neighbor.peers.len() == region.peers.len()
+                    && neighbor
+                        .peers
+                        .iter()
+                        .all(|peer| view.peer_on(peer.store_id).is_some_and(|own| own.role == peer.role));
+                !is_beside || !have_met
             });
         }
         let (version, conf_ver) = view.epoch();

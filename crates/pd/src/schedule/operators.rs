@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::context::{Context, signed};
-use super::operator::{Operator, OperatorKind, OperatorResult, Step, View};
+use super::operator::{Operator, OperatorKind, OperatorResult, Progress, Step, View};
 
 /// Ended operators that are remembered.
 const FINISHED_MAX: usize = 1_000;
@@ -111,12 +111,12 @@ impl Operators {
         }
     }
 
-    /// Takes in how many steps of a region's operator are done.
-    pub(crate) fn go_to(&mut self, region_id: u64, steps_done: usize) {
+    /// Takes in how far a region's report shows its operator to be.
+    pub(crate) fn go_to(&mut self, region_id: u64, progress: &Progress) {
         let Some(mut operator) = self.running.remove(&region_id) else { return };
-        if operator.current != steps_done {
+        if (operator.current, operator.has_landed) != (progress.current, progress.has_landed) {
             self.weigh(&operator, -1);
-            operator.current = steps_done;
+            (operator.current, operator.has_landed) = (progress.current, progress.has_landed);
             self.weigh(&operator, 1);
         }
         self.running.insert(region_id, operator);
@@ -126,13 +126,16 @@ impl Operators {
     fn weigh(&mut self, operator: &Operator, sign: i64) {
         let mebibytes = signed(operator.mebibytes) * sign;
         let shift = |count: usize| count.wrapping_add_signed(sign as isize);
-        for step in operator.rest() {
+        for (index, step) in operator.rest().iter().enumerate() {
             match *step {
                 Step::AddLearner { store_id, .. } => {
                     let load = self.loads.entry(store_id).or_default();
                     load.adding = shift(load.adding);
-                    load.regions += sign;
-                    load.mebibytes += mebibytes;
+                    // A peer that is there and catches up is counted with the store's regions already.
+                    if index > 0 || !operator.has_landed {
+                        load.regions += sign;
+                        load.mebibytes += mebibytes;
+                    }
                 }
                 Step::RemovePeer { store_id, .. } => {
                     let load = self.loads.entry(store_id).or_default();

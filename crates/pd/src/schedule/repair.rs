@@ -9,7 +9,7 @@
 use tidewater_proto::metapb;
 
 use super::builder::{self, Layout, PeerIds, layout_of};
-use super::context::Context;
+use super::context::{Context, micros};
 use super::operator::{Operator, OperatorKind, View, is_learner, is_voter};
 use super::rules::{ReplicaRole, Wanted};
 
@@ -68,6 +68,12 @@ fn is_good(ctx: &Context<'_>, view: &View<'_>, peer: &metapb::Peer) -> bool {
     let down_max = ctx.config.store_down_max.as_secs();
     let is_down_long = view.status.down.iter().any(|(id, seconds)| *id == peer.id && *seconds > down_max);
     !is_down_long && !ctx.is_lost(peer.store_id) && !ctx.is_leaving(peer.store_id)
+}
+
+/// Whether a newcomer has not caught up for so long that another one elsewhere is the better hope.
+fn is_stuck(ctx: &Context<'_>, view: &View<'_>, peer: &metapb::Peer) -> bool {
+    let since = view.status.pending_since(peer.id);
+    since.is_some_and(|since| ctx.now_micros.saturating_sub(since) > micros(ctx.config.store_down_max))
 }
 
 /// Deals the peers to the rules; those that no rule takes are spare.
@@ -144,6 +150,7 @@ fn place(
     let fits = |peer: &metapb::Peer| {
         is_learner(peer)
             && is_good(ctx, view, peer)
+            && !is_stuck(ctx, view, peer)
             && ctx.is_healthy(peer.store_id)
             && ctx
                 .store(peer.store_id)
@@ -176,9 +183,8 @@ fn remove_spare(
 ) -> Option<Repair> {
     let is_short = dealt.iter().any(|dealt| dealt.missing() > 0);
     let mut layout = layout_of(view);
-    if let Some(learner) =
-        spare.iter().find(|peer| is_learner(peer) && (!is_short || !is_good(ctx, view, peer)))
-    {
+    let may_go = |peer: &metapb::Peer| !is_short || !is_good(ctx, view, peer) || is_stuck(ctx, view, peer);
+    if let Some(learner) = spare.iter().find(|peer| is_learner(peer) && may_go(peer)) {
         layout.remove(&learner.store_id);
         return Some(Repair { reason: "a learner was left over", layout });
     }

@@ -13,23 +13,23 @@ use crate::ScheduleConfig;
 /// How much less often a scheduler is asked that has found nothing to do.
 const IDLE_FACTOR: i64 = 10;
 
-/// What looks for regions that should change.
+/// What looks for regions that should change, in the order in which they are asked: eviction takes its share of a common limit before balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SchedulerKind {
     /// Gives regions the peers that the rules ask for; asked when a region reports itself.
     Repair,
     /// Merges small neighbors; asked when a region reports itself.
     Merge,
+    /// Takes leaders off stores that somebody named.
+    EvictLeader,
+    /// Takes leaders off a store that has become slow.
+    EvictSlowStore,
     /// Evens out how much stores have.
     BalanceRegion,
     /// Evens out how many regions stores lead.
     BalanceLeader,
     /// Evens out the load of hot regions.
     HotRegion,
-    /// Takes leaders off stores that somebody named.
-    EvictLeader,
-    /// Takes leaders off a store that has become slow.
-    EvictSlowStore,
 }
 
 impl SchedulerKind {
@@ -37,11 +37,11 @@ impl SchedulerKind {
     pub const ALL: [Self; 7] = [
         Self::Repair,
         Self::Merge,
+        Self::EvictLeader,
+        Self::EvictSlowStore,
         Self::BalanceRegion,
         Self::BalanceLeader,
         Self::HotRegion,
-        Self::EvictLeader,
-        Self::EvictSlowStore,
     ];
 
     /// PD's name for it.

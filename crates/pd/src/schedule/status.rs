@@ -18,8 +18,8 @@ const HOT_REPORTS_MIN: u32 = 3;
 pub(crate) struct RegionStatus {
     /// Of the leader that reported last.
     pub(crate) term: u64,
-    /// Ids of peers that have not caught up.
-    pub(crate) pending: Vec<u64>,
+    /// Ids of peers that have not caught up, and since when.
+    pub(crate) pending: Vec<(u64, i64)>,
     /// Ids of peers that the leader does not hear of, and for how many seconds.
     pub(crate) down: Vec<(u64, u64)>,
     /// Bytes and keys per second, in one number of bytes per second.
@@ -58,6 +58,11 @@ impl RegionStatus {
         self.down.iter().any(|(id, _)| *id == peer_id)
     }
 
+    /// Since when a peer has not caught up, if it has not.
+    pub(crate) fn pending_since(&self, peer_id: u64) -> Option<i64> {
+        self.pending.iter().find(|(id, _)| *id == peer_id).map(|(_, since)| *since)
+    }
+
     pub(crate) fn load(&self) -> u64 {
         self.read_load + self.write_load
     }
@@ -65,7 +70,9 @@ impl RegionStatus {
     fn note(&mut self, report: &pdpb::RegionHeartbeatRequest, now_micros: i64) {
         let id_of = |peer: &metapb::Peer| peer.id;
         self.term = report.term;
-        self.pending = report.pending_peers.iter().map(id_of).collect();
+        let since = |id: u64| self.pending_since(id).unwrap_or(now_micros);
+        let pending = report.pending_peers.iter().map(|peer| (peer.id, since(peer.id))).collect();
+        self.pending = pending;
         let down =
             report.down_peers.iter().filter_map(|down| Some((id_of(down.peer.as_ref()?), down.down_seconds)));
         self.down = down.collect();

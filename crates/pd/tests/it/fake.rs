@@ -37,6 +37,8 @@ pub struct FakeStore {
     pub dead: Option<u64>,
     pub labels: Vec<metapb::StoreLabel>,
     pub slow_score: u64,
+    /// Whether its newcomers never catch up.
+    pub stalls: bool,
     /// Hundredths of its space that are free.
     pub free: u64,
 }
@@ -175,7 +177,7 @@ impl Fake {
             true => Vec::new(),
             false => vec![metapb::StoreLabel { key: "zone".to_owned(), value: zone.to_owned() }],
         };
-        self.stores.insert(id, FakeStore { dead: None, labels, slow_score: 1, free: 90 });
+        self.stores.insert(id, FakeStore { dead: None, labels, slow_score: 1, stalls: false, free: 90 });
         self.put_store(id).unwrap();
     }
 
@@ -274,7 +276,8 @@ impl Fake {
             region.meta.peers.iter().map(|peer| (peer.id, peer.store_id)).collect();
         region.pending.retain(|peer_id, rounds| {
             let Some(store_id) = store_of.get(peer_id) else { return false };
-            *rounds -= u64::from(alive.contains(store_id) && *rounds > 0);
+            let goes_on = alive.contains(store_id) && !self.stores[store_id].stalls;
+            *rounds -= u64::from(goes_on && *rounds > 0);
             *rounds > 0
         });
         let has_quorum = {
@@ -352,6 +355,12 @@ impl Fake {
 
     /// What no order may ever ask for.
     fn check_order(&self, region: &FakeRegion, order: &pdpb::RegionHeartbeatResponse, alive: &BTreeSet<u64>) {
+        if let Some(target) = order.merge.as_ref().and_then(|merge| merge.target.as_ref()) {
+            let is_beside =
+                target.end_key == region.meta.start_key || region.meta.end_key == target.start_key;
+            assert!(is_beside, "{target:?} is no neighbor of {:?}", region.meta);
+            assert_eq!(self.regions[&target.id].stores(), region.stores(), "their peers have not met");
+        }
         let Some(change) = &order.change_peer else { return };
         let peer = change.peer.unwrap();
         let on_store = region.meta.peers.iter().find(|known| known.store_id == peer.store_id);
@@ -397,7 +406,7 @@ impl Fake {
             }
         }
         if let Some(target) = order.merge.as_ref().and_then(|merge| merge.target.as_ref()) {
-            return self.merge(region, target.id);
+            return self.merge(region, target);
         }
         let Some(change) = &order.change_peer else { return false };
         let (peer, before) = (change.peer.unwrap(), region.meta.peers.clone());
@@ -429,9 +438,10 @@ impl Fake {
         false
     }
 
-    fn merge(&mut self, source: &FakeRegion, target: u64) -> bool {
-        let Some(target) = self.regions.get_mut(&target) else { return false };
-        if source.stores() != target.stores() {
+    fn merge(&mut self, source: &FakeRegion, ordered: &metapb::Region) -> bool {
+        let Some(target) = self.regions.get_mut(&ordered.id) else { return false };
+        // A target that was split since the order left need not be a neighbor any more.
+        if source.stores() != target.stores() || target.meta.region_epoch != ordered.region_epoch {
             return false;
         }
         let version = |meta: &metapb::Region| meta.region_epoch.map_or(0, |epoch| epoch.version);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidewater_pd::{
-    BalanceBy, LabelConstraint, LabelOp, OperatorResult, PlacementRule, ReplicaRole, ReplicationConfig,
-    ScheduleConfig, SchedulerKind, StoreState,
+    BalanceBy, LabelConstraint, LabelOp, OperatorInfo, OperatorKind, OperatorResult, PlacementRule,
+    ReplicaRole, ReplicationConfig, ScheduleConfig, SchedulerKind, StoreState,
 };
 use tidewater_proto::{PdService, metapb, pdpb};
 
@@ -77,6 +77,21 @@ fn new_stores_get_their_share_of_peers_and_leaders() {
         let led: Vec<_> = (1..=6).map(|id| fake.led_by(id)).collect();
         assert!(led.iter().max().unwrap() - led.iter().min().unwrap() < 5, "{led:?}");
     }
+}
+
+#[test]
+fn many_moves_at_a_time_do_not_overshoot() {
+    let config = ScheduleConfig { moves_max: 100, store_adds_max: 100, store_removes_max: 100, ..schedule() };
+    let mut fake = Fake::new(1, &[""; 6], 40, config, ReplicationConfig::default());
+    fake.settle(100);
+    check_even(&fake, "");
+    let moves = fake
+        .pd
+        .finished_operators()
+        .iter()
+        .filter(|ended| ended.operator.kind == OperatorKind::Region)
+        .count();
+    assert!((57..=60).contains(&moves), "{moves} moves where 60 of 120 peers have to go");
 }
 
 #[test]
@@ -184,10 +199,13 @@ fn a_lost_store_is_replaced_only_after_a_while() {
     let mut fake = plain(4, 6);
     fake.settle(200);
     fake.kill(2);
+    fake.restart_driver();
     for _ in 0..5 {
         fake.round();
     }
-    assert!(fake.peers_on(2) > 0, "60 seconds are not over");
+    let is_repair = |running: &OperatorInfo| running.kind == OperatorKind::Repair;
+    let running = fake.pd.operators();
+    assert!(!running.iter().any(is_repair), "the driver could not hear of it for 60 seconds: {running:?}");
     fake.settle(200);
     assert_eq!(fake.peers_on(2), 0);
     check_whole(&fake, 3, "");
@@ -195,6 +213,21 @@ fn a_lost_store_is_replaced_only_after_a_while() {
     fake.kill(3);
     fake.settle(200);
     assert_eq!(fake.peers_on(3), 6);
+}
+
+#[test]
+fn a_newcomer_that_never_catches_up_makes_way_for_another() {
+    let mut fake = plain(5, 1);
+    fake.pd.remove_scheduler(SchedulerKind::BalanceRegion);
+    fake.stores.get_mut(&4).unwrap().stalls = true;
+    fake.round();
+    fake.kill(2);
+    for _ in 0..20 {
+        fake.round();
+    }
+    assert!(fake.regions[&1_000].has_peer_on(4), "it was chosen and hangs");
+    fake.settle(200);
+    assert_eq!(fake.regions[&1_000].stores(), BTreeSet::from([1, 3, 5]));
 }
 
 #[test]
@@ -296,6 +329,29 @@ fn rules_put_learners_and_voters_where_they_say() {
     fake.settle(300);
     check_voters_avoid(&fake, 4);
     assert_eq!(fake.peers_on(4), 0);
+}
+
+#[test]
+fn a_voter_in_the_wrong_place_is_better_than_none() {
+    let mut fake = Fake::new(1, &["a", "b", "c"], 6, schedule(), by_zone());
+    let rule = PlacementRule {
+        id: "away".to_owned(),
+        start_key: Bytes::new(),
+        end_key: Bytes::new(),
+        role: ReplicaRole::Voter,
+        count: 3,
+        constraints: vec![LabelConstraint {
+            key: "zone".to_owned(),
+            op: LabelOp::NotIn,
+            values: vec!["c".to_owned()],
+        }],
+    };
+    now(fake.pd.set_placement_rule(rule)).unwrap();
+    fake.settle(100);
+    assert_eq!(fake.peers_on(3), 6);
+    fake.add_store(4, "b");
+    fake.settle(300);
+    assert_eq!((fake.peers_on(3), fake.peers_on(4)), (0, 6));
 }
 
 fn check_voters_avoid(fake: &Fake, store_id: u64) {

@@ -13,7 +13,8 @@ use tidewater_proto::{
     raftpb::{self, request::Body},
 };
 use tidewater_raft::{
-    Applied, Group, Observer, Position, RaftNode, Role, SendError, Start, Status, Transport,
+    Applied, Group, GroupError, Membership, Observer, Position, RaftNode, Role, SendError, Start, Status,
+    Transport,
 };
 use tokio::sync::mpsc;
 
@@ -29,6 +30,8 @@ use crate::{
 const READINESS_LOOK: Duration = Duration::from_millis(2);
 /// Between attempts to get a timestamp for a new leader.
 const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
+/// A member that has been silent for this long does not count when a change needs a majority.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// A learner that is this many entries behind, at most, may vote.
 const PROMOTION_LAG: u64 = 128;
 /// Between questions to the placement driver whether a replica was removed.
@@ -557,10 +560,7 @@ impl Node {
     }
 }
 
-async fn carry_out(
-    group: &Group,
-    order: &pdpb::RegionHeartbeatResponse,
-) -> Result<(), tidewater_raft::GroupError> {
+async fn carry_out(group: &Group, order: &pdpb::RegionHeartbeatResponse) -> Result<(), GroupError> {
     if let Some(target) = order.transfer_leader.as_ref().and_then(|transfer| transfer.peer) {
         return group.transfer_leader(target.id).await;
     }
@@ -586,9 +586,35 @@ async fn carry_out(
     }
     if removed.contains(&group.peer_id()) {
         let reason = "the leader hands over before it goes".to_owned();
-        return Err(tidewater_raft::GroupError::Membership(reason));
+        return Err(GroupError::Membership(reason));
     }
+    check_majority(group, &members, &promoted, &removed)?;
     group.change_voters(promoted, removed).await
+}
+
+/// A majority of the voters to be has to be alive and well: else the group would stop with the change, or soon after.
+fn check_majority(
+    group: &Group,
+    members: &Membership,
+    promoted: &[u64],
+    removed: &[u64],
+) -> Result<(), GroupError> {
+    let voters: BTreeSet<_> =
+        members.members.keys().copied().filter(|peer| members.is_voter(*peer)).collect();
+    let after: Vec<_> = voters.iter().chain(promoted).filter(|peer| !removed.contains(peer)).collect();
+    let silent = group.silent_members(SILENCE_MAX);
+    let is_well = |peer: u64| {
+        peer == group.peer_id()
+            || (group.is_caught_up(peer, PROMOTION_LAG) && !silent.iter().any(|(silent, _)| *silent == peer))
+    };
+    let well = after.iter().filter(|peer| is_well(***peer)).count();
+    match well * 2 > after.len() {
+        true => Ok(()),
+        false => {
+            let reason = format!("only {well} of {} voters would be caught up and alive", after.len());
+            Err(GroupError::Membership(reason))
+        }
+    }
 }
 
 async fn follow_events(node: Weak<Node>, mut events: Events) {

@@ -122,6 +122,10 @@ impl RegionMachine {
         let mut known = self.meta.lock();
         // A member that has nothing yet learns of the region by the snapshot.
         let Some(region) = known.as_mut() else { return };
+        // The change is not over: it counts once, when it is.
+        if membership.is_joint() {
+            return;
+        }
         let is_voter = |peer: u64| membership.is_voter(peer);
         region.peers = membership
             .members

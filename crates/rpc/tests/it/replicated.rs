@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tidewater_codec::Key;
 use tidewater_kv::{MemoryEngine, Node, NodeConfig, RaftSettings};
 use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver, ScheduleConfig};
-use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, TransportError, metapb, pdpb};
+use tidewater_proto::{PdService, metapb, pdpb};
 use tidewater_raft::{MemoryDevice, RaftConfig};
 use tidewater_rpc::{
     ChannelOptions, GrpcConnector, GrpcPd, PdIdentity, RpcServer, Security, pd_routes, store_routes,
 };
 use tidewater_txn::{TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions};
 use tidewater_types::clock::SystemClock;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{is_rivalry, show_logs, put_accounts, total, transfer};
+use crate::cluster::{is_rivalry, put_accounts, show_logs, total, transfer};
 
 const ACCOUNTS: u32 = 20;
 
@@ -29,35 +29,15 @@ struct Store {
     running: Option<Running>,
 }
 
+/// A store on threads of its own, which end with all its tasks and connections when it is killed.
 struct Running {
     node: Arc<Node>,
-    plug: Arc<Plug>,
-    stop: CancellationToken,
-    serving: JoinHandle<()>,
-}
-
-/// A store that can be unplugged: from then on nobody gets an answer, whatever connections are still open.
-struct Plug {
-    node: Arc<Node>,
-    is_out: AtomicBool,
-}
-
-#[async_trait]
-impl StoreService for Plug {
-    async fn call(&self, request: StoreRequest) -> Result<StoreResponse, TransportError> {
-        let answer = match self.is_out.load(Ordering::SeqCst) {
-            false => self.node.call(request).await,
-            true => Err(TransportError::Closed),
-        };
-        match self.is_out.load(Ordering::SeqCst) {
-            false => answer,
-            true => Err(TransportError::Closed),
-        }
-    }
+    runtime: Runtime,
 }
 
 struct Replicated {
     pd: Arc<GrpcPd>,
+    pd_url: String,
     connector: Arc<GrpcConnector>,
     stores: Vec<Store>,
     config: NodeConfig,
@@ -82,9 +62,9 @@ impl Replicated {
             peer_urls: vec![url.clone()],
         };
         tokio::spawn(server.run(pd_routes(pd, identity), stop.clone()));
-        let pd = GrpcPd::connect(&[url], ChannelOptions::default()).await.unwrap();
+        let pd = GrpcPd::connect(&[url.clone()], ChannelOptions::default()).await.unwrap();
         let connector = Arc::new(GrpcConnector::new(ChannelOptions::default()));
-        let mut cluster = Self { pd, connector, stores: Vec::new(), config, stop };
+        let mut cluster = Self { pd, pd_url: url, connector, stores: Vec::new(), config, stop };
         for index in 0..stores {
             cluster.stores.push(Store { engine: Arc::default(), log: Arc::default(), running: None });
             cluster.boot(index).await;
@@ -93,28 +73,30 @@ impl Replicated {
     }
 
     async fn boot(&mut self, index: usize) {
-        let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
-        let address = server.local_addr().unwrap().to_string();
         let store = &mut self.stores[index];
         let raft = RaftSettings { device: store.log.clone(), config: RaftConfig::default() };
-        let config = NodeConfig { address, raft: Some(raft), ..self.config.clone() };
-        let (pd, connector) = (self.pd.clone(), self.connector.clone());
-        let node = Node::open_in_cluster(config, store.engine.clone(), pd, connector).await.unwrap();
-        let stop = self.stop.child_token();
-        let plug = Arc::new(Plug { node: node.clone(), is_out: AtomicBool::new(false) });
-        let serving = server.run(store_routes(plug.clone()), stop.clone());
-        let serving = tokio::spawn(async move { drop(serving.await) });
-        store.running = Some(Running { node, plug, stop, serving });
+        let config = NodeConfig { raft: Some(raft), ..self.config.clone() };
+        let (engine, pd) = (store.engine.clone(), self.pd_url.clone());
+        let stop = self.stop.clone();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let opened = runtime.spawn(async move {
+            let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
+            let config = NodeConfig { address: server.local_addr().unwrap().to_string(), ..config };
+            let pd = GrpcPd::connect(&[pd], ChannelOptions::default()).await.unwrap();
+            let connector = Arc::new(GrpcConnector::new(ChannelOptions::default()));
+            let node = Node::open_in_cluster(config, engine, pd, connector).await.unwrap();
+            tokio::spawn(server.run(store_routes(node.clone()), stop));
+            node
+        });
+        let node = opened.await.unwrap();
+        store.running = Some(Running { node, runtime });
     }
 
     /// The store stops without a word to anybody.
-    async fn kill(&mut self, index: usize) {
-        let Some(running) = self.stores[index].running.take() else { return };
-        running.plug.is_out.store(true, Ordering::SeqCst);
-        running.node.close().await;
-        running.stop.cancel();
-        running.serving.abort();
-        let _ = running.serving.await;
+    fn kill(&mut self, index: usize) {
+        if let Some(running) = self.stores[index].running.take() {
+            running.runtime.shutdown_background();
+        }
     }
 
     fn node(&self, index: usize) -> &Arc<Node> {
@@ -167,6 +149,7 @@ impl Replicated {
 impl Drop for Replicated {
     fn drop(&mut self) {
         self.stop.cancel();
+        (0..self.stores.len()).for_each(|index| self.kill(index));
     }
 }
 
@@ -175,7 +158,11 @@ fn quick() -> NodeConfig {
 }
 
 /// Moves money until told to stop; every transfer that is acknowledged counts.
-fn tellers(cluster: &Replicated, count: u32, stop: &Arc<AtomicBool>) -> (Vec<JoinHandle<()>>, Arc<AtomicU64>) {
+fn tellers(
+    cluster: &Replicated,
+    count: u32,
+    stop: &Arc<AtomicBool>,
+) -> (Vec<JoinHandle<()>>, Arc<AtomicU64>) {
     let done = Arc::new(AtomicU64::new(0));
     let tellers = (0..count).map(|worker| {
         let (client, stop, done) = (cluster.client(), stop.clone(), done.clone());
@@ -211,7 +198,7 @@ async fn a_store_may_die_while_money_moves() {
     for _ in 0..3 {
         let before = done.load(Ordering::Relaxed);
         let leader = cluster.leading_store().await;
-        cluster.kill(leader).await;
+        cluster.kill(leader);
         for _ in 0..600 {
             if done.load(Ordering::Relaxed) >= before + 20 {
                 break;

@@ -33,6 +33,9 @@ pub struct Options {
     /// Where clients find this member, if not there.
     #[arg(long)]
     advertise_client_urls: Option<String>,
+    /// Copies of each region.
+    #[arg(long)]
+    max_replicas: Option<usize>,
 }
 
 /// Runs the placement driver until Ctrl-C or SIGTERM.
@@ -43,6 +46,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         set(&mut settings.data_dir, options.data_dir);
         set(&mut settings.client_urls, options.client_urls);
         set(&mut settings.advertise_client_urls, options.advertise_client_urls);
+        set(&mut settings.replication.max_replicas, options.max_replicas);
     };
     tidewater_daemon::run(
         &common,
@@ -63,7 +67,11 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
     let folder = settings.data_dir.clone();
     let storage = FileStorage::open(&folder)
         .with_context(|| format!("cannot open the data in {}; it was left as it is", folder.display()))?;
-    let config = PdConfig { schedule: settings.schedule.into(), ..PdConfig::default() };
+    let config = PdConfig {
+        schedule: settings.schedule(),
+        replication: settings.replication(),
+        ..PdConfig::default()
+    };
     let pd = PlacementDriver::open(config, Arc::new(storage), Arc::new(SystemClock))
         .with_context(|| format!("cannot use the data in {}; it was left as it is", folder.display()))?;
     let identity = PdIdentity {

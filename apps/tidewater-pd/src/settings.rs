@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tidewater_daemon::{LogSettings, Span};
-use tidewater_pd::ScheduleConfig;
+use tidewater_pd::{ReplicationConfig, ScheduleConfig};
 use tidewater_rpc::Security;
 
 /// All settings of the placement driver.
@@ -25,6 +25,31 @@ pub struct Settings {
     pub security: Security,
     /// How regions are placed.
     pub schedule: Schedule,
+    /// How many copies they have.
+    pub replication: Replication,
+}
+
+/// How many copies regions have, and how far apart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Replication {
+    /// Copies of each region. With 1 the stores do not replicate (`raftstore.replicated = false`), and regions move whole.
+    pub max_replicas: usize,
+    /// Labels of stores that tell where they are, from the widest to the narrowest, as `zone`, `host`.
+    pub location_labels: Vec<String>,
+    /// Whether a store that lacks one of these labels gets no copies.
+    pub strictly_match_label: bool,
+}
+
+impl Default for Replication {
+    fn default() -> Self {
+        let config = ReplicationConfig::default();
+        Self {
+            max_replicas: config.max_replicas,
+            location_labels: config.location_labels,
+            strictly_match_label: config.strictly_match_labels,
+        }
+    }
 }
 
 /// How regions are placed.
@@ -33,7 +58,7 @@ pub struct Settings {
 pub struct Schedule {
     /// Regions that move at the same time; 0 leaves regions where they are.
     pub region_schedule_limit: usize,
-    /// A store not heard of for this long gets no regions.
+    /// A store not heard of for this long is given up: its regions get copies elsewhere.
     pub max_store_down_time: Span,
     /// Regions that are merged at the same time; 0 merges none.
     pub merge_schedule_limit: usize,
@@ -55,6 +80,26 @@ impl Default for Settings {
             log: LogSettings::default(),
             security: Security::default(),
             schedule: Schedule::default(),
+            replication: Replication::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// How the driver schedules.
+    pub fn schedule(&self) -> ScheduleConfig {
+        let replicated = self.replication.max_replicas > 1;
+        let config = ScheduleConfig { replicated, ..self.schedule.into() };
+        // Replicated regions are not merged yet: the stores would refuse.
+        if replicated { ScheduleConfig { merges_max: 0, ..config } } else { config }
+    }
+
+    /// How many copies it sees to.
+    pub fn replication(&self) -> ReplicationConfig {
+        ReplicationConfig {
+            max_replicas: self.replication.max_replicas,
+            location_labels: self.replication.location_labels.clone(),
+            strictly_match_labels: self.replication.strictly_match_label,
         }
     }
 }
@@ -64,7 +109,7 @@ impl Default for Schedule {
         let config = ScheduleConfig::default();
         Self {
             region_schedule_limit: config.moves_max,
-            max_store_down_time: Span(config.store_silence_max),
+            max_store_down_time: Span(config.store_down_max),
             merge_schedule_limit: config.merges_max,
             max_merge_region_size: config.merge_region_bytes_max >> 20,
             max_merge_region_keys: config.merge_region_keys_max,
@@ -77,7 +122,7 @@ impl From<Schedule> for ScheduleConfig {
     fn from(schedule: Schedule) -> Self {
         Self {
             moves_max: schedule.region_schedule_limit,
-            store_silence_max: schedule.max_store_down_time.0,
+            store_down_max: schedule.max_store_down_time.0,
             merges_max: schedule.merge_schedule_limit,
             merge_region_bytes_max: schedule.max_merge_region_size.saturating_mul(1 << 20),
             merge_region_keys_max: schedule.max_merge_region_keys,

@@ -4,12 +4,14 @@ mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use tidewater_daemon::{CommonOptions, set};
 use tidewater_kv::{Node, RocksEngine};
+use tidewater_raft::{LogDevice, RocksDevice};
 use tidewater_rpc::{
     ChannelOptions, GrpcConnector, GrpcPd, RpcServer, StatusPages, StatusServer, install_metrics,
     store_routes,
@@ -18,6 +20,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub use settings::Settings;
+
+/// How long a store that stops waits for others to lead its regions.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Options of the store; the names are TiKV's.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +41,9 @@ pub struct Options {
     /// Folder of the data; made when missing.
     #[arg(long, short = 's')]
     data_dir: Option<PathBuf>,
+    /// Whether regions are replicated by Raft; the same for all stores of a cluster.
+    #[arg(long)]
+    replicated: Option<bool>,
     /// Addresses of the placement driver's members.
     #[arg(long, visible_alias = "pd", value_delimiter = ',')]
     pd_endpoints: Option<Vec<String>>,
@@ -49,6 +57,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         set(&mut settings.server.advertise_addr, options.advertise_addr);
         set(&mut settings.server.status_addr, options.status_addr);
         set(&mut settings.storage.data_dir, options.data_dir);
+        set(&mut settings.raftstore.replicated, options.replicated);
         set(&mut settings.pd.endpoints, options.pd_endpoints);
     };
     tidewater_daemon::run(&common, |settings| &mut settings.log, change, serve)
@@ -68,18 +77,23 @@ async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> 
     let folder = settings.storage.data_dir.clone();
     let left = || format!("cannot use the data in {}; it was left as it is", folder.display());
     let engine = RocksEngine::open_with(folder.join("kv"), &settings.engine()).with_context(left)?;
+    let raft_log = match settings.raftstore.replicated {
+        true => {
+            Some(Arc::new(RocksDevice::open(folder.join("raft")).with_context(left)?) as Arc<dyn LogDevice>)
+        }
+        false => None,
+    };
+    let config = settings.node(address.clone(), raft_log, compute);
     let connector = Arc::new(GrpcConnector::new(channels));
-    let node =
-        Node::open_in_cluster(settings.node(address.clone(), compute), Arc::new(engine), pd, connector)
-            .await
-            .with_context(left)?;
+    let node = Node::open_in_cluster(config, Arc::new(engine), pd, connector).await.with_context(left)?;
     let pages = {
         let node = Arc::downgrade(&node);
         let report = move || {
             let node = node.upgrade();
             json!({
                 "store_id": node.as_ref().map(|node| node.store_id()),
-                "regions": node.as_ref().map(|node| node.region_count()),
+                "regions": node.as_ref().map(|node| node.replica_count()),
+                "leaders": node.as_ref().map(|node| node.region_count()),
                 "version": env!("CARGO_PKG_VERSION"),
             })
         };
@@ -90,9 +104,20 @@ async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> 
     eprintln!("Store {} is ready: {address} (status: http://{http}/status)", node.store_id());
     tracing::info!(data = %folder.display(), "serving");
     let status = tokio::spawn(status.run(stop.clone()));
-    let served = server.run(store_routes(node.clone()), stop.clone()).await;
+    let serving = CancellationToken::new();
+    let leaving = tokio::spawn(leave(node.clone(), stop.clone(), serving.clone()));
+    let served = server.run(store_routes(node.clone()), serving).await;
     stop.cancel();
+    let _ = leaving.await;
+    node.close().await;
     let _ = status.await;
     eprintln!("Store {} has stopped.", node.store_id());
     Ok(served?)
+}
+
+/// When the store is to stop, others are to lead its regions before it says no more: clients go on there.
+async fn leave(node: Arc<Node>, stop: CancellationToken, serving: CancellationToken) {
+    stop.cancelled().await;
+    node.hand_over(HAND_OVER_PATIENCE).await;
+    serving.cancel();
 }

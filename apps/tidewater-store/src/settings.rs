@@ -1,12 +1,14 @@
 //! The settings file of the store; names are TiKV's where the meaning is.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidewater_codec::Key;
 use tidewater_daemon::{LogSettings, Size, Span};
-use tidewater_kv::{NodeConfig, RocksConfig};
+use tidewater_kv::{NodeConfig, RaftSettings, RocksConfig};
+use tidewater_raft::{LogDevice, RaftConfig};
 use tidewater_rpc::Security;
 
 /// Where a new cluster is split: around the raw and transactional keys of the default keyspace, and above everything else. Some clients go
@@ -87,6 +89,9 @@ pub struct Coprocessor {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Raftstore {
+    /// Whether regions are replicated by Raft. All stores of a cluster, and the placement driver, have to agree. Without it every region has one
+    /// copy, which moves between the stores.
+    pub replicated: bool,
     /// Pause between two reports of the store and its regions.
     pub pd_heartbeat_tick_interval: Span,
     /// How long after it grew a region is checked for a split.
@@ -152,6 +157,7 @@ impl Default for Coprocessor {
 impl Default for Raftstore {
     fn default() -> Self {
         Self {
+            replicated: true,
             pd_heartbeat_tick_interval: Span(NodeConfig::default().heartbeat_interval),
             split_region_check_tick_interval: Span(Duration::from_millis(500)),
         }
@@ -172,9 +178,15 @@ impl Default for Gc {
 
 impl Settings {
     /// The node's part.
-    pub fn node(&self, address: String, compute: tokio::runtime::Handle) -> NodeConfig {
+    pub fn node(
+        &self,
+        address: String,
+        raft_log: Option<Arc<dyn LogDevice>>,
+        compute: tokio::runtime::Handle,
+    ) -> NodeConfig {
         NodeConfig {
             address,
+            raft: raft_log.map(|device| RaftSettings { device, config: RaftConfig::default() }),
             region_bytes_max: self.coprocessor.region_max_size.as_u64(),
             region_bytes_split: self.coprocessor.region_split_size.as_u64(),
             region_keys_max: self.coprocessor.region_max_keys,

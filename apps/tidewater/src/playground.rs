@@ -33,6 +33,9 @@ pub struct Options {
     /// Stores.
     #[arg(long, default_value_t = 1)]
     stores: u16,
+    /// Copies of each region; with 1, stores do not replicate, and regions move between them.
+    #[arg(long, default_value_t = 3)]
+    replicas: u16,
     /// SQL nodes.
     #[arg(long, default_value_t = 1)]
     sqls: u16,
@@ -70,6 +73,7 @@ struct Member {
 /// Starts the cluster, follows it, stops it at Ctrl-C or when one of its processes ends.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(options.stores >= 1, "a cluster needs a store");
+    ensure!(options.replicas >= 1, "a region needs a copy");
     ensure!(options.pds == 1, "the placement driver has one member in this release: --pds 1");
     let stop = watch_signals()?;
     let mut members = Vec::new();
@@ -84,14 +88,22 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 fn start_all(options: &Options, members: &mut Vec<Member>) -> anyhow::Result<()> {
     let name = "pd-0".to_owned();
     let url = format!("http://127.0.0.1:{}", port(options, PD_PORT, 0));
-    let arguments = ["--name", &name, "--client-urls", &url];
+    let replicas = options.replicas.to_string();
+    let arguments = ["--name", &name, "--client-urls", &url, "--max-replicas", &replicas];
     let pd = Member::start(options, "pd", name.clone(), options.pd_config.as_deref(), &arguments)?;
     let endpoint = pd.ready.clone();
     members.push(pd);
     for index in 0..options.stores {
         let address = format!("127.0.0.1:{}", port(options, STORE_PORT, index));
         let status = format!("127.0.0.1:{}", port(options, STORE_STATUS_PORT, index));
-        let arguments = ["--pd-endpoints", &endpoint, "--addr", &address, "--status-addr", &status];
+        let replicated = (options.replicas > 1).to_string();
+        let arguments = [
+            ["--pd-endpoints", &endpoint],
+            ["--addr", &address],
+            ["--status-addr", &status],
+            ["--replicated", &replicated],
+        ];
+        let arguments = arguments.concat();
         let config = options.store_config.as_deref();
         members.push(Member::start(options, "store", format!("store-{index}"), config, &arguments)?);
     }

@@ -32,6 +32,8 @@ const READINESS_LOOK: Duration = Duration::from_millis(2);
 const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
 /// A member that has been silent for this long does not count when a change needs a majority.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// Between looks at whether others lead what was handed over.
+const HAND_OVER_LOOK: Duration = Duration::from_millis(100);
 /// A learner that is this many entries behind, at most, may vote.
 const PROMOTION_LAG: u64 = 128;
 /// Between questions to the placement driver whether a replica was removed.
@@ -278,6 +280,41 @@ impl Node {
             let _ = replicas.events.send(Event::Leads(region_id, status.term));
         }
         Ok(())
+    }
+
+    /// Hands the regions that are led here to other members, and waits until they have them, or for as long as given.
+    pub async fn hand_over(&self, patience: Duration) {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let led: Vec<_> =
+                self.regions.all().into_iter().filter_map(|region| region.lead.clone()).collect();
+            let mut waits_for = 0;
+            for Lead { group, .. } in led {
+                let silent = group.silent_members(SILENCE_MAX);
+                let members = group.status().membership;
+                let fit = members.members.keys().find(|peer| {
+                    **peer != group.peer_id()
+                        && members.is_voter(**peer)
+                        && group.is_caught_up(**peer, PROMOTION_LAG)
+                        && !silent.iter().any(|(silent, _)| silent == *peer)
+                });
+                if let Some(peer) = fit {
+                    waits_for += 1;
+                    if let Err(error) = group.transfer_leader(*peer).await {
+                        tracing::info!(region = group.id(), %error, "the region is not handed over");
+                    }
+                }
+            }
+            if waits_for == 0 || tokio::time::Instant::now() >= deadline {
+                return;
+            }
+            tokio::time::sleep(HAND_OVER_LOOK).await;
+        }
+    }
+
+    /// How many regions have a copy here.
+    pub fn replica_count(&self) -> usize {
+        self.replicas.as_ref().map_or_else(|| self.region_count(), Replicas::count)
     }
 
     /// Stops all replicas; the node serves nothing any more. Without replicas there is nothing to stop.

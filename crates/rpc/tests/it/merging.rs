@@ -26,7 +26,11 @@ async fn row_regions(cluster: &Cluster) -> usize {
     };
     let regions = cluster.pd.scan_regions(request).await.unwrap().regions;
     let first = row(0).encode().into_bytes();
-    regions.iter().filter_map(|region| region.region.as_ref()).filter(|region| region.start_key >= first).count()
+    regions
+        .iter()
+        .filter_map(|region| region.region.as_ref())
+        .filter(|region| region.start_key >= first)
+        .count()
 }
 
 async fn wait_for(what: &str, cluster: &Cluster, holds: impl Fn(usize) -> bool) {
@@ -57,6 +61,7 @@ async fn emptied_regions_are_merged_while_money_moves() {
         split_merge_interval: Duration::from_secs(1),
         // A store refuses a region whose neighbor changes there at that moment; soon enough it is ordered again.
         move_patience: Duration::from_secs(1),
+        moves_per_store_minute_max: 60_000,
         ..ScheduleConfig::default()
     };
     let cluster = Cluster::start_with(3, tiny, PdConfig { schedule, ..PdConfig::default() }).await;

@@ -65,15 +65,15 @@ impl Cluster {
                 self.pd = url.trim_start_matches("http://").to_owned();
             }
         }
-        let mut log = std::fs::File::create(self.folder.join("cluster.log"))?;
+        let mut log = std::fs::File::create(self.log())?;
         // Somebody has to read on, or the processes would block on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut output, &mut log));
         Ok(())
     }
 
-    /// Where its data and its log are.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// What its processes said after they had started.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("cluster.log")
     }
 }
 

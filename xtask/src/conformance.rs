@@ -156,15 +156,31 @@ fn go(options: &Options, program: &Path) -> anyhow::Result<()> {
     }
     let home = command::target_dir().join("conformance/go");
     let check = build_check(&home)?;
+    let mut totals = Totals::default();
     for part in ["raw", "txn"] {
         // Raw clients without keyspaces and transactional ones must not share a cluster.
-        let cluster = Cluster::start(program, "go", options.stores, "", SMALL_REGIONS)?;
-        let mut run = Command::new(&check);
-        command::run(run.args([part, &cluster.pd]))
-            .with_context(|| format!("see {}", cluster.log().display()))?;
-        println!("client-go {part}: ok");
+        let cluster = Cluster::start(program, &format!("go-{part}"), options.stores, "", SMALL_REGIONS)?;
+        totals += outcome(part, &cluster, command::run(Command::new(&check).args([part, &cluster.pd])));
     }
-    ycsb(options, program, &home)
+    let (ycsb, workloads) = build_ycsb(&home)?;
+    for workload in ["a", "b", "c", "d", "e", "f"].map(|letter| format!("workload{letter}")) {
+        let cluster = Cluster::start(program, &workload, options.stores, "", SMALL_REGIONS)?;
+        let done = run_workload(&ycsb, &workloads.join(&workload), &cluster.pd);
+        totals += outcome(&workload, &cluster, done);
+    }
+    println!("{CLIENT_GO} and {GO_YCSB}: {totals}");
+    totals.must_be_green()
+}
+
+/// Counts a program as one test, and says why it failed.
+fn outcome(name: &str, cluster: &Cluster, done: anyhow::Result<()>) -> Totals {
+    match done {
+        Ok(()) => Totals { passed: 1, ..Totals::default() },
+        Err(error) => {
+            println!("{name}: {error:#}; what the cluster said: {}", cluster.log().display());
+            Totals { failed: 1, ..Totals::default() }
+        }
+    }
 }
 
 fn build_check(home: &Path) -> anyhow::Result<PathBuf> {
@@ -185,8 +201,8 @@ fn go_module(folder: &Path, name: &str, dependency: &str) -> anyhow::Result<()> 
     command::output(Command::new("go").args(["get", dependency]).current_dir(folder)).map(drop)
 }
 
-/// Workloads a to f in raw mode.
-fn ycsb(options: &Options, program: &Path, home: &Path) -> anyhow::Result<()> {
+/// The program, and the folder of its workloads.
+fn build_ycsb(home: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let folder = home.join("ycsb");
     std::fs::create_dir_all(&folder)?;
     let import = format!("//go:build tools\n\npackage tools\n\nimport _ {GO_YCSB_PROGRAM:?}\n");
@@ -195,24 +211,24 @@ fn ycsb(options: &Options, program: &Path, home: &Path) -> anyhow::Result<()> {
     let mut build = Command::new("go");
     build.args(["build", "-mod=mod", "-o", "go-ycsb", GO_YCSB_PROGRAM]).current_dir(&folder);
     command::run(&mut build)?;
-    let workloads = command::output(
+    let module = command::output(
         Command::new("go")
             .args(["list", "-m", "-f", "{{.Dir}}", "github.com/pingcap/go-ycsb"])
             .current_dir(&folder),
     )?;
-    let workloads = Path::new(workloads.trim()).join("workloads");
-    for workload in ["a", "b", "c", "d", "e", "f"] {
-        let cluster = Cluster::start(program, "ycsb", options.stores, "", SMALL_REGIONS)?;
-        for step in ["load", "run"] {
-            let mut ycsb = Command::new(folder.join("go-ycsb"));
-            ycsb.args([step, "tikv", "-P"]).arg(workloads.join(format!("workload{workload}")));
-            ycsb.args(["-p", "tikv.type=raw", "-p", &format!("tikv.pd={}", cluster.pd)]);
-            ycsb.args(["-p", "recordcount=10000", "-p", "operationcount=10000", "-p", "threadcount=16"]);
-            let said = command::output(&mut ycsb)?;
-            println!("{workload} {step}:\n{said}");
-            ensure!(!said.contains("_ERROR"), "workload {workload} {step} had errors");
-        }
+    Ok((folder.join("go-ycsb"), Path::new(module.trim()).join("workloads")))
+}
+
+/// Loads and runs one workload in raw mode.
+fn run_workload(ycsb: &Path, workload: &Path, pd: &str) -> anyhow::Result<()> {
+    for step in ["load", "run"] {
+        let mut run = Command::new(ycsb);
+        run.args([step, "tikv", "-P"]).arg(workload);
+        run.args(["-p", "tikv.type=raw", "-p", &format!("tikv.pd={pd}")]);
+        run.args(["-p", "recordcount=10000", "-p", "operationcount=10000", "-p", "threadcount=16"]);
+        let said = command::output(&mut run)?;
+        println!("{} {step}:\n{said}", workload.display());
+        ensure!(!said.contains("_ERROR"), "{step} had errors");
     }
-    println!("go-ycsb a to f: ok");
     Ok(())
 }

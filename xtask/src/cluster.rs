@@ -34,7 +34,7 @@ impl Cluster {
         std::fs::write(&pd, pd_settings)?;
         std::fs::write(&store, store_settings)?;
         let mut start = Command::new(program);
-        start.args(["playground", "--port", "0", "--log-level", "warn"]);
+        start.args(["playground", "--port", "0", "--log-level", "warn", "--stop-with-stdin"]);
         start.arg("--dir").arg(folder.join("data"));
         start.arg("--pd-config").arg(&pd).arg("--store-config").arg(&store);
         start.args(["--stores", &stores.to_string(), "--sqls", "0"]);

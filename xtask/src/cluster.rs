@@ -34,7 +34,7 @@ impl Cluster {
         std::fs::write(&pd, pd_settings)?;
         std::fs::write(&store, store_settings)?;
         let mut start = Command::new(program);
-        start.args(["playground", "--port", "0", "--log-level", "warn"]);
+        start.args(["playground", "--port", "0", "--log-level", "warn", "--stop-with-stdin"]);
         start.arg("--dir").arg(folder.join("data"));
         start.arg("--pd-config").arg(&pd).arg("--store-config").arg(&store);
         start.args(["--stores", &stores.to_string(), "--sqls", "0"]);
@@ -65,15 +65,15 @@ impl Cluster {
                 self.pd = url.trim_start_matches("http://").to_owned();
             }
         }
-        let mut log = std::fs::File::create(self.folder.join("cluster.log"))?;
+        let mut log = std::fs::File::create(self.log())?;
         // Somebody has to read on, or the processes would block on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut output, &mut log));
         Ok(())
     }
 
-    /// Where its data and its log are.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// What its processes said after they had started.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("cluster.log")
     }
 }
 

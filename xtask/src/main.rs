@@ -12,6 +12,7 @@ mod sim;
 mod sources;
 mod system;
 mod tidy;
+mod totals;
 mod tpch;
 
 use clap::{Parser, Subcommand};

@@ -58,6 +58,8 @@ impl Default for Replication {
 pub struct Schedule {
     /// Regions that move at the same time; 0 leaves regions where they are.
     pub region_schedule_limit: usize,
+    /// Unreplicated regions that leave one store, or come to it, within a minute; 0 leaves regions where they are.
+    pub store_limit: u32,
     /// A store not heard of for this long is given up: its regions get copies elsewhere.
     pub max_store_down_time: Span,
     /// Regions that are merged at the same time; 0 merges none.
@@ -109,6 +111,7 @@ impl Default for Schedule {
         let config = ScheduleConfig::default();
         Self {
             region_schedule_limit: config.moves_max,
+            store_limit: config.moves_per_store_minute_max,
             max_store_down_time: Span(config.store_down_max),
             merge_schedule_limit: config.merges_max,
             max_merge_region_size: config.merge_region_bytes_max >> 20,
@@ -122,6 +125,7 @@ impl From<Schedule> for ScheduleConfig {
     fn from(schedule: Schedule) -> Self {
         Self {
             moves_max: schedule.region_schedule_limit,
+            moves_per_store_minute_max: schedule.store_limit,
             store_down_max: schedule.max_store_down_time.0,
             merges_max: schedule.merge_schedule_limit,
             merge_region_bytes_max: schedule.max_merge_region_size.saturating_mul(1 << 20),

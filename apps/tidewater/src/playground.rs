@@ -60,6 +60,9 @@ pub struct Options {
     /// What the processes log.
     #[arg(long, default_value = "info", value_name = "FILTER")]
     log_level: String,
+    /// Stop when standard input ends: with the process that started this one.
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 /// One process of the cluster.
@@ -75,7 +78,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(options.stores >= 1, "a cluster needs a store");
     ensure!(options.replicas >= 1, "a region needs a copy");
     ensure!(options.pds == 1, "the placement driver has one member in this release: --pds 1");
-    let stop = watch_signals()?;
+    let stop = watch_for_the_end(options)?;
     let mut members = Vec::new();
     let outcome = start_all(options, &mut members).and_then(|()| {
         tell(options, &members);
@@ -152,9 +155,16 @@ fn follow(members: &mut [Member], stop: &mpsc::Receiver<()>) -> anyhow::Result<(
     }
 }
 
-/// A message for the first Ctrl-C or SIGTERM.
-fn watch_signals() -> anyhow::Result<mpsc::Receiver<()>> {
+/// A message for the first Ctrl-C or SIGTERM, or when whoever started us is gone.
+fn watch_for_the_end(options: &Options) -> anyhow::Result<mpsc::Receiver<()>> {
     let (told, stop) = mpsc::channel();
+    if options.stop_with_stdin {
+        let told = told.clone();
+        thread::spawn(move || {
+            tidewater_daemon::wait_for_end_of_input();
+            let _ = told.send(());
+        });
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

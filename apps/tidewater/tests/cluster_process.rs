@@ -9,7 +9,8 @@ use mysql_async::{Opts, OptsBuilder};
 use tempfile::TempDir;
 
 /// Regions so small that they split, move and merge all the time.
-const PD_SETTINGS: &str = "[schedule]\nmax-merge-region-keys = 20\nsplit-merge-interval = \"1s\"\n";
+const PD_SETTINGS: &str =
+    "[schedule]\nstore-limit = 60000\nmax-merge-region-keys = 20\nsplit-merge-interval = \"1s\"\n";
 const STORE_SETTINGS: &str = "[coprocessor]\nregion-max-keys = 60\nregion-split-keys = 30\n\
                               [raftstore]\npd-heartbeat-tick-interval = \"200ms\"\n";
 
@@ -53,19 +54,19 @@ impl ClusterProcess {
             Part::start(&name, &[&place[..], &["--pd", &endpoint, "-C", &config]].concat())
         });
         let stores = stores.collect();
-        let port = sql_port.to_string();
-        let sql = Part::start("sql", &["sql", "--path", &endpoint, "--port", &port, "--status", "0"]);
+        let sql = Part::start_sql("sql", &endpoint, sql_port);
         Self { sql, stores, pd, sql_port, pd_port, _folder: folder }
     }
 
     /// Options of a connection as root.
     pub fn options(&self) -> Opts {
-        OptsBuilder::default()
-            .ip_or_hostname("127.0.0.1")
-            .tcp_port(self.sql_port)
-            .user(Some("root"))
-            .prefer_socket(false)
-            .into()
+        root_at(self.sql_port)
+    }
+
+    /// Starts one more SQL node, and says how to connect to it as root.
+    pub fn another_sql(&self, name: &str) -> (Part, Opts) {
+        let port = free_port();
+        (Part::start_sql(name, &self.pd_address(), port), root_at(port))
     }
 
     /// Where the placement driver answers over HTTP.
@@ -80,6 +81,10 @@ impl Part {
         let mut part = Self { name: name.to_owned(), arguments, child: None };
         part.restart();
         part
+    }
+
+    fn start_sql(name: &str, pd: &str, port: u16) -> Self {
+        Self::start(name, &["sql", "--path", pd, "--port", &port.to_string(), "--status", "0"])
     }
 
     /// Starts the process, on the data and the port it had before; waits until it says that it is ready.
@@ -118,6 +123,15 @@ impl Drop for Part {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn root_at(port: u16) -> Opts {
+    OptsBuilder::default()
+        .ip_or_hostname("127.0.0.1")
+        .tcp_port(port)
+        .user(Some("root"))
+        .prefer_socket(false)
+        .into()
 }
 
 /// A port that nobody had a moment ago.

@@ -8,4 +8,5 @@ mod interrupt;
 mod kill;
 mod refusals;
 mod server_process;
+mod sql_nodes;
 mod tpch;

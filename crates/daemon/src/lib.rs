@@ -119,7 +119,10 @@ where
         if with_parent {
             std::thread::spawn({
                 let stop = stop.clone();
-                move || cancel_on_end_of_input(&stop)
+                move || {
+                    wait_for_end_of_input();
+                    stop.cancel();
+                }
             });
         }
         work(settings, compute, stop)
@@ -147,11 +150,10 @@ where
 }
 
 /// Waits for whoever holds the other end of standard input to go away.
-fn cancel_on_end_of_input(stop: &CancellationToken) {
+pub fn wait_for_end_of_input() {
     let mut input = std::io::stdin().lock();
     let mut buffer = [0; 256];
     while matches!(input.read(&mut buffer), Ok(1..)) {}
-    stop.cancel();
 }
 
 fn runtime(name: &str, with_io: bool) -> anyhow::Result<Runtime> {

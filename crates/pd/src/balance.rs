@@ -2,12 +2,17 @@
 //!
 //! A decision is made when a region reports itself: only then is it known that the region is well. It moves from its store to the one with the
 //! fewest regions if that makes the two more even. A move that was ordered counts as done until it is, or until it has taken too long.
+//!
+//! Moves are paced, as PD's store limit does it: each costs the clients that know the region an error and a look at the placement driver, and
+//! some of them, having met one, ask all regions behind it again. A hundred moves in one second would keep those busy for minutes.
 
 use std::collections::BTreeMap;
 
 use crate::ScheduleConfig;
 use crate::cluster::{Cluster, StoreRecord};
 use crate::regions::RegionRecord;
+
+const MINUTE_MICROS: i64 = 60_000_000;
 
 /// An order that was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,14 @@ pub(crate) struct Move {
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
     by_region: BTreeMap<u64, Move>,
+    pace: Pace,
+}
+
+/// How many moves each store had lately.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When the moves a store had would be over if they had come evenly.
+    done_micros: BTreeMap<u64, i64>,
 }
 
 impl Moves {
@@ -40,7 +53,7 @@ impl Moves {
             .filter(|(id, store)| **id != from && store.takes_regions(now_micros, config.store_silence_max))
             .map(|(id, _)| (*id, self.regions_of(cluster, *id)))
             .min_by_key(|(id, count)| (*count, *id))?;
-        (self.regions_of(cluster, from) >= lowest + 2)
+        (self.regions_of(cluster, from) >= lowest + 2 && self.pace.allows(config, [from, to], now_micros))
             .then(|| self.order(config, report, from, to, now_micros))
     }
 
@@ -56,6 +69,7 @@ impl Moves {
         let from = self.ready_from(config, report, now_micros)?;
         let takes = |store: &StoreRecord| store.takes_regions(now_micros, config.store_silence_max);
         let may_go = from != to && cluster.stores.get(&to).is_some_and(takes);
+        let may_go = may_go && self.pace.allows(config, [from, to], now_micros);
         may_go.then(|| self.order(config, report, from, to, now_micros))
     }
 
@@ -84,6 +98,7 @@ impl Moves {
         let expires_micros = now_micros.saturating_add(patience);
         let ordered = Move { from, to, conf_ver: conf_ver(report), expires_micros };
         self.by_region.insert(report.region.id, ordered);
+        self.pace.note(config, [from, to], now_micros);
         ordered
     }
 
@@ -107,6 +122,34 @@ impl Moves {
     }
 }
 
+impl Pace {
+    /// Whether these stores may have a move more. As many as may be on their way at the same time may begin at once.
+    fn allows(&self, config: &ScheduleConfig, stores: [u64; 2], now_micros: i64) -> bool {
+        let Some(step) = Self::step_micros(config) else { return false };
+        let burst = step.saturating_mul(i64::try_from(config.moves_max).unwrap_or(i64::MAX));
+        let is_early = |store: &u64| {
+            self.done_micros.get(store).is_some_and(|done| done.saturating_sub(now_micros) > burst - step)
+        };
+        !stores.iter().any(is_early)
+    }
+
+    fn note(&mut self, config: &ScheduleConfig, stores: [u64; 2], now_micros: i64) {
+        let Some(step) = Self::step_micros(config) else { return };
+        self.done_micros.retain(|_, done| *done > now_micros);
+        for store in stores {
+            let done = self.done_micros.entry(store).or_insert(now_micros);
+            *done = done.saturating_add(step);
+        }
+    }
+
+    fn step_micros(config: &ScheduleConfig) -> Option<i64> {
+        MINUTE_MICROS.checked_div(i64::from(config.moves_per_store_minute_max))
+    }
+}
+
 fn conf_ver(report: &RegionRecord) -> u64 {
     report.region.region_epoch.map_or(0, |epoch| epoch.conf_ver)
 }
+
+#[cfg(test)]
+mod tests;

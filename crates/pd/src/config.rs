@@ -50,6 +50,8 @@ impl Default for TsoConfig {
 pub struct ScheduleConfig {
     /// Regions that move at the same time; 0 leaves regions where they are.
     pub moves_max: usize,
+    /// Unreplicated regions that leave one store, or come to it, within a minute; 0 leaves regions where they are.
+    pub moves_per_store_minute_max: u32,
     /// A store not heard of for this long gets no regions.
     pub store_silence_max: Duration,
     /// After this long an order is taken for lost.
@@ -131,6 +133,7 @@ impl Default for ScheduleConfig {
     fn default() -> Self {
         Self {
             moves_max: 4,
+            moves_per_store_minute_max: 15,
             store_silence_max: Duration::from_secs(30),
             move_patience: Duration::from_secs(60),
             merges_max: 8,

@@ -87,7 +87,11 @@ impl PdHost {
     }
 
     pub(crate) fn restart(&self) {
-        let schedule = ScheduleConfig { move_patience: Duration::from_secs(5), ..ScheduleConfig::default() };
+        let schedule = ScheduleConfig {
+            move_patience: Duration::from_secs(5),
+            moves_per_store_minute_max: u32::MAX,
+            ..ScheduleConfig::default()
+        };
         let config = PdConfig { cluster_id: Some(7), schedule, ..PdConfig::default() };
         let driver = PlacementDriver::open(config, self.storage.clone(), self.clock.clone());
         *self.running.lock() = Some(driver.expect("a driver opens over what it has written"));

@@ -44,6 +44,8 @@ pub(super) struct Replicas {
     raft: Arc<RaftNode>,
     table: RwLock<BTreeMap<u64, Arc<Replica>>>,
     events: mpsc::UnboundedSender<Event>,
+    /// Members come and go one after the other: never may two work on one log.
+    lives: tokio::sync::Mutex<()>,
     /// Regions for which an order is being carried out: the placement driver repeats what it does not see done.
     busy: Mutex<BTreeSet<u64>>,
     /// Connections to other stores by their ids.
@@ -164,6 +166,7 @@ impl Replicas {
             raft: Arc::new(raft),
             table: RwLock::default(),
             events,
+            lives: tokio::sync::Mutex::default(),
             busy: Mutex::default(),
             links: Mutex::default(),
         };
@@ -356,13 +359,25 @@ impl Node {
                 Err(error) => return refusal(Reason::NotReady, error.to_string()),
             }
             if let Some(node) = self.this.upgrade()
-                && let Err(error) =
-                    node.start_member(request.group_id, request.to_peer, None, Start::New).await
+                && let Err(error) = node.create_empty(request.group_id, request.to_peer).await
             {
                 tracing::warn!(%error, region = request.group_id, "a replica was not created");
             }
         }
         replicas.raft.handle(request).await
+    }
+
+    /// A member that has nothing yet: somebody leads its group and will send a snapshot.
+    async fn create_empty(self: &Arc<Self>, region_id: u64, peer_id: u64) -> Result<(), NodeError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        let _lives = replicas.lives.lock().await;
+        // A region that is stored here, or was cut out of another a moment ago, is about to start with what it has.
+        let is_known = replicas.get(region_id).is_some()
+            || meta::load_applied(&*self.scheduler.engine, region_id)?.is_some();
+        if is_known {
+            return Ok(());
+        }
+        self.start_member(region_id, peer_id, None, Start::New).await
     }
 
     async fn link_to(&self, store_id: u64) -> Result<Arc<dyn StoreService>, super::transfer::MoveError> {
@@ -487,6 +502,7 @@ impl Node {
 
     async fn begin_part(self: &Arc<Self>, part: metapb::Region) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
+        let lives = replicas.lives.lock().await;
         if let Some(existing) = replicas.get(part.id) {
             if existing.meta().is_some() {
                 return Ok(());
@@ -501,6 +517,7 @@ impl Node {
         self.found_replica(&stored).await?;
         let peer = stored.peers.iter().find(|peer| peer.store_id == self.store_id).map(|peer| peer.id);
         self.start_replica(part.id, Some(stored), Start::New).await?;
+        drop(lives);
         // Nobody leads it yet, and everybody knows who would: the one where the whole was led.
         let parent_led = self.regions.overlapping_before(&part.start_key);
         if let (Some(_), true, Some(replica)) = (peer, parent_led, replicas.get(part.id)) {
@@ -512,6 +529,7 @@ impl Node {
     /// Removes a replica with its data: its peer is not a member any more.
     async fn destroy_replica(&self, region_id: u64) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
+        let _lives = replicas.lives.lock().await;
         self.stop_serving(region_id);
         let replica = replicas.get(region_id);
         let engine = &self.scheduler.engine;

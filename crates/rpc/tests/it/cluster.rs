@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidewater_codec::Key;
 use tidewater_kv::{MemoryEngine, Node, NodeConfig};
-use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver};
+use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver, ScheduleConfig};
 use tidewater_proto::{PdService, pdpb};
 use tidewater_rpc::{
     ChannelOptions, GrpcConnector, GrpcPd, PdIdentity, RpcServer, Security, pd_routes, store_routes,
@@ -35,7 +35,9 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start(stores: usize, config: NodeConfig) -> Self {
-        Self::start_with(stores, config, PdConfig::default()).await
+        // Tests do not wait for a minute to pass.
+        let schedule = ScheduleConfig { moves_per_store_minute_max: 60_000, ..ScheduleConfig::default() };
+        Self::start_with(stores, config, PdConfig { schedule, ..PdConfig::default() }).await
     }
 
     pub async fn start_with(stores: usize, config: NodeConfig, pd_config: PdConfig) -> Self {

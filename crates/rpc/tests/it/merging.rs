@@ -61,6 +61,7 @@ async fn emptied_regions_are_merged_while_money_moves() {
         split_merge_interval: Duration::from_secs(1),
         // A store refuses a region whose neighbor changes there at that moment; soon enough it is ordered again.
         move_patience: Duration::from_secs(1),
+        moves_per_store_minute_max: 60_000,
         ..ScheduleConfig::default()
     };
     let cluster = Cluster::start_with(3, tiny, PdConfig { schedule, ..PdConfig::default() }).await;

@@ -94,6 +94,7 @@ async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> 
                 "store_id": node.as_ref().map(|node| node.store_id()),
                 "regions": node.as_ref().map(|node| node.replica_count()),
                 "leaders": node.as_ref().map(|node| node.region_count()),
+                "replicas": node.as_ref().map(|node| node.replica_infos()),
                 "version": env!("CARGO_PKG_VERSION"),
             })
         };

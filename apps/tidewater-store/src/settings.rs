@@ -92,6 +92,12 @@ pub struct Raftstore {
     /// Whether regions are replicated by Raft. All stores of a cluster, and the placement driver, have to agree. Without it every region has one
     /// copy, which moves between the stores.
     pub replicated: bool,
+    /// A leader that has nothing to say says so this often.
+    pub raft_heartbeat_interval: Span,
+    /// How long a leader's lease lasts after its last sign of life; within as much again, at most, another is elected.
+    pub raft_election_timeout: Span,
+    /// A region in which nothing happens for this long costs nothing from then on; 0 is never.
+    pub hibernate_timeout: Span,
     /// Pause between two reports of the store and its regions.
     pub pd_heartbeat_tick_interval: Span,
     /// How long after it grew a region is checked for a split.
@@ -158,6 +164,9 @@ impl Default for Raftstore {
     fn default() -> Self {
         Self {
             replicated: true,
+            raft_heartbeat_interval: Span(RaftConfig::default().heartbeat_interval),
+            raft_election_timeout: Span(RaftConfig::default().election_timeout_max),
+            hibernate_timeout: Span(RaftConfig::default().sleep_after.unwrap_or_default()),
             pd_heartbeat_tick_interval: Span(NodeConfig::default().heartbeat_interval),
             split_region_check_tick_interval: Span(Duration::from_millis(500)),
         }
@@ -186,7 +195,7 @@ impl Settings {
     ) -> NodeConfig {
         NodeConfig {
             address,
-            raft: raft_log.map(|device| RaftSettings { device, config: RaftConfig::default() }),
+            raft: raft_log.map(|device| RaftSettings { device, config: self.raft() }),
             region_bytes_max: self.coprocessor.region_max_size.as_u64(),
             region_bytes_split: self.coprocessor.region_split_size.as_u64(),
             region_keys_max: self.coprocessor.region_max_keys,
@@ -199,6 +208,18 @@ impl Settings {
             compute: Some(compute),
             bootstrap_split_keys: FIRST_BOUNDARIES.iter().map(|key| Key::new(*key)).collect(),
             ..NodeConfig::default()
+        }
+    }
+
+    fn raft(&self) -> RaftConfig {
+        let Raftstore { raft_heartbeat_interval, raft_election_timeout, hibernate_timeout, .. } =
+            &self.raftstore;
+        RaftConfig {
+            heartbeat_interval: raft_heartbeat_interval.0,
+            election_timeout_min: raft_election_timeout.0 / 2,
+            election_timeout_max: raft_election_timeout.0,
+            sleep_after: (!hibernate_timeout.0.is_zero()).then_some(hibernate_timeout.0),
+            ..RaftConfig::default()
         }
     }
 

@@ -11,8 +11,9 @@ use tempfile::TempDir;
 /// Regions so small that they split, move and merge all the time.
 const PD_SETTINGS: &str =
     "[schedule]\nstore-limit = 60000\nmax-merge-region-keys = 20\nsplit-merge-interval = \"1s\"\n";
-const STORE_SETTINGS: &str = "[coprocessor]\nregion-max-keys = 60\nregion-split-keys = 30\n\
-                              [raftstore]\npd-heartbeat-tick-interval = \"200ms\"\n";
+const STORE_SETTINGS: &str = "[coprocessor]\nregion-max-keys = 120\nregion-split-keys = 60\n\
+                              [raftstore]\npd-heartbeat-tick-interval = \"200ms\"\n\
+                              raft-heartbeat-interval = \"500ms\"\nraft-election-timeout = \"2500ms\"\n";
 
 /// One process, which can be killed and started again as it was.
 pub struct Part {

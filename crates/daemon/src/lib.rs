@@ -135,7 +135,10 @@ pub fn serve<F>(log_level: &str, work: impl FnOnce(Handle, CancellationToken) ->
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let filter = EnvFilter::try_new(log_level).with_context(|| format!("the log level {log_level:?}"))?;
+    // Whatever goes wrong between members is told by our own crates, once.
+    let quiet = if log_level.contains("openraft") { "" } else { ",openraft=off" };
+    let filter = EnvFilter::try_new(format!("{log_level}{quiet}"))
+        .with_context(|| format!("the log level {log_level:?}"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let compute = runtime("compute", false)?;
     let network = runtime("network", true)?;

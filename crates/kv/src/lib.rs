@@ -63,4 +63,4 @@ pub use engine::{RocksConfig, RocksEngine};
 pub use error::{Assertion, CommandError, ConflictReason};
 pub use limits::LimitError;
 pub use mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};
-pub use node::{Node, NodeError, SplitError};
+pub use node::{Node, NodeError, ReplicaInfo, SplitError};

@@ -36,6 +36,7 @@ use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 use crate::{Engine, config::NodeConfig, detector::Detector, region::RegionTable, scheduler::Scheduler};
 
 pub use open::NodeError;
+pub use replicas::ReplicaInfo;
 pub use split::SplitError;
 
 /// A storage node.

@@ -188,6 +188,11 @@ impl Group {
         status_of(&self.raft)
     }
 
+    /// Whether its clocks stand still, for nothing happens.
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::Acquire)
+    }
+
     /// The last entry this member has applied.
     pub fn applied_index(&self) -> Option<u64> {
         self.mark.index()

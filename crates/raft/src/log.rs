@@ -330,6 +330,7 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn purge(&mut self, purged: LogId) -> io::Result<()> {
+        let mut urgency = Urgency::Later;
         {
             let mut state = self.state.lock();
             while let Some(front) = state.tail.front()
@@ -343,13 +344,17 @@ impl RaftLogStorage<Types> for GroupLog {
             if state.last.is_none_or(|last| last.index < purged.index) {
                 state.last = Some(purged);
                 state.flushed = purged.index;
+                urgency = Urgency::Now;
             }
         }
         let ops = vec![
             LogOp::Put(key(self.group_id, Kind::Purged), wire::log_id(&purged).encode_to_vec()),
             LogOp::DeleteRange(key(self.group_id, Kind::Entry), entry_key(self.group_id, purged.index + 1)),
         ];
-        self.device.submit(ops, Urgency::Later, Box::new(|_| ()));
+        if urgency == Urgency::Now {
+            return self.write(ops, urgency).await;
+        }
+        self.device.submit(ops, urgency, Box::new(|_| ()));
         Ok(())
     }
 }

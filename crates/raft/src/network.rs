@@ -22,6 +22,10 @@ use crate::{
     wire,
 };
 
+/// For entries to be answered, at least.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(2);
+/// For a heart beat to be answered, at least.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(500);
 /// For one piece of a snapshot to be answered.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -55,7 +59,11 @@ impl RaftNetworkFactory<Types> for Sender {
     type Network = Link;
 
     async fn new_client(&mut self, target: u64, node: &u64) -> Link {
-        Link { sender: self.clone(), to_peer: target, to_store: *node }
+        Link { sender: self.clone(), to_peer: target, to_store: *node, is_for_heartbeats: false }
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &u64) -> Link {
+        Link { is_for_heartbeats: true, ..self.new_client(target, node).await }
     }
 }
 
@@ -64,6 +72,7 @@ pub(crate) struct Link {
     sender: Sender,
     to_peer: u64,
     to_store: u64,
+    is_for_heartbeats: bool,
 }
 
 fn unreachable(reason: impl ToString) -> RPCError<Types> {
@@ -165,8 +174,21 @@ impl RaftNetworkV2<Types> for Link {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         let body = Body::Append(wire::append(&rpc));
-        match self.ask(RPCTypes::AppendEntries, body, option.hard_ttl()).await? {
-            Answer::Append(response) => wire::to_append_response(&response).map_err(nonsense),
+        // A loaded follower is slow; to ask it again does not make it faster.
+        let limit =
+            option.hard_ttl().max(if self.is_for_heartbeats { HEARTBEAT_TIMEOUT } else { APPEND_TIMEOUT });
+        match self.ask(RPCTypes::AppendEntries, body, limit).await? {
+            Answer::Append(response) => {
+                let response = wire::to_append_response(&response).map_err(nonsense)?;
+                // Heart beats overtake entries: by the time this is read, what the follower lacked may be there, and the leader would believe
+                // that it was lost. What a follower lacks is found out on the other way.
+                match response {
+                    AppendEntriesResponse::Conflict if self.is_for_heartbeats => {
+                        Err(unreachable("the follower is behind"))
+                    }
+                    response => Ok(response),
+                }
+            }
             _ => Err(nonsense("another answer than to entries")),
         }
     }

@@ -41,9 +41,9 @@ pub struct RaftConfig {
 impl Default for RaftConfig {
     fn default() -> Self {
         Self {
-            heartbeat_interval: Duration::from_millis(150),
-            election_timeout_min: Duration::from_millis(300),
-            election_timeout_max: Duration::from_millis(600),
+            heartbeat_interval: Duration::from_millis(200),
+            election_timeout_min: Duration::from_millis(500),
+            election_timeout_max: Duration::from_millis(1000),
             log_entries_max: 8192,
             log_entries_kept: 1024,
             sleep_after: Some(Duration::from_secs(5)),
@@ -105,6 +105,8 @@ impl RaftNode {
         let raft_config = Config {
             cluster_name: "tidewater".to_owned(),
             heartbeat_interval: millis(config.heartbeat_interval),
+            // Entries that were answered a moment ago say the same.
+            heartbeat_min_interval: Some(millis(config.heartbeat_interval / 2)),
             election_timeout_min: millis(config.election_timeout_min),
             election_timeout_max: millis(config.election_timeout_max),
             install_snapshot_timeout: 60_000,
@@ -138,12 +140,12 @@ impl RaftNode {
         }
     }
 
-    /// Whether there never was an entry of a group here, nor a beginning.
+    /// Whether nothing of any group is on the device.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn is_log_empty(&self, group_id: u64) -> Result<bool, DeviceError> {
-        Ok(GroupLog::open(self.device.clone(), group_id)?.is_empty())
+    pub fn is_device_empty(&self) -> Result<bool, DeviceError> {
+        Ok(self.device.scan(&[0], &[u8::MAX; 9], 1)?.is_empty())
     }
 
     async fn write(&self, ops: Vec<crate::LogOp>) -> Result<(), DeviceError> {

@@ -54,15 +54,12 @@ pub enum NodeError {
     /// The Raft log cannot be read or written.
     #[error(transparent)]
     RaftLog(#[from] DeviceError),
-    /// The data is there, the log is not: nobody knows what this replica has promised.
+    /// The data is there, the log is not: nobody knows what these replicas have promised.
     #[error(
-        "the Raft log of region {region_id} is missing, but its data is here: restore the log's directory, or remove this store's data and let it \
+        "the Raft log is missing, but the data of its regions is here: restore the log's directory, or remove this store's data and let it \
          join the cluster as a new one"
     )]
-    LogMissing {
-        /// The region.
-        region_id: u64,
-    },
+    LogMissing,
     /// The regions have copies on other stores, and this store was opened as if it had the only ones.
     #[error("the regions of this store are replicated: open it with a Raft log")]
     Replicated,

@@ -150,6 +150,33 @@ impl Transport for StoreTransport {
     }
 }
 
+/// A replica, for operators.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct ReplicaInfo {
+    /// The region.
+    pub region_id: u64,
+    /// This node's peer of it.
+    pub peer_id: u64,
+    /// The region's version as applied here; 0 if nothing is here yet.
+    pub version: u64,
+    /// The latest term it knows.
+    pub term: u64,
+    /// What it does in its group.
+    pub role: String,
+    /// The peer that leads, if known.
+    pub leader: Option<u64>,
+    /// All peers.
+    pub members: Vec<u64>,
+    /// The last log index applied.
+    pub applied: Option<u64>,
+    /// The term it is served in, if it is.
+    pub served: Option<u64>,
+    /// Whether it may be read without asking the others.
+    pub has_lease: bool,
+    /// Whether its clocks stand still.
+    pub is_asleep: bool,
+}
+
 /// The receiving end of the events of a node's replicas.
 pub(super) struct Events(mpsc::UnboundedReceiver<Event>);
 
@@ -201,6 +228,14 @@ impl Node {
         events: Events,
     ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
+        if replicas.raft.is_device_empty()? {
+            for region in &stored {
+                let applied = meta::load_applied(&*self.scheduler.engine, region.id)?;
+                if applied.is_some_and(|applied| applied.position > Some(Position::ORIGIN)) {
+                    return Err(NodeError::LogMissing);
+                }
+            }
+        }
         for region in stored {
             self.found_replica(&region).await?;
             self.start_replica(region.id, Some(region), Start::Reopened).await?;
@@ -225,17 +260,15 @@ impl Node {
     async fn found_replica(&self, region: &metapb::Region) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let engine = &self.scheduler.engine;
-        let position = match meta::load_applied(&**engine, region.id)? {
-            Some(applied) => applied.position,
+        match meta::load_applied(&**engine, region.id)? {
+            // All of it came in a snapshot, and its log begins there.
+            Some(applied) if applied.position > Some(Position::ORIGIN) => return Ok(()),
+            Some(_) => {}
             None => {
                 let mut batch = WriteBatch::new();
                 meta::put_applied(&mut batch, region.id, &Applied::origin(members_of(region)));
                 engine.write(batch, Durability::Sync)?;
-                Some(Position::ORIGIN)
             }
-        };
-        if position > Some(Position::ORIGIN) && replicas.raft.is_log_empty(region.id)? {
-            return Err(NodeError::LogMissing { region_id: region.id });
         }
         Ok(replicas.raft.create_origin(region.id).await?)
     }
@@ -313,6 +346,29 @@ impl Node {
             }
             tokio::time::sleep(HAND_OVER_LOOK).await;
         }
+    }
+
+    /// How the replicas of this node are, in the order of their regions.
+    pub fn replica_infos(&self) -> Vec<ReplicaInfo> {
+        let Some(replicas) = &self.replicas else { return Vec::new() };
+        let all: Vec<_> = replicas.table.read().iter().map(|(id, replica)| (*id, replica.clone())).collect();
+        let info = |(region_id, replica): (u64, Arc<Replica>)| {
+            let status = replica.group.status();
+            ReplicaInfo {
+                region_id,
+                peer_id: replica.group.peer_id(),
+                version: replica.meta().and_then(|meta| meta.region_epoch).map_or(0, |epoch| epoch.version),
+                term: status.term,
+                role: format!("{:?}", status.role),
+                leader: status.leader,
+                members: status.membership.members.into_keys().collect(),
+                applied: replica.group.applied_index(),
+                served: self.regions.get(region_id).and_then(|region| Some(region.lead.as_ref()?.term)),
+                has_lease: replica.group.has_lease(),
+                is_asleep: replica.group.is_asleep(),
+            }
+        };
+        all.into_iter().map(info).collect()
     }
 
     /// How many regions have a copy here.

@@ -8,7 +8,9 @@ fn stores_with_regions(led_by_first: u64) -> Cluster {
     let mut cluster = Cluster::default();
     for id in 1..=3 {
         let store = metapb::Store { id, last_heartbeat: i64::MAX, ..Default::default() };
-        cluster.stores.insert(id, StoreRecord { store, stats: Some(pdpb::StoreStats::default()) });
+        cluster
+            .stores
+            .insert(id, StoreRecord { store, stats: Some(pdpb::StoreStats::default()), heard_micros: 0 });
     }
     for id in 1..=led_by_first {
         let peer = metapb::Peer { id: 100 + id, store_id: 1, ..Default::default() };

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -106,7 +106,9 @@ pub struct Group {
     waived_term: AtomicU64,
     incoming: Mutex<Option<Incoming>>,
     pub(crate) activity: AtomicU64,
-    pub(crate) asleep: std::sync::atomic::AtomicBool,
+    pub(crate) asleep: AtomicBool,
+    /// The store that sent it to sleep.
+    pub(crate) leader_store: AtomicU64,
 }
 
 /// A snapshot on its way here.
@@ -169,7 +171,8 @@ impl Group {
             waived_term: AtomicU64::new(0),
             incoming: Mutex::new(None),
             activity: AtomicU64::new(0),
-            asleep: std::sync::atomic::AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            leader_store: AtomicU64::new(0),
         }
     }
 
@@ -450,7 +453,7 @@ impl Group {
             Some(Body::Vote(message)) => self.handle_vote(request.from_peer, &message).await,
             Some(Body::Transfer(message)) => self.handle_transfer(&message).await,
             Some(Body::Snapshot(piece)) => self.handle_piece(piece).await,
-            Some(Body::Sleep(message)) => self.handle_sleep(&message),
+            Some(Body::Sleep(message)) => self.handle_sleep(request.from_store, &message),
             None => refusal(Reason::Malformed, "an empty request"),
         }
     }
@@ -568,10 +571,11 @@ impl Group {
         }
     }
 
-    fn handle_sleep(&self, message: &raftpb::SleepRequest) -> raftpb::Response {
+    fn handle_sleep(&self, from_store: u64, message: &raftpb::SleepRequest) -> raftpb::Response {
         let last = self.raft.data_metrics().borrow_watched().last_log.as_ref().map(wire::log_id);
         let vote = wire::vote(&self.raft.server_metrics().borrow_watched().vote);
         let asleep = last == message.last && Some(&vote) == message.vote.as_ref();
+        self.leader_store.store(from_store, Ordering::Relaxed);
         if asleep && !self.asleep.swap(true, Ordering::AcqRel) {
             self.raft.runtime_config().tick(false);
         }

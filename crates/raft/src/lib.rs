@@ -22,6 +22,7 @@ mod machine;
 mod network;
 mod node;
 mod runtime;
+mod sleep;
 mod types;
 mod wire;
 

@@ -1,24 +1,19 @@
 //! All groups of one store.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use openraft::{Config, SnapshotPolicy, async_runtime::watch::WatchReceiver, raft::Raft};
 use parking_lot::RwLock;
-use tidewater_proto::raftpb::{self, refusal::Reason, request::Body, response::Body as Answer};
+use tidewater_proto::raftpb::{self, refusal::Reason};
 use tokio::sync::oneshot;
 
 use crate::{
     device::{DeviceError, LogDevice, Urgency},
-    group::{Group, GroupError, Observer, Role, Timing, refusal, status_of},
+    group::{Group, GroupError, Observer, Timing, refusal, status_of},
     log::{self, GroupLog},
     machine::{Adapter, AppliedMark, StateMachine},
     network::{Sender, Transport},
-    wire,
 };
 
 /// How the groups of a store behave.
@@ -79,11 +74,11 @@ pub enum StartError {
 
 /// The members of groups that live on one store.
 pub struct RaftNode {
-    store_id: u64,
-    config: RaftConfig,
+    pub(crate) store_id: u64,
+    pub(crate) config: RaftConfig,
     raft_config: Arc<Config>,
     device: Arc<dyn LogDevice>,
-    transport: Arc<dyn Transport>,
+    pub(crate) transport: Arc<dyn Transport>,
     groups: RwLock<BTreeMap<u64, Arc<Group>>>,
 }
 
@@ -254,80 +249,6 @@ impl RaftNode {
         match self.group(request.group_id) {
             Some(group) => group.handle(request).await,
             None => refusal(Reason::NotReady, format!("group {} is not on this store", request.group_id)),
-        }
-    }
-
-    /// A store does not answer: groups that it leads and that sleep are woken, so that they miss their leader.
-    pub fn store_lost(&self, store_id: u64) {
-        for group in self.groups() {
-            if !group.asleep.load(Ordering::Acquire) {
-                continue;
-            }
-            let status = group.status();
-            let leader_store = status.leader.and_then(|leader| status.membership.members.get(&leader));
-            if leader_store.is_none_or(|leader_store| *leader_store == store_id) {
-                group.wake();
-            }
-        }
-    }
-
-    /// Puts groups to sleep in which nothing happens, until the node is dropped. To be spawned once.
-    pub async fn watch_idleness(node: Weak<Self>) {
-        let mut seen = BTreeMap::new();
-        loop {
-            let Some(interval) = node.upgrade().and_then(|node| node.config.sleep_after) else { return };
-            tokio::time::sleep(interval).await;
-            let Some(node) = node.upgrade() else { return };
-            let mut now = BTreeMap::new();
-            for group in node.groups() {
-                let activity = group.activity.load(Ordering::Relaxed);
-                if seen.get(&group.id) == Some(&activity) && !group.asleep.load(Ordering::Acquire) {
-                    node.put_to_sleep(&group).await;
-                }
-                now.insert(group.id, group.activity.load(Ordering::Relaxed));
-            }
-            seen = now;
-        }
-    }
-
-    async fn put_to_sleep(&self, group: &Arc<Group>) {
-        let status = group.status();
-        if status.role != Role::Leader || status.membership.is_joint() {
-            return;
-        }
-        let others: Vec<_> =
-            status.membership.members.iter().filter(|(peer, _)| **peer != group.peer_id).collect();
-        if !others.iter().all(|(peer, _)| group.is_caught_up(**peer, 0)) {
-            return;
-        }
-        let before = group.activity.load(Ordering::Relaxed);
-        let message = raftpb::SleepRequest {
-            vote: Some(wire::vote(&group.raft.server_metrics().borrow_watched().vote)),
-            last: group.raft.data_metrics().borrow_watched().last_log.as_ref().map(wire::log_id),
-        };
-        let answers = join_all(others.into_iter().map(|(peer, store)| {
-            let request = raftpb::Request {
-                group_id: group.id,
-                from_peer: group.peer_id,
-                from_store: self.store_id,
-                to_peer: *peer,
-                to_store: *store,
-                body: Some(Body::Sleep(message.clone())),
-            };
-            tokio::time::timeout(self.config.election_timeout_max, self.transport.send(request))
-        }));
-        let asleep = |response: &raftpb::Response| matches!(&response.body, Some(Answer::Sleep(sleep)) if sleep.asleep);
-        let all = answers
-            .await
-            .into_iter()
-            .all(|answer| answer.is_ok_and(|answer| answer.is_ok_and(|r| asleep(&r))));
-        // Followers that did fall asleep are woken by the next heart beat.
-        if all && group.activity.load(Ordering::Relaxed) == before {
-            group.asleep.store(true, Ordering::Release);
-            group.raft.runtime_config().tick(false);
-            if group.activity.load(Ordering::Relaxed) != before {
-                group.wake();
-            }
         }
     }
 }

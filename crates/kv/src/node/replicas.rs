@@ -250,6 +250,7 @@ impl Node {
         let tasks = [
             tokio::spawn(follow_events(Arc::downgrade(self), events)),
             tokio::spawn(RaftNode::watch_idleness(Arc::downgrade(&replicas.raft))),
+            tokio::spawn(RaftNode::watch_stores(Arc::downgrade(&replicas.raft))),
         ];
         self.tasks.lock().extend(tasks.iter().map(|task| task.abort_handle()));
         Ok(())
@@ -406,7 +407,7 @@ impl Node {
                 None => return refusal(Reason::Malformed, "the snapshot has no region".to_owned()),
             }
         }
-        let is_new = replicas.get(request.group_id).is_none();
+        let is_new = request.group_id != 0 && replicas.get(request.group_id).is_none();
         if is_new && matches!(request.body, Some(Body::Append(_))) && request.to_store == self.store_id {
             let tombstone = meta::load_tombstone(&*self.scheduler.engine, request.group_id);
             match tombstone {

@@ -143,6 +143,7 @@ impl Cluster {
         let device = self.stores[&store].device.clone();
         let node = Arc::new(RaftNode::new(store, self.config.clone(), device, transport).unwrap());
         tokio::spawn(RaftNode::watch_idleness(Arc::downgrade(&node)));
+        tokio::spawn(RaftNode::watch_stores(Arc::downgrade(&node)));
         self.network.nodes.lock().insert(store, node.clone());
         node
     }

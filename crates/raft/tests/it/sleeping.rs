@@ -26,7 +26,12 @@ async fn nothing_is_said_while_nothing_happens_and_a_proposal_wakes_everybody() 
     let cluster = sleeping_cluster().await;
     let before = messages(&cluster);
     sleep(Duration::from_secs(600)).await;
-    assert_eq!(messages(&cluster), before, "they talk in their sleep");
+    // Two stores look after the third, twice a second; the group itself is silent.
+    assert!(
+        messages(&cluster) - before <= 2 * 1_300,
+        "they talk in their sleep: {}",
+        messages(&cluster) - before
+    );
     let leader = (1..=3).find(|store| cluster.role(*store) == tidewater_raft::Role::Leader).unwrap();
     let group = cluster.group(leader);
     // The lease has run out; asking the others renews it.
@@ -37,14 +42,14 @@ async fn nothing_is_said_while_nothing_happens_and_a_proposal_wakes_everybody() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_dies_while_all_sleep_is_missed_once_its_store_is() {
+async fn a_leader_that_dies_while_all_sleep_is_missed() {
     let cluster = sleeping_cluster().await;
     let leader = (1..=3).find(|store| cluster.role(*store) == tidewater_raft::Role::Leader).unwrap();
     cluster.kill(leader).await;
-    sleep(Duration::from_secs(60)).await;
-    assert_eq!(cluster.leader_now(), None);
     let others: Vec<_> = (1..=3).filter(|store| *store != leader).collect();
-    others.iter().for_each(|store| cluster.node(*store).store_lost(leader));
+    let since = tokio::time::Instant::now();
+    cluster.leader().await;
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
     cluster.put("b").await;
     cluster.converge(others, 2).await;
 }

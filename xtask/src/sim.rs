@@ -14,6 +14,9 @@ pub struct Options {
     /// Only this workload: bank, lists, registers or raw.
     #[arg(long)]
     workload: Option<String>,
+    /// Only clusters with replicated regions.
+    #[arg(long)]
+    replicated: bool,
     /// Compile with optimisation: slower to start, faster for thousands of seeds.
     #[arg(long)]
     release: bool,
@@ -40,6 +43,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     test.args(["--", "--nocapture", "play_"]).env("TIDEWATER_SIM_SEEDS", &options.seeds);
     if let Some(workload) = &options.workload {
         test.env("TIDEWATER_SIM_WORKLOAD", workload);
+    }
+    if options.replicated {
+        test.env("TIDEWATER_SIM_REPLICATED", "1");
     }
     command::run(&mut test)
 }

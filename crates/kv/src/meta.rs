@@ -106,7 +106,7 @@ pub(crate) fn load_gone(engine: &dyn Engine, region_id: u64) -> Result<Option<u6
 }
 
 /// How far the replica of a region has applied its log.
-pub(crate) fn put_applied(batch: &mut WriteBatch, region_id: u64, applied: &Applied) {
+pub(crate) fn put_applied(batch: &mut WriteBatch, region_id: u64, peer_id: u64, applied: &Applied) {
     let position = |position: Position| raftpb::LogId { term: position.term, index: position.index };
     let members = applied.membership.members.iter();
     let voters = applied.membership.voters.iter();
@@ -120,6 +120,7 @@ pub(crate) fn put_applied(batch: &mut WriteBatch, region_id: u64, applied: &Appl
             log_id: applied.membership_position.map(position),
             membership: Some(membership),
         }),
+        peer_id,
     };
     batch.put(Cf::Default, applied_key(region_id), record.encode_to_vec());
 }
@@ -128,21 +129,26 @@ pub(crate) fn delete_applied(batch: &mut WriteBatch, region_id: u64) {
     batch.delete(Cf::Default, applied_key(region_id));
 }
 
-pub(crate) fn load_applied(engine: &dyn Engine, region_id: u64) -> Result<Option<Applied>, EngineError> {
+/// The peer whose replica of a region is here, and how far it has come.
+pub(crate) fn load_applied(
+    engine: &dyn Engine,
+    region_id: u64,
+) -> Result<Option<(u64, Applied)>, EngineError> {
     let Some(record) = engine.get(Cf::Default, &applied_key(region_id))? else { return Ok(None) };
     let record = regionpb::Applied::decode(record)
         .map_err(|error| EngineError::Corrupt { what: "applied record", reason: error.to_string() })?;
     let position = |id: raftpb::LogId| Position { term: id.term, index: id.index };
     let stored = record.membership.unwrap_or_default();
     let membership = stored.membership.unwrap_or_default();
-    Ok(Some(Applied {
+    let applied = Applied {
         position: record.position.map(position),
         membership: Membership {
             voters: membership.configs.into_iter().map(|set| set.peer_ids.into_iter().collect()).collect(),
             members: membership.members.iter().map(|member| (member.peer_id, member.store_id)).collect(),
         },
         membership_position: stored.log_id.map(position),
-    }))
+    };
+    Ok(Some((record.peer_id, applied)))
 }
 
 /// Notes that this store had a peer of a region, which was removed.

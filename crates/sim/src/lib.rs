@@ -27,6 +27,7 @@ mod check;
 mod client;
 mod history;
 mod life;
+mod log;
 mod pd;
 mod sabotage;
 mod store;
@@ -59,6 +60,8 @@ pub struct Options {
     pub workload: Workload,
     /// How many things each client does.
     pub steps: usize,
+    /// Whether regions have three replicas each, or one copy that moves.
+    pub replicated: bool,
     /// What is broken on purpose.
     pub sabotage: Option<Sabotage>,
 }
@@ -66,7 +69,12 @@ pub struct Options {
 impl Options {
     /// A run of the usual length.
     pub fn new(seed: u64, workload: Workload) -> Self {
-        Self { seed, workload, steps: 16, sabotage: None }
+        Self { seed, workload, steps: 16, replicated: false, sabotage: None }
+    }
+
+    /// The same with replicated regions.
+    pub fn replicated(self) -> Self {
+        Self { replicated: true, ..self }
     }
 }
 
@@ -102,7 +110,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Options { seed, workload, .. } = &self.options;
         writeln!(f, "seed {seed}, workload {}: {}", workload.name(), self.finding)?;
-        writeln!(f, "again: cargo xtask sim --seeds {seed}..{} --workload {}", seed + 1, workload.name())?;
+        let replicated = if self.options.replicated { " --replicated" } else { "" };
+        let (next, name) = (seed + 1, workload.name());
+        writeln!(f, "again: cargo xtask sim --seeds {seed}..{next} --workload {name}{replicated}")?;
         write!(f, "{}", self.history)
     }
 }
@@ -115,6 +125,7 @@ pub fn run(options: &Options) -> Result<Report, Box<Failure>> {
     builder.enable_time().start_paused(true);
     #[cfg(tokio_unstable)]
     builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&options.seed.to_le_bytes()));
+    tidewater_raft::seed_randomness(Some(options.seed));
     let runtime = builder.build().expect("a runtime without sockets needs nothing");
     runtime.block_on(play(options))
 }

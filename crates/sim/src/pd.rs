@@ -57,6 +57,7 @@ pub(crate) struct PdHost {
     pub(crate) clock: Arc<SimClock>,
     storage: Arc<MemoryStorage>,
     running: Mutex<Option<Arc<PlacementDriver>>>,
+    replicated: bool,
     rng: Mutex<SmallRng>,
     sabotage: Option<Sabotage>,
     /// The highest timestamp that somebody has.
@@ -67,11 +68,12 @@ pub(crate) struct PdHost {
 }
 
 impl PdHost {
-    pub(crate) fn start(seed: u64, sabotage: Option<Sabotage>) -> Arc<Self> {
+    pub(crate) fn start(seed: u64, replicated: bool, sabotage: Option<Sabotage>) -> Arc<Self> {
         let host = Arc::new(Self {
             clock: Arc::new(SimClock::new()),
             storage: Arc::new(MemoryStorage::new()),
             running: Mutex::new(None),
+            replicated,
             rng: Mutex::new(SmallRng::seed_from_u64(seed)),
             sabotage,
             given_out: AtomicU64::new(0),
@@ -90,6 +92,7 @@ impl PdHost {
         let schedule = ScheduleConfig {
             move_patience: Duration::from_secs(5),
             moves_per_store_minute_max: u32::MAX,
+            replicated: self.replicated,
             ..ScheduleConfig::default()
         };
         let config = PdConfig { cluster_id: Some(7), schedule, ..PdConfig::default() };

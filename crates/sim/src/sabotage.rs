@@ -23,19 +23,22 @@ pub enum Sabotage {
     ForgetReads,
     /// Reads go around locks.
     ReadAroundLocks,
+    /// Stores acknowledge entries of their Raft logs before these are durable.
+    ForgetLogSync,
     /// Stores lose a write to the `write` family, now and then, and say it was made.
     LoseCommits,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ForgetSync,
         Self::DropRollbacks,
         Self::RepeatTimestamps,
         Self::ForgetReads,
         Self::ReadAroundLocks,
         Self::LoseCommits,
+        Self::ForgetLogSync,
     ];
 }
 

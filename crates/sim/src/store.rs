@@ -8,11 +8,14 @@ use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tidewater_codec::Key;
-use tidewater_kv::{Node, NodeConfig};
+use tidewater_kv::{Node, NodeConfig, RaftSettings};
 use tidewater_proto::{StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, kvrpcpb};
+use tidewater_raft::RaftConfig;
 use tidewater_txn::fault::{Faults, FaultyConnector};
 
+use crate::Options;
 use crate::life::{Death, Life};
+use crate::log::SimLog;
 use crate::pd::{PdHost, PdLink};
 use crate::sabotage::{Sabotage, SimEngine};
 
@@ -29,6 +32,7 @@ pub(crate) struct StoreHost {
 
 struct State {
     engine: Arc<SimEngine>,
+    log: Arc<SimLog>,
     /// Counts starts and crashes, so that a start that was overtaken by a crash knows.
     generation: u64,
     running: Option<Running>,
@@ -47,39 +51,38 @@ pub(crate) struct Stores {
     pub(crate) faults: Faults,
     pub(crate) seed: u64,
     pub(crate) sabotage: Option<Sabotage>,
+    replicated: bool,
     rng: Mutex<SmallRng>,
 }
 
 impl Stores {
-    pub(crate) fn new(
-        count: usize,
-        pd: Arc<PdHost>,
-        faults: Faults,
-        seed: u64,
-        sabotage: Option<Sabotage>,
-    ) -> Arc<Self> {
-        let host = |index| {
+    pub(crate) fn new(count: usize, pd: Arc<PdHost>, faults: Faults, options: &Options) -> Arc<Self> {
+        let Options { seed, sabotage, replicated, .. } = *options;
+        let host = |index: usize| {
             let engine = SimEngine::new(sabotage);
-            let state = Mutex::new(State { engine, generation: 0, running: None });
+            let log = SimLog::new(seed ^ (index as u64 + 1) << 50, sabotage);
+            let state = Mutex::new(State { engine, log, generation: 0, running: None });
             Arc::new(StoreHost { address: format!("store-{index}"), state })
         };
         let rng = Mutex::new(SmallRng::seed_from_u64(!seed));
-        Arc::new(Self { hosts: (0..count).map(host).collect(), pd, faults, seed, sabotage, rng })
+        Arc::new(Self { hosts: (0..count).map(host).collect(), pd, faults, seed, sabotage, replicated, rng })
     }
 
     /// Starts a store, however often that takes, unless it crashes meanwhile.
     pub(crate) async fn start(self: &Arc<Self>, index: usize, generation: u64) {
         loop {
             let (life, death) = Life::begin();
-            let engine = {
+            let (engine, log) = {
                 let mut state = self.hosts[index].state.lock();
                 if state.generation != generation {
                     return;
                 }
                 state.running = Some(Running { node: None, life: life.clone(), death });
-                state.engine.clone()
+                (state.engine.clone(), state.log.clone())
             };
+            let raft = RaftSettings { device: log, config: RaftConfig::default() };
             let config = NodeConfig {
+                raft: self.replicated.then_some(raft),
                 address: self.hosts[index].address.clone(),
                 heartbeat_interval: HEARTBEAT_INTERVAL,
                 gc_poll_interval: None,
@@ -121,7 +124,12 @@ impl Stores {
         state.generation += 1;
         if let Some(running) = state.running.take() {
             running.death.strike();
+            if let Some(node) = running.node {
+                // The dead process has nothing to say; this ends its tasks.
+                tokio::spawn(async move { node.close().await });
+            }
         }
+        state.log = state.log.crash();
         state.engine = state.engine.crash();
         state.generation
     }

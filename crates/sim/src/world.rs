@@ -59,9 +59,9 @@ impl World {
 
     fn with_stores(count: usize, options: &Options) -> Self {
         let mut rng = SmallRng::seed_from_u64(options.seed);
-        let pd = PdHost::start(options.seed, options.sabotage);
+        let pd = PdHost::start(options.seed, options.replicated, options.sabotage);
         let faults = faults(&mut rng, options.workload);
-        let stores = Stores::new(count, pd.clone(), faults, options.seed, options.sabotage);
+        let stores = Stores::new(count, pd.clone(), faults, options);
         let clients = (0..CLIENTS).map(|number| ClientHost::start(stores.clone(), number)).collect();
         Self { stores, pd, clients, history: Arc::new(History::new()), crashes: 0 }
     }
@@ -174,7 +174,11 @@ impl World {
             if Instant::now() > deadline {
                 let counts: Vec<_> =
                     nodes.iter().map(|node| (node.store_id(), node.region_count())).collect();
-                let text = format!("the stores serve {counts:?} regions, of {known} that are known");
+                let replicas = nodes.iter().flat_map(|node| node.replica_infos());
+                let replicas: Vec<_> = replicas.map(|replica| format!("\n{replica:?}")).collect();
+                let replicas = replicas.concat();
+                let text =
+                    format!("the stores serve {counts:?} regions, of {known} that are known{replicas}");
                 return Err(Finding { text, keys: Vec::new() });
             }
             sleep(Duration::from_millis(30)).await;

@@ -23,6 +23,11 @@ fn seeds() -> Option<Range<u64>> {
     })
 }
 
+/// Replicated regions, or single copies; both unless `TIDEWATER_SIM_REPLICATED` is 1 or 0.
+fn asked_kind() -> Option<bool> {
+    std::env::var("TIDEWATER_SIM_REPLICATED").ok().map(|asked| asked == "1")
+}
+
 fn workloads() -> Vec<Workload> {
     match std::env::var("TIDEWATER_SIM_WORKLOAD") {
         Ok(name) => vec![Workload::parse(&name).expect("bank, lists, registers or raw")],
@@ -30,28 +35,34 @@ fn workloads() -> Vec<Workload> {
     }
 }
 
-fn play(workload: Workload) {
-    if !workloads().contains(&workload) {
+fn play(workload: Workload, replicated: bool) {
+    if !workloads().contains(&workload) || asked_kind().is_some_and(|asked| asked != replicated) {
         return;
     }
     let asked = seeds();
+    let kind = if replicated { "replicated" } else { "single" };
     let tells = asked.is_some();
     let (mut runs, mut acknowledged, mut unknown, mut simulated) = (0u64, 0, 0, Duration::ZERO);
     for seed in asked.unwrap_or(0..SEEDS) {
         let Report { acknowledged: done, unknown: dark, simulated: took, .. } =
-            run(&Options::new(seed, workload)).unwrap_or_else(|failure| panic!("{failure}"));
+            run(&Options { replicated, ..Options::new(seed, workload) })
+                .unwrap_or_else(|failure| panic!("{failure}"));
         runs += 1;
         acknowledged += done;
         unknown += dark;
         simulated += took;
         if tells && runs.is_multiple_of(100) {
             // Not captured, so that whoever waits sees it.
-            let _ = writeln!(std::io::stderr(), "{}: {runs} seeds, {simulated:?} simulated", workload.name());
+            let _ = writeln!(
+                std::io::stderr(),
+                "{} {kind}: {runs} seeds, {simulated:?} simulated",
+                workload.name()
+            );
         }
     }
     let _ = writeln!(
         std::io::stderr(),
-        "{}: {runs} seeds, {acknowledged} acknowledged, {unknown} unknown, {simulated:?} simulated",
+        "{} {kind}: {runs} seeds, {acknowledged} acknowledged, {unknown} unknown, {simulated:?} simulated",
         workload.name()
     );
     assert!(acknowledged >= runs * 20, "only {acknowledged} operations in {runs} runs");
@@ -59,31 +70,53 @@ fn play(workload: Workload) {
 
 #[test]
 fn play_bank_and_keep_the_money() {
-    play(Workload::Bank);
+    play(Workload::Bank, false);
+}
+
+#[test]
+fn play_replicated_bank_and_keep_the_money() {
+    play(Workload::Bank, true);
 }
 
 #[test]
 fn play_lists_of_one_order() {
-    play(Workload::Lists);
+    play(Workload::Lists, false);
+}
+
+#[test]
+fn play_replicated_lists_of_one_order() {
+    play(Workload::Lists, true);
 }
 
 #[test]
 fn play_registers_that_hold_what_was_written_last() {
-    play(Workload::Registers);
+    play(Workload::Registers, false);
+}
+
+#[test]
+fn play_replicated_registers_that_hold_what_was_written_last() {
+    play(Workload::Registers, true);
 }
 
 #[test]
 fn play_raw_keys_that_are_linearizable() {
-    play(Workload::Raw);
+    play(Workload::Raw, false);
+}
+
+#[test]
+fn play_replicated_raw_keys_that_are_linearizable() {
+    play(Workload::Raw, true);
 }
 
 #[test]
 fn equal_seeds_give_equal_histories() {
     for workload in Workload::ALL {
-        for seed in [3, 14] {
-            let options = Options::new(seed, workload);
-            let [first, second] = [run(&options).expect("fine"), run(&options).expect("fine")];
-            assert_eq!(first, second, "seed {seed}, workload {}", workload.name());
+        for options in [3, 14].map(|seed| Options::new(seed, workload)) {
+            let seed = options.seed;
+            for options in [options.clone(), options.replicated()] {
+                let [first, second] = [run(&options).expect("fine"), run(&options).expect("fine")];
+                assert_eq!(first, second, "seed {seed}, workload {}", workload.name());
+            }
         }
         let [one, other] = [1, 2].map(|seed| run(&Options::new(seed, workload)).expect("fine").digest);
         assert_ne!(one, other, "seeds make a difference");
@@ -94,7 +127,8 @@ fn equal_seeds_give_equal_histories() {
 fn found(sabotage: Sabotage) -> Option<(u64, String)> {
     (0..SABOTAGE_SEEDS).find_map(|seed| {
         let workload = Workload::ALL[(seed % 3) as usize];
-        let options = Options { sabotage: Some(sabotage), ..Options::new(seed, workload) };
+        let replicated = sabotage == Sabotage::ForgetLogSync;
+        let options = Options { sabotage: Some(sabotage), replicated, ..Options::new(seed, workload) };
         // A broken store may also fall over its own assertions.
         match catch_unwind(AssertUnwindSafe(|| run(&options))) {
             Ok(Ok(_)) => None,

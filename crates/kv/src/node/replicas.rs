@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
+use tidewater_codec::DecodeError;
 use tidewater_proto::{
     StoreRequest, StoreResponse, StoreService, metapb, pdpb,
     raftpb::{self, request::Body},
@@ -94,13 +95,14 @@ impl Hooks for Ties {
 
     fn reshaped(&self, region: &metapb::Region) {
         let Some(node) = self.node.upgrade() else { return };
-        if region.peers.iter().any(|peer| peer.store_id == node.store_id) {
-            node.reshape_served(region, 1);
-            self.send(Event::Changed(region.id));
-        } else {
-            node.stop_serving(region.id);
-            self.send(Event::Removed(region.id));
-        }
+        node.reshape_served(region, 1);
+        self.send(Event::Changed(region.id));
+    }
+
+    fn removed(&self) {
+        let Some(node) = self.node.upgrade() else { return };
+        node.stop_serving(self.region_id);
+        self.send(Event::Removed(self.region_id));
     }
 
     fn installed(&self, region: &metapb::Region) {
@@ -231,7 +233,7 @@ impl Node {
         if replicas.raft.is_device_empty()? {
             for region in &stored {
                 let applied = meta::load_applied(&*self.scheduler.engine, region.id)?;
-                if applied.is_some_and(|applied| applied.position > Some(Position::ORIGIN)) {
+                if applied.is_some_and(|(_, applied)| applied.position > Some(Position::ORIGIN)) {
                     return Err(NodeError::LogMissing);
                 }
             }
@@ -263,11 +265,13 @@ impl Node {
         let engine = &self.scheduler.engine;
         match meta::load_applied(&**engine, region.id)? {
             // All of it came in a snapshot, and its log begins there.
-            Some(applied) if applied.position > Some(Position::ORIGIN) => return Ok(()),
+            Some((_, applied)) if applied.position > Some(Position::ORIGIN) => return Ok(()),
             Some(_) => {}
             None => {
+                let own = region.peers.iter().find(|peer| peer.store_id == self.store_id);
+                let own = own.ok_or(DecodeError::Invalid("region without a peer on this store"))?.id;
                 let mut batch = WriteBatch::new();
-                meta::put_applied(&mut batch, region.id, &Applied::origin(members_of(region)));
+                meta::put_applied(&mut batch, region.id, own, &Applied::origin(members_of(region)));
                 engine.write(batch, Durability::Sync)?;
             }
         }
@@ -281,14 +285,13 @@ impl Node {
         start: Start,
     ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
-        let own = region.as_ref().and_then(|region| {
-            region.peers.iter().find(|peer| peer.store_id == self.store_id).map(|peer| peer.id)
-        });
-        let Some(peer_id) = own else {
+        let engine = &*self.scheduler.engine;
+        let Some((peer_id, _)) = meta::load_applied(engine, region_id)? else { return Ok(()) };
+        if meta::load_tombstone(engine, region_id)?.is_some_and(|gone| gone >= peer_id) {
             // It was removed, and the process ended before its remains were.
             let _ = replicas.events.send(Event::Removed(region_id));
             return Ok(());
-        };
+        }
         self.start_member(region_id, peer_id, region, start).await
     }
 
@@ -302,12 +305,22 @@ impl Node {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let engine = self.scheduler.engine.clone();
         let applied = match region {
-            Some(_) => meta::load_applied(&*engine, region_id)?.unwrap_or_default(),
+            Some(_) => {
+                meta::load_applied(&*engine, region_id)?.map(|(_, applied)| applied).unwrap_or_default()
+            }
             None => Applied::default(),
         };
         let ties = Arc::new(Ties { node: self.this.clone(), region_id });
         let shared = Arc::new(Mutex::new(region));
-        let machine = RegionMachine { region_id, engine, meta: shared.clone(), hooks: ties.clone(), applied };
+        let machine = RegionMachine {
+            region_id,
+            peer_id,
+            store_id: self.store_id,
+            engine,
+            meta: shared.clone(),
+            hooks: ties.clone(),
+            applied,
+        };
         let group = replicas.raft.start(region_id, peer_id, Box::new(machine), ties, start).await?;
         let replica = Arc::new(Replica { group, meta: shared });
         replicas.table.write().insert(region_id, replica.clone());
@@ -407,7 +420,16 @@ impl Node {
                 None => return refusal(Reason::Malformed, "the snapshot has no region".to_owned()),
             }
         }
-        let is_new = request.group_id != 0 && replicas.get(request.group_id).is_none();
+        let known = replicas.get(request.group_id);
+        let comes_after = |replica: &Arc<Replica>| replica.group.peer_id() < request.to_peer;
+        if matches!(request.body, Some(Body::Append(_)))
+            && known.as_ref().is_some_and(comes_after)
+            && let Err(error) = self.destroy_replica(request.group_id, request.to_peer).await
+        {
+            // There was a peer here that was removed, and did not hear of it.
+            tracing::error!(%error, region = request.group_id, "a removed replica is still here");
+        }
+        let is_new = request.group_id != 0 && known.is_none_or(|replica| comes_after(&replica));
         if is_new && matches!(request.body, Some(Body::Append(_))) && request.to_store == self.store_id {
             let tombstone = meta::load_tombstone(&*self.scheduler.engine, request.group_id);
             match tombstone {
@@ -572,24 +594,26 @@ impl Node {
         let stored = meta::load_regions(&*engine.snapshot())?.into_iter().find(|region| region.id == part.id);
         let Some(stored) = stored else { return Ok(()) };
         self.found_replica(&stored).await?;
-        let peer = stored.peers.iter().find(|peer| peer.store_id == self.store_id).map(|peer| peer.id);
         self.start_replica(part.id, Some(stored), Start::New).await?;
         drop(lives);
         // Nobody leads it yet, and everybody knows who would: the one where the whole was led.
         let parent_led = self.regions.overlapping_before(&part.start_key);
-        if let (Some(_), true, Some(replica)) = (peer, parent_led, replicas.get(part.id)) {
+        if let (true, Some(replica)) = (parent_led, replicas.get(part.id)) {
             let _ = replica.group.campaign().await;
         }
         Ok(())
     }
 
-    /// Removes a replica with its data: its peer is not a member any more.
-    async fn destroy_replica(&self, region_id: u64) -> Result<(), NodeError> {
+    /// Removes a replica with its data: its peer, which has a smaller id than `before`, is not a member any more.
+    async fn destroy_replica(&self, region_id: u64, before: u64) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let _lives = replicas.lives.lock().await;
-        self.stop_serving(region_id);
         let replica = replicas.get(region_id);
         let engine = &self.scheduler.engine;
+        let stored = meta::load_applied(&**engine, region_id)?.map(|(peer_id, _)| peer_id);
+        let own = replica.as_ref().map(|replica| replica.group.peer_id()).or(stored);
+        let Some(own) = own.filter(|own| *own < before) else { return Ok(()) };
+        self.stop_serving(region_id);
         let region = match &replica {
             Some(replica) => replica.meta(),
             None => {
@@ -600,9 +624,7 @@ impl Node {
         let mut batch = WriteBatch::new();
         meta::delete_region(&mut batch, region_id);
         meta::delete_applied(&mut batch, region_id);
-        if let Some(replica) = &replica {
-            meta::put_tombstone(&mut batch, region_id, replica.group.peer_id());
-        }
+        meta::put_tombstone(&mut batch, region_id, own);
         engine.write(batch, Durability::Sync)?;
         if let Some(region) = region {
             let store_id = region.peers.first().map_or(self.store_id, |peer| peer.store_id);
@@ -634,7 +656,7 @@ impl Node {
             .any(|peer| peer.id >= replica.group.peer_id() && peer.store_id == self.store_id);
         if is_newer
             && !is_member
-            && let Err(error) = self.destroy_replica(region_id).await
+            && let Err(error) = self.destroy_replica(region_id, u64::MAX).await
         {
             tracing::error!(%error, region = region_id, "a removed replica is still here");
         }
@@ -739,7 +761,7 @@ async fn follow_events(node: Weak<Node>, mut events: Events) {
                 tokio::spawn(node.begin_leading(region_id, term));
             }
             Event::Removed(region_id) => {
-                if let Err(error) = node.destroy_replica(region_id).await {
+                if let Err(error) = node.destroy_replica(region_id, u64::MAX).await {
                     tracing::error!(%error, region = region_id, "a removed replica is still here");
                 }
             }

@@ -22,8 +22,11 @@ pub(crate) trait Hooks: Send + Sync {
     /// The region was cut; the engine has the parts, and nobody was answered yet.
     fn split(&self, parts: &[metapb::Region]);
 
-    /// The members, and with them the region, have changed. The list of peers may lack this store's.
+    /// The members, and with them the region, have changed.
     fn reshaped(&self, region: &metapb::Region);
+
+    /// This replica's peer was a member and is not any more.
+    fn removed(&self);
 
     /// All of the region came from another replica.
     fn installed(&self, region: &metapb::Region);
@@ -32,6 +35,8 @@ pub(crate) trait Hooks: Send + Sync {
 /// The state machine of one replica.
 pub(crate) struct RegionMachine {
     pub region_id: u64,
+    pub peer_id: u64,
+    pub store_id: u64,
     pub engine: Arc<dyn Engine>,
     /// Shared with the replica's handle.
     pub meta: Arc<Mutex<Option<metapb::Region>>>,
@@ -69,6 +74,7 @@ impl From<Failure> for MachineError {
 enum News {
     Split(Vec<metapb::Region>),
     Reshaped,
+    Removed,
 }
 
 impl RegionMachine {
@@ -105,8 +111,10 @@ impl RegionMachine {
                 for part in &split.parts[1..] {
                     // A part that came by another way, and is further, stays as it is.
                     if meta::load_applied(&*self.engine, part.id)?.is_none() {
+                        let own = part.peers.iter().find(|peer| peer.store_id == self.store_id);
+                        let own = own.ok_or_else(|| "a part without a peer here".to_owned())?.id;
                         meta::put_region(batch, part);
-                        meta::put_applied(batch, part.id, &Applied::origin(members_of(part)));
+                        meta::put_applied(batch, part.id, own, &Applied::origin(members_of(part)));
                     }
                 }
                 *self.meta.lock() = Some(own);
@@ -119,6 +127,12 @@ impl RegionMachine {
     }
 
     fn apply_membership(&self, membership: &Membership, batch: &mut WriteBatch, news: &mut Vec<News>) {
+        // A member that is new may see memberships from before it was one.
+        let was_member = self.applied.membership.members.contains_key(&self.peer_id);
+        if was_member && !membership.members.contains_key(&self.peer_id) {
+            meta::put_tombstone(batch, self.region_id, self.peer_id);
+            news.push(News::Removed);
+        }
         let mut known = self.meta.lock();
         // A member that has nothing yet learns of the region by the snapshot.
         let Some(region) = known.as_mut() else { return };
@@ -149,6 +163,7 @@ impl RegionMachine {
         for each in news {
             match each {
                 News::Split(parts) => self.hooks.split(&parts),
+                News::Removed => self.hooks.removed(),
                 News::Reshaped => {
                     let region = self.meta.lock().clone();
                     region.iter().for_each(|region| self.hooks.reshaped(region));
@@ -193,7 +208,7 @@ impl StateMachine for RegionMachine {
             };
             answers.push(encode_answer(refusal));
         }
-        meta::put_applied(&mut batch, self.region_id, &self.applied);
+        meta::put_applied(&mut batch, self.region_id, self.peer_id, &self.applied);
         // The log is durable: this need not be.
         self.engine.write(batch, Durability::Buffered).map_err(failed)?;
         self.tell(news);
@@ -218,7 +233,7 @@ impl StateMachine for RegionMachine {
     fn install(&mut self, applied: &Applied, pieces: Pieces) -> Result<(), MachineError> {
         let (region, mut batch) = snapshot::changes(&*self.engine, self.region_id, pieces)?;
         meta::put_region(&mut batch, &region);
-        meta::put_applied(&mut batch, self.region_id, applied);
+        meta::put_applied(&mut batch, self.region_id, self.peer_id, applied);
         // The log that led here is given up.
         self.engine.write(batch, Durability::Sync).map_err(failed)?;
         self.applied = applied.clone();

@@ -681,7 +681,16 @@ impl Node {
             return;
         }
         tokio::spawn(async move {
-            match carry_out(&group, &order).await {
+            // The order may be about a region that is not so any more: late, or given twice.
+            let is_current = node.regions.get(region_id).is_some_and(|region| {
+                let conf_ver = |epoch: &metapb::RegionEpoch| epoch.conf_ver;
+                order.region_epoch.as_ref().map(conf_ver) == region.meta.region_epoch.as_ref().map(conf_ver)
+            });
+            let carried_out = match is_current {
+                true => carry_out(&group, &order).await,
+                false => Ok(()),
+            };
+            match carried_out {
                 Ok(()) => tracing::debug!(region = region_id, ?order, "an order was carried out"),
                 Err(error) => {
                     tracing::info!(region = region_id, ?order, %error, "an order was not carried out")
@@ -706,6 +715,13 @@ async fn carry_out(group: &Group, order: &pdpb::RegionHeartbeatResponse) -> Resu
         let Some(peer) = change.peer else { continue };
         match change.change_type() {
             pdpb::ConfChangeType::AddLearnerNode if members.members.contains_key(&peer.id) => {}
+            // By whatever misunderstanding: the two would be one to that store.
+            pdpb::ConfChangeType::AddLearnerNode
+                if members.members.values().any(|id| *id == peer.store_id) =>
+            {
+                let reason = format!("store {} has a peer of the region", peer.store_id);
+                return Err(GroupError::Membership(reason));
+            }
             pdpb::ConfChangeType::AddLearnerNode => group.add_learner(peer.id, peer.store_id).await?,
             pdpb::ConfChangeType::AddNode if members.is_voter(peer.id) => {}
             // Without a vote for as long as it could not use it: the others would wait for it.

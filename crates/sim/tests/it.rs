@@ -11,6 +11,8 @@ use tidewater_sim::{Options, Report, Sabotage, Workload, run};
 
 /// Seeds of each workload in an ordinary test run.
 const SEEDS: u64 = 50;
+/// Likewise with replicated regions, where a simulated second has many more messages.
+const REPLICATED_SEEDS: u64 = 12;
 /// A fault of our own must show within so many runs.
 const SABOTAGE_SEEDS: u64 = 200;
 
@@ -43,7 +45,7 @@ fn play(workload: Workload, replicated: bool) {
     let kind = if replicated { "replicated" } else { "single" };
     let tells = asked.is_some();
     let (mut runs, mut acknowledged, mut unknown, mut simulated) = (0u64, 0, 0, Duration::ZERO);
-    for seed in asked.unwrap_or(0..SEEDS) {
+    for seed in asked.unwrap_or(0..if replicated { REPLICATED_SEEDS } else { SEEDS }) {
         let Report { acknowledged: done, unknown: dark, simulated: took, .. } =
             run(&Options { replicated, ..Options::new(seed, workload) })
                 .unwrap_or_else(|failure| panic!("{failure}"));

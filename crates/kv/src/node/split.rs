@@ -189,8 +189,7 @@ impl Node {
         let metas = split_metas(&region.meta, &cuts, &ids);
         match &region.lead {
             Some(lead) => {
-                let version = region.meta.region_epoch.map_or(0, |epoch| epoch.version);
-                let command = encode_split(version, metas.clone());
+                let command = encode_split(&region.meta, metas.clone());
                 let proposed = propose(lead, region.id(), command, Box::new(|_| ())).await;
                 proposed.map_err(WriteError::into_engine_error)?;
                 // With its parts in the table, as far as they are led here.

@@ -22,8 +22,9 @@ pub(crate) fn encode_write(version: u64, batch: WriteBatch) -> Bytes {
 }
 
 /// A region cut into parts.
-pub(crate) fn encode_split(version: u64, parts: Vec<metapb::Region>) -> Bytes {
-    encode(Command::Split(regionpb::Split { version, parts }))
+pub(crate) fn encode_split(of: &metapb::Region, parts: Vec<metapb::Region>) -> Bytes {
+    let metapb::RegionEpoch { version, conf_ver } = of.region_epoch.unwrap_or_default();
+    encode(Command::Split(regionpb::Split { version, parts, conf_ver }))
 }
 
 fn encode(command: Command) -> Bytes {

@@ -78,8 +78,8 @@ enum News {
 }
 
 impl RegionMachine {
-    fn version(&self) -> u64 {
-        self.meta.lock().as_ref().and_then(|meta| meta.region_epoch).map_or(0, |epoch| epoch.version)
+    fn epoch(&self) -> metapb::RegionEpoch {
+        self.meta.lock().as_ref().and_then(|meta| meta.region_epoch).unwrap_or_default()
     }
 
     fn refusal(&self) -> errorpb::Error {
@@ -99,11 +99,13 @@ impl RegionMachine {
     ) -> Result<Option<errorpb::Error>, Failure> {
         let command = regionpb::Command::decode(command).map_err(|error| error.to_string())?;
         match command.command {
-            Some(Command::Write(write)) if write.version == self.version() => {
+            Some(Command::Write(write)) if write.version == self.epoch().version => {
                 write.ops.into_iter().try_for_each(|op| put_op(batch, op))?;
                 Ok(None)
             }
-            Some(Command::Split(split)) if split.version == self.version() => {
+            Some(Command::Split(split))
+                if (split.version, split.conf_ver) == (self.epoch().version, self.epoch().conf_ver) =>
+            {
                 let Some(own) = split.parts.first().cloned() else {
                     return Err("a split without parts".to_owned().into());
                 };
@@ -111,8 +113,9 @@ impl RegionMachine {
                 for part in &split.parts[1..] {
                     // A part that came by another way, and is further, stays as it is.
                     if meta::load_applied(&*self.engine, part.id)?.is_none() {
+                        // A member that was not one yet at that time has no part in the parts.
                         let own = part.peers.iter().find(|peer| peer.store_id == self.store_id);
-                        let own = own.ok_or_else(|| "a part without a peer here".to_owned())?.id;
+                        let Some(own) = own.map(|own| own.id) else { continue };
                         meta::put_region(batch, part);
                         meta::put_applied(batch, part.id, own, &Applied::origin(members_of(part)));
                     }

@@ -28,7 +28,7 @@ mod wire;
 
 #[cfg(feature = "rocksdb")]
 pub use device::RocksDevice;
-pub use device::{DeviceError, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written};
+pub use device::{DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written};
 pub use group::{Group, GroupError, Observer, Role, Status};
 pub use machine::{Committed, Content, MachineError, Pieces, StateMachine};
 pub use network::{SendError, Transport};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tidewater_raft::{DeviceError, KeysAndValues, LogDevice, LogOp, Urgency, Written};
+use tidewater_raft::{DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, Urgency, Written};
 
 use crate::sabotage::Sabotage;
 
@@ -142,7 +142,7 @@ impl LogDevice for SimLog {
         Ok(range.take_while(fits).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, DeviceError> {
+    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
         let state = self.state.lock();
         let last = state.written.range(start.to_vec()..end.to_vec()).next_back();
         Ok(last.map(|(key, value)| (key.clone(), value.clone())))

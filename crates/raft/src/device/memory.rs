@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
-use super::{DeviceError, KeysAndValues, LogDevice, LogOp, Urgency, Written};
+use super::{DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, Urgency, Written};
 
 /// Keeps logs in memory: for tests, benchmarks and stores that need not survive.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ impl LogDevice for MemoryDevice {
         Ok(found)
     }
 
-    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, DeviceError> {
+    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
         let map = self.map.read();
         let last = map.range(start.to_vec()..end.to_vec()).next_back();
         Ok(last.map(|(key, value)| (key.clone(), value.clone())))

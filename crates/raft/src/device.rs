@@ -1,9 +1,11 @@
 //! Where logs are kept: an ordered map of bytes, written in order, durable when it says so.
 
+mod file;
 mod memory;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 
+pub use file::FileDevice;
 pub use memory::MemoryDevice;
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksDevice;

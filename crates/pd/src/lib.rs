@@ -47,6 +47,7 @@ mod keyspaces;
 mod merge;
 mod records;
 mod regions;
+mod replica;
 mod safe_point;
 mod schedule;
 mod storage;
@@ -58,6 +59,7 @@ pub use driver::admin::{
     FinishedOperator, HotRegion, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo, StoreState,
 };
 pub use error::{OpenError, StorageError};
+pub use replica::{Member, MemberConfig, MemberError};
 pub use schedule::{
     LabelConstraint, LabelOp, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind, Step,
 };

@@ -51,9 +51,11 @@ impl IntoResponse for Failure {
             | PdError::KeyspaceNotFound { .. } => StatusCode::NOT_FOUND,
             PdError::InvalidValue { .. } | PdError::AlreadyBootstrapped => StatusCode::BAD_REQUEST,
             PdError::StoreTombstone { .. } => StatusCode::GONE,
-            PdError::NotBootstrapped | PdError::Storage { .. } | PdError::Transport(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            PdError::NotBootstrapped
+            | PdError::Storage { .. }
+            | PdError::NotLeader
+            | PdError::LeadershipLost
+            | PdError::Transport(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, Json(json!(self.0.to_string()))).into_response()
     }

@@ -30,6 +30,8 @@ const HOUSE_TURN: Duration = Duration::from_millis(100);
 const PEER_PATIENCE: Duration = Duration::from_secs(3);
 /// Without a leader for this long a member asks whether it was removed.
 const LEADERLESS_PATIENCE: Duration = Duration::from_secs(5);
+/// A member that has reason to think that it was removed asks this often.
+const SUSPICION_TURN: Duration = Duration::from_secs(1);
 /// A member that has not answered for this long does not count when another one is to be removed.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// Entries that a newcomer may be behind when it gets its vote.
@@ -509,6 +511,7 @@ async fn watch_leadership(member: Weak<Member>, changed: Arc<Notify>) {
 /// Everything that nobody waits for.
 async fn keep_house(member: Weak<Member>) {
     let mut led = Instant::now();
+    let mut asked = Instant::now();
     let mut checked = Instant::now();
     while let Some(member) = member.upgrade() {
         if !member.goes_on() {
@@ -522,9 +525,11 @@ async fn keep_house(member: Weak<Member>) {
         if member.group.status().leader.is_some() {
             led = Instant::now();
         }
-        let is_suspicious = member.watcher.maybe_removed.swap(false, Ordering::Relaxed);
-        if is_suspicious || led.elapsed() > LEADERLESS_PATIENCE {
-            led = Instant::now();
+        let is_unlisted = roster::member(&member.state.read().records, member.id).is_none();
+        let is_suspicious = is_unlisted || member.watcher.maybe_removed.load(Ordering::Relaxed);
+        if (is_suspicious && asked.elapsed() > SUSPICION_TURN) || led.elapsed() > LEADERLESS_PATIENCE {
+            member.watcher.maybe_removed.store(false, Ordering::Relaxed);
+            (led, asked) = (Instant::now(), Instant::now());
             member.ask_whether_removed().await;
         }
         if checked.elapsed() > HEALTH_TURN {

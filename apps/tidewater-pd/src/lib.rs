@@ -13,7 +13,8 @@ use tidewater_daemon::{CommonOptions, set};
 use tidewater_pd::{FileStorage, Member, MemberError};
 use tidewater_raft::FileDevice;
 use tidewater_rpc::{
-    ChannelOptions, GrpcPeerConnector, RpcServer, StatusPages, install_metrics, pd_member_routes, pd_peer_routes,
+    ChannelOptions, GrpcPeerConnector, RpcServer, StatusPages, install_metrics, pd_member_routes,
+    pd_peer_routes,
 };
 use tidewater_types::clock::SystemClock;
 use tokio_util::sync::CancellationToken;

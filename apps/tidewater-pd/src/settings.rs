@@ -99,12 +99,14 @@ fn urls(text: &str) -> impl Iterator<Item = String> {
 fn parse_members(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let mut members = BTreeMap::new();
     for member in urls(text) {
-        let (name, url) = member
-            .split_once('=')
-            .with_context(|| format!("initial-cluster: {member:?} is not NAME=URL"))?;
+        let (name, url) =
+            member.split_once('=').with_context(|| format!("initial-cluster: {member:?} is not NAME=URL"))?;
         ensure!(!name.is_empty() && url.contains("://"), "initial-cluster: {member:?} is not NAME=URL");
         let before = members.insert(name.to_owned(), url.to_owned());
-        ensure!(before.is_none(), "initial-cluster: the name {name:?} is there twice; each member needs its own");
+        ensure!(
+            before.is_none(),
+            "initial-cluster: the name {name:?} is there twice; each member needs its own"
+        );
     }
     Ok(members)
 }

@@ -15,9 +15,9 @@ use crate::error::storage_failed;
 use crate::id::IdAllocator;
 use crate::merge::{Merges, Verdict};
 use crate::regions::RegionRecord;
+use crate::replica::Leadership;
 use crate::safe_point::Claim;
 use crate::schedule::{self, Coordinator};
-use crate::replica::Leadership;
 use crate::storage::{Batch, Storage, Store};
 use crate::tso::{LOGICAL_LIMIT, Oracle, Refill, Taken};
 use crate::{OpenError, PdConfig, ScheduleConfig, records};
@@ -545,8 +545,7 @@ impl PdService for PlacementDriver {
             return Ok(last);
         }
         let ids = self.ids.clone();
-        let allocated =
-            async move { ids.allocate(count).await.map_err(|error| storage_failed(&error)) };
+        let allocated = async move { ids.allocate(count).await.map_err(|error| storage_failed(&error)) };
         self.store.run(allocated).await
     }
 

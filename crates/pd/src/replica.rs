@@ -123,7 +123,9 @@ pub enum MemberError {
         reason: String,
     },
     /// The data directory is another member's.
-    #[error("the data directory is that of the member {found:?}, not of {name:?}: start it with --name {found}, or name another --data-dir")]
+    #[error(
+        "the data directory is that of the member {found:?}, not of {name:?}: start it with --name {found}, or name another --data-dir"
+    )]
     OtherName {
         /// The name in the settings.
         name: String,

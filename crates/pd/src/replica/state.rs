@@ -7,9 +7,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use prost::Message;
 use tidewater_proto::raftpb;
-use tidewater_raft::{
-    Applied, Committed, Content, MachineError, Membership, Pieces, Position, StateMachine,
-};
+use tidewater_raft::{Applied, Committed, Content, MachineError, Membership, Pieces, Position, StateMachine};
 
 use crate::records;
 use crate::storage::{Batch, Storage, apply};
@@ -228,9 +226,7 @@ pub(crate) fn encode_applied(applied: &Applied) -> Vec<u8> {
     let members = members.iter();
     let membership = raftpb::Membership {
         configs: configs.collect(),
-        members: members
-            .map(|(peer, store)| raftpb::Member { peer_id: *peer, store_id: *store })
-            .collect(),
+        members: members.map(|(peer, store)| raftpb::Member { peer_id: *peer, store_id: *store }).collect(),
     };
     StoredApplied {
         position: applied.position.map(log_id),

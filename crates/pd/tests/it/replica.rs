@@ -49,7 +49,8 @@ async fn put_store(members: &Members, id: u64) {
     insist(members, |member| {
         let request = request.clone();
         async move { member.put_store(request).await }
-    }).await;
+    })
+    .await;
 }
 
 async fn stores(members: &Members) -> BTreeSet<u64> {

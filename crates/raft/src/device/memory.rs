@@ -54,11 +54,7 @@ pub(crate) fn scan(
 }
 
 /// [`LogDevice::last`] of a map.
-pub(crate) fn last(
-    map: &BTreeMap<Vec<u8>, Vec<u8>>,
-    start: &[u8],
-    end: &[u8],
-) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn last(map: &BTreeMap<Vec<u8>, Vec<u8>>, start: &[u8], end: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let last = map.range(start.to_vec()..end.to_vec()).next_back();
     last.map(|(key, value)| (key.clone(), value.clone()))
 }

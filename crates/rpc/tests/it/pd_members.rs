@@ -10,9 +10,7 @@ use tidewater_pd::{Member, MemberConfig, MemoryStorage};
 use tidewater_proto::pdpb::pd_client::PdClient;
 use tidewater_proto::{PdService, metapb, pdpb};
 use tidewater_raft::MemoryDevice;
-use tidewater_rpc::{
-    ChannelOptions, GrpcPd, GrpcPeerConnector, RpcServer, Security, pd_member_routes,
-};
+use tidewater_rpc::{ChannelOptions, GrpcPd, GrpcPeerConnector, RpcServer, Security, pd_member_routes};
 use tidewater_types::clock::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
@@ -69,8 +67,10 @@ impl Hosts {
         let addresses: Vec<_> =
             listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect();
         drop(listeners);
-        let initial: BTreeMap<_, _> =
-            (0..).zip(&addresses).map(|(index, at)| (format!("pd-{index}"), format!("http://{at}"))).collect();
+        let initial: BTreeMap<_, _> = (0..)
+            .zip(&addresses)
+            .map(|(index, at)| (format!("pd-{index}"), format!("http://{at}")))
+            .collect();
         let mut hosts = Self(Vec::new());
         for (index, address) in addresses.into_iter().enumerate() {
             let mut config = MemberConfig::alone(format!("pd-{index}"), format!("http://{address}"));
@@ -147,7 +147,8 @@ async fn clients_do_not_notice_that_the_leader_dies() {
                 calls += 1;
                 let store = 10 + number * 1_000_000 + calls;
                 pd.put_store(put_store(store)).await.expect("a write");
-                let found = pd.get_store(pdpb::GetStoreRequest { store_id: store, ..Default::default() }).await;
+                let found =
+                    pd.get_store(pdpb::GetStoreRequest { store_id: store, ..Default::default() }).await;
                 found.expect("what was written is there");
                 if number == 0 {
                     pd.region_heartbeat(region_report(calls)).await.expect("a heart beat");
@@ -213,7 +214,8 @@ async fn followers_name_the_leader_and_refuse_what_only_it_knows() {
     assert_eq!(members.members.len(), 3);
     assert_eq!(members.leader.unwrap().client_urls, [format!("http://{}", hosts.0[leader].address)]);
     // Public clients look for these words, and for the leader after them.
-    let refused = client.alloc_id(Request::new(pdpb::AllocIdRequest { header: header.clone(), count: 1 })).await;
+    let refused =
+        client.alloc_id(Request::new(pdpb::AllocIdRequest { header: header.clone(), count: 1 })).await;
     let status = refused.unwrap_err();
     assert!(status.code() == Code::Unavailable && status.message().starts_with("not leader"), "{status}");
     let ask = pdpb::TsoRequest { header, count: 1, ..Default::default() };

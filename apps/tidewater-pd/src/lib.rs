@@ -107,7 +107,10 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
     let peers = async {
         match ports.peers {
             Some(server) => server.run(pd_peer_routes(member.clone()), stop.clone()).await,
-            None => Ok(stop.cancelled().await),
+            None => {
+                stop.cancelled().await;
+                Ok(())
+            }
         }
     };
     let outcome = tokio::select! {
@@ -118,6 +121,9 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
         told = told => told.map(|never: Infallible| match never {}).map_err(|error: Arc<MemberError>| error.into()),
         never = pages.upkeep() => match never {},
     };
+    if outcome.is_ok() {
+        member.resign().await;
+    }
     member.stop().await;
     outcome?;
     eprintln!("The placement driver {} has stopped.", settings.name);

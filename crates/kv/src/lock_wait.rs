@@ -143,7 +143,6 @@ impl LockWaits {
     }
 
     /// Locks were taken: whoever waits at these keys waits for the new holders.
-
     pub(crate) fn acquired(&self, locks: &[(DataKey, StartTs)]) {
         if locks.is_empty() || self.count.load(Ordering::SeqCst) == 0 {
             return;

@@ -554,7 +554,7 @@ impl RegionTable {
 pub(crate) fn not_leader(region_id: u64, leader: Option<metapb::Peer>) -> RegionError {
     Box::new(errorpb::Error {
         message: format!("region {region_id} is not led by this store"),
-        not_leader: Some(errorpb::NotLeader { region_id, leader, ..Default::default() }),
+        not_leader: Some(errorpb::NotLeader { region_id, leader }),
         ..Default::default()
     })
 }

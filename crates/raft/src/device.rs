@@ -78,8 +78,11 @@ pub trait LogDevice: Send + Sync + 'static {
     fn scan(&self, start: &[u8], end: &[u8], bytes_max: usize) -> Result<KeysAndValues, DeviceError>;
 
     /// The last key, and its value, before `end` that is not before `start`.
-    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, DeviceError>;
+    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError>;
 }
 
+/// A key and its value.
+pub type KeyAndValue = (Vec<u8>, Vec<u8>);
+
 /// In the order of the keys.
-pub type KeysAndValues = Vec<(Vec<u8>, Vec<u8>)>;
+pub type KeysAndValues = Vec<KeyAndValue>;

@@ -27,7 +27,9 @@ mod wire;
 
 #[cfg(feature = "rocksdb")]
 pub use device::RocksDevice;
-pub use device::{DeviceError, FileDevice, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written};
+pub use device::{
+    DeviceError, FileDevice, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written,
+};
 pub use group::{Group, GroupError, Observer, Role, Status};
 pub use machine::{Committed, Content, MachineError, Pieces, StateMachine};
 pub use network::{SendError, Transport};

@@ -310,7 +310,7 @@ impl RaftNode {
                 from_store: self.store_id,
                 to_peer: *peer,
                 to_store: *store,
-                body: Some(Body::Sleep(message.clone())),
+                body: Some(Body::Sleep(message)),
             };
             tokio::time::timeout(self.config.election_timeout_max, self.transport.send(request))
         }));

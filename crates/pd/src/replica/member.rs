@@ -36,6 +36,8 @@ const SUSPICION_TURN: Duration = Duration::from_secs(1);
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// Entries that a newcomer may be behind when it gets its vote.
 const CATCH_UP_LAG: u64 = 16;
+/// How long a leader that resigns waits for the other one to take over.
+const RESIGN_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the log is asked whether it still works.
 const HEALTH_TURN: Duration = Duration::from_secs(2);
 
@@ -234,10 +236,13 @@ impl Member {
                 && self.group.is_caught_up(*id, CATCH_UP_LAG)
                 && self.group.silent_members(SILENCE_MAX).iter().all(|(silent, _)| silent != id)
         });
-        if let Some(successor) = ready.filter(|_| status.role == Role::Leader)
-            && let Err(error) = self.group.transfer_leader(successor).await
-        {
-            tracing::debug!(%error, successor, "leadership was not handed over");
+        let Some(successor) = ready.filter(|_| status.role == Role::Leader) else { return };
+        if let Err(error) = self.group.transfer_leader(successor).await {
+            return tracing::debug!(%error, successor, "leadership was not handed over");
+        }
+        let asked = Instant::now();
+        while self.group.status().role == Role::Leader && asked.elapsed() < RESIGN_PATIENCE {
+            sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -24,7 +24,9 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::RwLock;
 
-use super::{DeviceError, KeysAndValues, LogDevice, LogOp, Urgency, Written, memory::take_steps};
+use super::{
+    DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, Urgency, Written, memory::take_steps,
+};
 
 const FILE_NAME: &str = "raft.log";
 const REWRITE_NAME: &str = "raft.log.tmp";
@@ -134,7 +136,7 @@ impl LogDevice for FileDevice {
         Ok(super::memory::scan(&self.map.read(), start, end, bytes_max))
     }
 
-    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, DeviceError> {
+    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
         Ok(super::memory::last(&self.map.read(), start, end))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
-use super::{DeviceError, KeysAndValues, LogDevice, LogOp, Urgency, Written};
+use super::{DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, Urgency, Written};
 
 /// Keeps logs in memory: for tests, benchmarks and stores that need not survive.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub(crate) fn scan(
 }
 
 /// [`LogDevice::last`] of a map.
-pub(crate) fn last(map: &BTreeMap<Vec<u8>, Vec<u8>>, start: &[u8], end: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn last(map: &BTreeMap<Vec<u8>, Vec<u8>>, start: &[u8], end: &[u8]) -> Option<KeyAndValue> {
     let last = map.range(start.to_vec()..end.to_vec()).next_back();
     last.map(|(key, value)| (key.clone(), value.clone()))
 }
@@ -73,7 +73,7 @@ impl LogDevice for MemoryDevice {
         Ok(scan(&self.map.read(), start, end, bytes_max))
     }
 
-    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, DeviceError> {
+    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
         Ok(last(&self.map.read(), start, end))
     }
 }

@@ -8,7 +8,7 @@ use rocksdb::{
     Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::{DeviceError, KeysAndValues, LogDevice, LogOp, Urgency, Written};
+use super::{DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, Urgency, Written};
 
 const FAMILY: &str = "default";
 /// Sorts before every group's keys, which have at least nine bytes: the group's id and a kind.
@@ -166,7 +166,7 @@ impl LogDevice for RocksDevice {
         Ok(found)
     }
 
-    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, DeviceError> {
+    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
         let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(start);
         options.set_iterate_upper_bound(end);

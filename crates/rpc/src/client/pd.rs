@@ -90,7 +90,7 @@ impl GrpcPd {
             connection: Mutex::default(),
             searching: tokio::sync::Mutex::default(),
         });
-        pd.insist(Repeat::Always, |connection| async move { Ok(drop(connection)) }).await?;
+        pd.insist(Repeat::Always, |_| async { Ok(()) }).await?;
         Ok(pd)
     }
 

@@ -62,7 +62,7 @@ impl Replicated {
             peer_urls: vec![url.clone()],
         };
         tokio::spawn(server.run(pd_routes(pd, identity), stop.clone()));
-        let pd = GrpcPd::connect(&[url.clone()], ChannelOptions::default()).await.unwrap();
+        let pd = GrpcPd::connect(std::slice::from_ref(&url), ChannelOptions::default()).await.unwrap();
         let connector = Arc::new(GrpcConnector::new(ChannelOptions::default()));
         let mut cluster = Self { pd, pd_url: url, connector, stores: Vec::new(), config, stop };
         for index in 0..stores {

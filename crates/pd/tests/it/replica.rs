@@ -389,6 +389,18 @@ async fn data_from_before_there_were_members_are_taken_over_and_not_given_back()
     assert!(error.contains("let the others join"), "{error}");
 }
 
+/// Tasks of a member that has stopped may hold its files for a moment.
+async fn once_free<T, E: std::fmt::Display>(open: impl Fn() -> Result<T, E>) -> T {
+    for _ in 0..1000 {
+        match open() {
+            Ok(opened) => return opened,
+            Err(error) => assert!(error.to_string().contains("in use by another process"), "{error}"),
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the files stay in use");
+}
+
 /// On a real disk: what was acknowledged is there after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_on_disk_restarts_where_it_was() {
@@ -398,8 +410,8 @@ async fn a_member_on_disk_restarts_where_it_was() {
         let mut config = MemberConfig::alone("pd", "http://pd");
         config.raft.log_entries_max = 10;
         config.raft.log_entries_kept = 2;
-        let storage = Arc::new(FileStorage::open(folder.path()).unwrap());
-        let device = Arc::new(FileDevice::open(folder.path().join("raft")).unwrap());
+        let storage = Arc::new(once_free(|| FileStorage::open(folder.path())).await);
+        let device = Arc::new(once_free(|| FileDevice::open(folder.path().join("raft"))).await);
         let wires = Arc::new(super::members::NoWires);
         let member = Member::open(config, storage, device, wires, Arc::new(SystemClock)).await.unwrap();
         member.ready().await.unwrap();

@@ -1,6 +1,6 @@
 //! Compiles the `.proto` files with `protox`, so that no `protoc` is needed on the machine.
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "metapb.proto",
     "errorpb.proto",
     "deadlock.proto",
@@ -11,6 +11,7 @@ const FILES: [&str; 13] = [
     "coprocessor.proto",
     "regionmovepb.proto",
     "raftpb.proto",
+    "pdpeerpb.proto",
     "regionpb.proto",
     "tikvpb.proto",
     "tipb.proto",

@@ -2,15 +2,20 @@
 
 mod settings;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidewater_daemon::{CommonOptions, set};
-use tidewater_pd::{FileStorage, PdConfig, PlacementDriver};
-use tidewater_rpc::{PdIdentity, RpcServer, StatusPages, install_metrics, pd_routes};
+use tidewater_pd::{FileStorage, Member, MemberError};
+use tidewater_raft::FileDevice;
+use tidewater_rpc::{
+    ChannelOptions, GrpcPeerConnector, RpcServer, StatusPages, install_metrics, pd_member_routes,
+    pd_peer_routes,
+};
 use tidewater_types::clock::SystemClock;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +41,22 @@ pub struct Options {
     /// Copies of each region.
     #[arg(long)]
     max_replicas: Option<usize>,
+    /// Where to listen for the other members, as `http://HOST:PORT`; without it, where clients are listened for.
+    #[arg(long)]
+    peer_urls: Option<String>,
+    /// Where the other members find this one, if not there.
+    #[arg(long)]
+    advertise_peer_urls: Option<String>,
+    /// The members a new cluster begins with, the same for all of them: `NAME=PEER-URL,...`. Without it this one is alone. Not looked at when
+    /// there are data.
+    #[arg(long, value_name = "MEMBERS", conflicts_with = "join")]
+    initial_cluster: Option<String>,
+    /// Tells clusters apart that begin with the same members.
+    #[arg(long)]
+    initial_cluster_token: Option<String>,
+    /// Peer URLs of a running cluster that a member without data is to join, separated by commas.
+    #[arg(long, value_name = "URLS")]
+    join: Option<String>,
 }
 
 /// Runs the placement driver until Ctrl-C or SIGTERM.
@@ -47,6 +68,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         set(&mut settings.client_urls, options.client_urls);
         set(&mut settings.advertise_client_urls, options.advertise_client_urls);
         set(&mut settings.replication.max_replicas, options.max_replicas);
+        set(&mut settings.peer_urls, options.peer_urls);
+        set(&mut settings.advertise_peer_urls, options.advertise_peer_urls);
+        set(&mut settings.initial_cluster, options.initial_cluster);
+        set(&mut settings.initial_cluster_token, options.initial_cluster_token);
+        set(&mut settings.join, options.join);
     };
     tidewater_daemon::run(
         &common,
@@ -58,48 +84,98 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 
 async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = install_metrics();
-    let scheme = if settings.security.is_enabled() { "https" } else { "http" };
-    let server = RpcServer::bind(host(&settings.client_urls), settings.security.clone()).await?;
-    let url = match settings.advertise_client_urls.is_empty() {
-        true => format!("{scheme}://{}", server.local_addr()?),
-        false => settings.advertise_client_urls.clone(),
-    };
+    let ports = Ports::bind(&settings).await?;
     let folder = settings.data_dir.clone();
-    let storage = FileStorage::open(&folder)
-        .with_context(|| format!("cannot open the data in {}; it was left as it is", folder.display()))?;
-    let config = PdConfig {
-        schedule: settings.schedule(),
-        replication: settings.replication(),
-        ..PdConfig::default()
-    };
-    let pd = PlacementDriver::open(config, Arc::new(storage), Arc::new(SystemClock))
-        .with_context(|| format!("cannot use the data in {}; it was left as it is", folder.display()))?;
-    let identity = PdIdentity {
-        cluster_id: pd.cluster_id(),
-        member_id: pd.cluster_id() ^ 1,
-        name: settings.name.clone(),
-        client_urls: vec![url.clone()],
-        peer_urls: vec![url.clone()],
-    };
-    let pages = {
-        let (pd, name) = (pd.clone(), settings.name.clone());
-        let report = move || {
-            json!({ "name": name, "cluster_id": pd.cluster_id(), "regions": pd.region_count(),
-                    "version": env!("CARGO_PKG_VERSION") })
-        };
-        StatusPages::new(report, metrics)
-    };
-    let mut routes = pd_routes(pd, identity);
+    let left = || format!("cannot use the data in {}; it was left as it is", folder.display());
+    let storage = Arc::new(FileStorage::open(&folder).with_context(left)?);
+    let device = Arc::new(FileDevice::open(folder.join("raft")).with_context(left)?);
+    let channels = ChannelOptions { security: settings.security.clone(), ..ChannelOptions::default() };
+    let connector = Arc::new(GrpcPeerConnector::new(channels));
+    let config = settings.member(&ports.url, &ports.peer_url)?;
+    let member = Member::open(config, storage, device, connector, Arc::new(SystemClock))
+        .await
+        .with_context(|| format!("cannot start the member {} on {}", settings.name, folder.display()))?;
+    let pages = StatusPages::new(report(&settings, &member), metrics);
+    let mut routes = pd_member_routes(member.clone(), member.clone());
     let router = routes.axum_router_mut();
     *router = std::mem::take(router).merge(pages.router());
-    eprintln!("The placement driver {} is ready: {url}", settings.name);
-    tracing::info!(data = %folder.display(), "serving");
-    tokio::select! {
-        served = server.run(routes, stop) => served?,
+    let told = async {
+        member.ready().await?;
+        eprintln!("The placement driver {} is ready: {}", settings.name, ports.url);
+        tracing::info!(data = %folder.display(), "serving");
+        stop.cancelled().await;
+        // Clients need not wait for the others to miss this one.
+        member.resign().await;
+        Ok(std::future::pending::<Infallible>().await)
+    };
+    let peers = async {
+        match ports.peers {
+            Some(server) => server.run(pd_peer_routes(member.clone()), stop.clone()).await,
+            None => {
+                stop.cancelled().await;
+                Ok(())
+            }
+        }
+    };
+    let outcome = tokio::select! {
+        served = async { tokio::try_join!(ports.clients.run(routes, stop.clone()), peers) } => {
+            served.map(drop).map_err(anyhow::Error::from)
+        }
+        failure = member.failed() => Err(anyhow::Error::new(failure)),
+        told = told => told.map(|never: Infallible| match never {}).map_err(|error: Arc<MemberError>| error.into()),
         never = pages.upkeep() => match never {},
+    };
+    if outcome.is_ok() {
+        member.resign().await;
     }
+    member.stop().await;
+    outcome?;
     eprintln!("The placement driver {} has stopped.", settings.name);
     Ok(())
+}
+
+/// Where the member listens, and is found.
+struct Ports {
+    clients: RpcServer,
+    /// If other members do not come where clients do.
+    peers: Option<RpcServer>,
+    url: String,
+    peer_url: String,
+}
+
+impl Ports {
+    async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let scheme = if settings.security.is_enabled() { "https" } else { "http" };
+        let clients = RpcServer::bind(host(&settings.client_urls), settings.security.clone()).await?;
+        let peers = match host(&settings.peer_urls) {
+            "" => None,
+            same if same == host(&settings.client_urls) => None,
+            other => Some(RpcServer::bind(other, settings.security.clone()).await?),
+        };
+        let named = |advertised: &str, server: &RpcServer| match advertised.is_empty() {
+            true => anyhow::Ok(format!("{scheme}://{}", server.local_addr()?)),
+            false => Ok(advertised.trim_end_matches('/').to_owned()),
+        };
+        let url = named(&settings.advertise_client_urls, &clients)?;
+        let peer_url = match (&peers, settings.advertise_peer_urls.is_empty()) {
+            (None, true) => url.clone(),
+            (peers, _) => named(&settings.advertise_peer_urls, peers.as_ref().unwrap_or(&clients))?,
+        };
+        Ok(Self { clients, peers, url, peer_url })
+    }
+}
+
+fn report(settings: &Settings, member: &Arc<Member>) -> impl Fn() -> Value + Send + Sync + 'static {
+    let (member, name) = (member.clone(), settings.name.clone());
+    move || {
+        let known = member.description();
+        let leader = known.members.iter().find(|other| other.id == known.leader_id);
+        json!({
+            "name": name, "cluster_id": known.cluster_id, "version": env!("CARGO_PKG_VERSION"),
+            "members": known.members.len(), "leader": leader.map(|leader| leader.name.as_str()),
+            "regions": member.driver().map(|driver| driver.region_count()),
+        })
+    }
 }
 
 /// `HOST:PORT` of a URL.

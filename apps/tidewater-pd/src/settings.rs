@@ -1,10 +1,12 @@
 //! The settings file of the placement driver; names are PD's where the meaning is.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use tidewater_daemon::{LogSettings, Span};
-use tidewater_pd::{ReplicationConfig, ScheduleConfig};
+use tidewater_pd::{MemberConfig, PdConfig, ReplicationConfig, ScheduleConfig};
 use tidewater_rpc::Security;
 
 /// All settings of the placement driver.
@@ -19,6 +21,16 @@ pub struct Settings {
     pub client_urls: String,
     /// Where clients find this member; empty: where it listens.
     pub advertise_client_urls: String,
+    /// Where to listen for the other members, as a URL; empty: where clients are listened for.
+    pub peer_urls: String,
+    /// Where the other members find this one; empty: where it listens.
+    pub advertise_peer_urls: String,
+    /// The members a new cluster begins with, as `name=peer-url,...`; empty: this one alone.
+    pub initial_cluster: String,
+    /// Tells clusters apart that begin with the same members.
+    pub initial_cluster_token: String,
+    /// Peer URLs of a running cluster that a member without data is to join, separated by commas.
+    pub join: String,
     /// Logs.
     pub log: LogSettings,
     /// TLS between components.
@@ -79,6 +91,11 @@ impl Default for Settings {
             data_dir: "./tidewater-pd".into(),
             client_urls: "http://127.0.0.1:2379".to_owned(),
             advertise_client_urls: String::new(),
+            peer_urls: String::new(),
+            advertise_peer_urls: String::new(),
+            initial_cluster: String::new(),
+            initial_cluster_token: "pd-cluster".to_owned(),
+            join: String::new(),
             log: LogSettings::default(),
             security: Security::default(),
             schedule: Schedule::default(),
@@ -104,6 +121,42 @@ impl Settings {
             strictly_match_labels: self.replication.strictly_match_label,
         }
     }
+}
+
+impl Settings {
+    /// What they say about a member that was bound to these URLs.
+    pub fn member(&self, client_url: &str, peer_url: &str) -> anyhow::Result<MemberConfig> {
+        let mut config = MemberConfig::alone(&self.name, peer_url);
+        config.client_urls = vec![client_url.to_owned()];
+        if !self.initial_cluster.is_empty() {
+            ensure!(self.join.is_empty(), "of initial-cluster and join only one can be given");
+            config.initial_cluster = parse_members(&self.initial_cluster)?;
+        }
+        config.initial_cluster_token.clone_from(&self.initial_cluster_token);
+        config.join = urls(&self.join).collect();
+        config.pd =
+            PdConfig { schedule: self.schedule(), replication: self.replication(), ..PdConfig::default() };
+        Ok(config)
+    }
+}
+
+fn urls(text: &str) -> impl Iterator<Item = String> {
+    text.split(',').map(|url| url.trim().trim_end_matches('/').to_owned()).filter(|url| !url.is_empty())
+}
+
+fn parse_members(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut members = BTreeMap::new();
+    for member in urls(text) {
+        let (name, url) =
+            member.split_once('=').with_context(|| format!("initial-cluster: {member:?} is not NAME=URL"))?;
+        ensure!(!name.is_empty() && url.contains("://"), "initial-cluster: {member:?} is not NAME=URL");
+        let before = members.insert(name.to_owned(), url.to_owned());
+        ensure!(
+            before.is_none(),
+            "initial-cluster: the name {name:?} is there twice; each member needs its own"
+        );
+    }
+    Ok(members)
 }
 
 impl Default for Schedule {
@@ -132,6 +185,27 @@ impl From<Schedule> for ScheduleConfig {
             merge_region_keys_max: schedule.max_merge_region_keys,
             split_merge_interval: schedule.split_merge_interval.0,
             ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_named_once_and_have_urls() {
+        let good = parse_members("a=http://one:1, b=http://two:2/").unwrap();
+        assert_eq!(good["a"], "http://one:1");
+        assert_eq!(good["b"], "http://two:2");
+        for (bad, word) in [
+            ("a=http://one,a=http://two", "twice"),
+            ("a", "not NAME=URL"),
+            ("=http://x", "not NAME=URL"),
+            ("a=one:1", "not NAME=URL"),
+        ] {
+            let error = parse_members(bad).unwrap_err().to_string();
+            assert!(error.contains(word), "{bad}: {error}");
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Options {
     /// SQL nodes.
     #[arg(long, default_value_t = 1)]
     sqls: u16,
-    /// Members of the placement driver.
+    /// Members of the placement driver; three go on when one dies.
     #[arg(long, default_value_t = 1)]
     pds: u16,
     /// Folder of all data and logs; made when missing, kept afterwards.
@@ -77,7 +77,7 @@ struct Member {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(options.stores >= 1, "a cluster needs a store");
     ensure!(options.replicas >= 1, "a region needs a copy");
-    ensure!(options.pds == 1, "the placement driver has one member in this release: --pds 1");
+    ensure!(options.pds >= 1, "a cluster needs a member of the placement driver");
     let stop = watch_for_the_end(options)?;
     let mut members = Vec::new();
     let outcome = start_all(options, &mut members).and_then(|()| {
@@ -89,13 +89,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn start_all(options: &Options, members: &mut Vec<Member>) -> anyhow::Result<()> {
-    let name = "pd-0".to_owned();
-    let url = format!("http://127.0.0.1:{}", port(options, PD_PORT, 0));
-    let replicas = options.replicas.to_string();
-    let arguments = ["--name", &name, "--client-urls", &url, "--max-replicas", &replicas];
-    let pd = Member::start(options, "pd", name.clone(), options.pd_config.as_deref(), &arguments)?;
-    let endpoint = pd.ready.clone();
-    members.push(pd);
+    let endpoint = start_pds(options, members)?;
     for index in 0..options.stores {
         let address = format!("127.0.0.1:{}", port(options, STORE_PORT, index));
         let status = format!("127.0.0.1:{}", port(options, STORE_STATUS_PORT, index));
@@ -118,6 +112,44 @@ fn start_all(options: &Options, members: &mut Vec<Member>) -> anyhow::Result<()>
         members.push(Member::start(options, "sql", format!("sql-{index}"), config, &arguments)?);
     }
     Ok(())
+}
+
+/// Starts the members of the placement driver; returns where they are.
+fn start_pds(options: &Options, members: &mut Vec<Member>) -> anyhow::Result<String> {
+    let config = options.pd_config.as_deref();
+    let replicas = options.replicas.to_string();
+    let name = |index: u16| format!("pd-{index}");
+    if options.pds == 1 {
+        let url = format!("http://127.0.0.1:{}", port(options, PD_PORT, 0));
+        let arguments = ["--name", &name(0), "--client-urls", &url, "--max-replicas", &replicas];
+        let pd = Member::start(options, "pd", name(0), config, &arguments)?;
+        let endpoint = pd.ready.clone();
+        members.push(pd);
+        return Ok(endpoint);
+    }
+    // They must know each other's ports before any of them runs. Held until all are chosen, or one might be chosen twice.
+    let mut held = Vec::new();
+    let mut urls = Vec::new();
+    for index in 0..options.pds {
+        let listener = TcpListener::bind(("127.0.0.1", port(options, PD_PORT, index)))?;
+        urls.push(format!("http://{}", listener.local_addr()?));
+        held.push(listener);
+    }
+    drop(held);
+    let cluster: Vec<_> = (0..).zip(&urls).map(|(index, url)| format!("{}={url}", name(index))).collect();
+    let cluster = cluster.join(",");
+    for (index, url) in (0..).zip(&urls) {
+        let name = name(index);
+        let arguments = [
+            ["--name", &name],
+            ["--client-urls", url],
+            ["--initial-cluster", &cluster],
+            ["--max-replicas", &replicas],
+        ];
+        let arguments = arguments.concat();
+        members.push(Member::start(options, "pd", name.clone(), config, &arguments)?);
+    }
+    Ok(urls.join(","))
 }
 
 /// The usual port if it is free, else any.

@@ -52,7 +52,7 @@ async fn a_cluster_keeps_its_word_while_its_processes_are_killed() {
         tokio::time::sleep(Duration::from_millis(700 + random.below(900))).await;
         let victim = match (round, random.below(6)) {
             (1, _) | (3.., 4) => &mut cluster.sql,
-            (2, _) | (3.., 5) => &mut cluster.pd,
+            (2, _) | (3.., 5) => &mut cluster.pds[0],
             _ => &mut cluster.stores[random.below(STORES as u64) as usize],
         };
         let acknowledged = load.acknowledged.lock().await.len();

@@ -27,26 +27,40 @@ pub struct ClusterProcess {
     // In the order in which they are stopped.
     pub sql: Part,
     pub stores: Vec<Part>,
-    pub pd: Part,
+    pub pds: Vec<Part>,
     sql_port: u16,
-    pd_port: u16,
+    pd_ports: Vec<u16>,
     _folder: TempDir,
 }
 
 impl ClusterProcess {
     pub fn start(store_count: usize) -> Self {
+        Self::start_with(store_count, 1)
+    }
+
+    /// With several members of the placement driver.
+    pub fn start_with(store_count: usize, pd_count: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let settings = |name: &str, text: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("the settings are written");
             text_of(&path)
         };
-        let (pd_port, sql_port) = (free_port(), free_port());
-        let endpoint = format!("127.0.0.1:{pd_port}");
+        let sql_port = free_port();
+        let pd_ports: Vec<_> = (0..pd_count).map(|_| free_port()).collect();
+        let endpoints: Vec<_> = pd_ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let endpoint = endpoints.join(",");
         let data = |name: &str| text_of(&folder.path().join(name));
         let config = settings("pd.toml", PD_SETTINGS);
-        let url = format!("http://{endpoint}");
-        let pd = Part::start("pd", &["pd", "--client-urls", &url, "--data-dir", &data("pd"), "-C", &config]);
+        let named: Vec<_> =
+            (0..).zip(&endpoints).map(|(index, at)| format!("pd-{index}=http://{at}")).collect();
+        let named = named.join(",");
+        let pds = endpoints.iter().enumerate().map(|(index, at)| {
+            let (name, url) = (format!("pd-{index}"), format!("http://{at}"));
+            let place = ["pd", "--name", &name, "--client-urls", &url, "--data-dir", &data(&name)];
+            Part::start(&name, &[&place[..], &["--initial-cluster", &named, "-C", &config]].concat())
+        });
+        let pds = pds.collect();
         let config = settings("store.toml", STORE_SETTINGS);
         let stores = (0..store_count).map(|index| {
             let (name, address) = (format!("store-{index}"), format!("127.0.0.1:{}", free_port()));
@@ -56,7 +70,7 @@ impl ClusterProcess {
         });
         let stores = stores.collect();
         let sql = Part::start_sql("sql", &endpoint, sql_port);
-        Self { sql, stores, pd, sql_port, pd_port, _folder: folder }
+        Self { sql, stores, pds, sql_port, pd_ports, _folder: folder }
     }
 
     /// Options of a connection as root.
@@ -70,9 +84,14 @@ impl ClusterProcess {
         (Part::start_sql(name, &self.pd_address(), port), root_at(port))
     }
 
-    /// Where the placement driver answers over HTTP.
+    /// Where the first member of the placement driver answers over HTTP.
     pub fn pd_address(&self) -> String {
-        format!("127.0.0.1:{}", self.pd_port)
+        self.pd_address_of(0)
+    }
+
+    /// Where a member of the placement driver answers over HTTP.
+    pub fn pd_address_of(&self, index: usize) -> String {
+        format!("127.0.0.1:{}", self.pd_ports[index])
     }
 }
 

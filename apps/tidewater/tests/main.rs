@@ -6,6 +6,7 @@ mod cluster_kill;
 mod cluster_process;
 mod interrupt;
 mod kill;
+mod pd_kill;
 mod refusals;
 mod server_process;
 mod sql_nodes;

@@ -135,9 +135,8 @@ pub fn serve<F>(log_level: &str, work: impl FnOnce(Handle, CancellationToken) ->
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    // Whatever goes wrong between members is told by our own crates, once.
-    let quiet = if log_level.contains("openraft") { "" } else { ",openraft=off" };
-    let filter = EnvFilter::try_new(format!("{log_level}{quiet}"))
+    // It warns of every message to a member that is away, many times a second; what comes of it is logged by its users.
+    let filter = EnvFilter::try_new(format!("openraft=error,{log_level}"))
         .with_context(|| format!("the log level {log_level:?}"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let compute = runtime("compute", false)?;

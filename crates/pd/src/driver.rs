@@ -1,5 +1,6 @@
 pub(crate) mod admin;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,11 +15,12 @@ use crate::error::storage_failed;
 use crate::id::IdAllocator;
 use crate::merge::{Merges, Verdict};
 use crate::regions::RegionRecord;
+use crate::replica::Leadership;
 use crate::safe_point::Claim;
 use crate::schedule::{self, Coordinator};
-use crate::storage::{Batch, Residence, Storage};
+use crate::storage::{Batch, Storage, Store};
 use crate::tso::{LOGICAL_LIMIT, Oracle, Refill, Taken};
-use crate::{OpenError, PdConfig, ScheduleConfig, StorageError, records};
+use crate::{OpenError, PdConfig, ScheduleConfig, records};
 
 /// Most timestamps one call may ask for. A range never crosses a step of the physical part.
 const TIMESTAMPS_PER_CALL_MAX: u32 = LOGICAL_LIMIT - 1;
@@ -35,12 +37,12 @@ const CLUSTER_VERSION: &str = "8.5.0";
 pub struct PlacementDriver {
     cluster_id: u64,
     clock: Arc<dyn WallClock>,
-    storage: Arc<dyn Storage>,
+    store: Store,
     oracle: Arc<Oracle>,
     ids: Arc<IdAllocator>,
     cluster: Arc<RwLock<Cluster>>,
     /// Held from deciding on a change until it is durable and applied; readers only take `cluster`.
-    writer: Arc<Mutex<()>>,
+    writer: Arc<tokio::sync::Mutex<()>>,
     plans: Mutex<Plans>,
 }
 
@@ -53,6 +55,62 @@ struct Plans {
     coordinator: Coordinator,
 }
 
+/// What a driver begins with.
+struct Opening {
+    cluster_id: u64,
+    cluster: Cluster,
+    oracle: Oracle,
+    window: i64,
+    ids: IdAllocator,
+    clock: Arc<dyn WallClock>,
+    store: Store,
+    /// To be durable before the driver answers anybody.
+    batch: Batch,
+}
+
+impl Opening {
+    fn prepare(
+        config: &PdConfig,
+        stored: &BTreeMap<String, Vec<u8>>,
+        store: Store,
+        clock: Arc<dyn WallClock>,
+    ) -> Result<Self, OpenError> {
+        let (cluster, counters) = Cluster::load(stored)?;
+        let oracle = Oracle::new(&config.tso, clock.clone(), store.clone(), counters.tso_window);
+        let (window, mut batch) = oracle.first_window();
+        // Zero means "no cluster" on the wire.
+        let new_id = || config.cluster_id.unwrap_or(clock.now_micros().unsigned_abs()).max(1);
+        let cluster_id = counters.cluster_id.unwrap_or_else(new_id);
+        if counters.cluster_id.is_none() {
+            batch.push((records::CLUSTER_ID.to_owned(), Some(records::encode_u64(cluster_id))));
+        }
+        let ids = IdAllocator::new(store.clone(), config.id_step, counters.id_bound);
+        Ok(Self { cluster_id, cluster, oracle, window, ids, clock, store, batch })
+    }
+
+    /// The batch is durable.
+    fn finish(mut self, config: PdConfig) -> PlacementDriver {
+        self.oracle.note_window(self.window);
+        let opened_micros = self.clock.now_micros();
+        let plans = Plans {
+            config: config.schedule,
+            moves: Moves::default(),
+            merges: Merges::new(opened_micros),
+            coordinator: Coordinator::new(config.replication, opened_micros),
+        };
+        PlacementDriver {
+            cluster_id: self.cluster_id,
+            clock: self.clock,
+            store: self.store,
+            oracle: Arc::new(self.oracle),
+            ids: Arc::new(self.ids),
+            cluster: Arc::new(RwLock::new(self.cluster)),
+            writer: Arc::default(),
+            plans: Mutex::new(plans),
+        }
+    }
+}
+
 impl PlacementDriver {
     /// Opens the driver over what an earlier one left in `storage`, or founds a new cluster in an empty one.
     pub fn open(
@@ -60,35 +118,26 @@ impl PlacementDriver {
         storage: Arc<dyn Storage>,
         clock: Arc<dyn WallClock>,
     ) -> Result<Arc<Self>, OpenError> {
-        let (cluster, counters) = Cluster::load(&storage.load()?)?;
-        let cluster_id = match counters.cluster_id {
-            Some(id) => id,
-            None => {
-                // Zero means "no cluster" on the wire.
-                let id = config.cluster_id.unwrap_or(clock.now_micros().unsigned_abs()).max(1);
-                storage.write(vec![(records::CLUSTER_ID.to_owned(), Some(records::encode_u64(id)))])?;
-                id
-            }
-        };
-        let oracle = Oracle::new(&config.tso, clock.clone(), storage.clone(), counters.tso_window);
-        oracle.move_window()?;
-        let opened_micros = clock.now_micros();
-        let plans = Plans {
-            config: config.schedule,
-            moves: Moves::default(),
-            merges: Merges::new(opened_micros),
-            coordinator: Coordinator::new(config.replication, opened_micros),
-        };
-        Ok(Arc::new(Self {
-            cluster_id,
-            clock,
-            oracle: Arc::new(oracle),
-            ids: Arc::new(IdAllocator::new(storage.clone(), config.id_step, counters.id_bound)),
-            storage,
-            cluster: Arc::new(RwLock::new(cluster)),
-            writer: Arc::default(),
-            plans: Mutex::new(plans),
-        }))
+        let stored = storage.load()?;
+        if stored.contains_key(records::APPLIED) {
+            return Err(OpenError::Member);
+        }
+        let opening = Opening::prepare(&config, &stored, Store::Local(storage.clone()), clock)?;
+        storage.write(opening.batch.clone())?;
+        Ok(Arc::new(opening.finish(config)))
+    }
+
+    /// Opens the driver of the member that leads, over what its leadership has found.
+    pub(crate) async fn lead(
+        config: PdConfig,
+        leadership: Arc<Leadership>,
+        clock: Arc<dyn WallClock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let stored = leadership.load().await?;
+        let store = Store::Replicated(leadership);
+        let opening = Opening::prepare(&config, &stored, store.clone(), clock)?;
+        store.write(opening.batch.clone()).await?;
+        Ok(Arc::new(opening.finish(config)))
     }
 
     /// The id every client and store must name.
@@ -105,41 +154,26 @@ impl PlacementDriver {
         Some(pdpb::ResponseHeader { cluster_id: self.cluster_id, error: None })
     }
 
-    /// Runs work that writes to the storage where it may block.
-    async fn blocking<T, F>(&self, work: F) -> Result<T, PdError>
-    where
-        T: Send + 'static,
-        F: FnOnce() -> Result<T, PdError> + Send + 'static,
-    {
-        match self.storage.residence() {
-            Residence::Memory => work(),
-            Residence::Disk => match tokio::task::spawn_blocking(work).await {
-                Ok(result) => result,
-                Err(error) => Err(PdError::Storage { reason: error.to_string() }),
-            },
-        }
-    }
-
     /// Decides on changes, makes them durable, applies them. `decide` sees a state no other writer can change meanwhile.
     async fn update<T, F>(&self, decide: F) -> Result<T, PdError>
     where
         T: Send + 'static,
         F: FnOnce(&Cluster) -> Result<(Vec<Update>, T), PdError> + Send + 'static,
     {
-        let (writer, cluster, storage) = (self.writer.clone(), self.cluster.clone(), self.storage.clone());
-        self.blocking(move || {
-            let _writer = writer.lock();
+        let (writer, cluster, store) = (self.writer.clone(), self.cluster.clone(), self.store.clone());
+        let work = async move {
+            let _writer = writer.lock().await;
             let (updates, answer) = decide(&cluster.read())?;
             let mut batch = Batch::new();
             updates.iter().for_each(|update| update.write_to(&mut batch));
             if !batch.is_empty() {
-                storage.write(batch).map_err(|error| storage_failed(&error))?;
+                store.write(batch).await.map_err(|error| storage_failed(&error))?;
             }
             let mut cluster = cluster.write();
             updates.into_iter().for_each(|update| cluster.apply(update));
             Ok(answer)
-        })
-        .await
+        };
+        self.store.run(work).await
     }
 
     /// Takes in a sign of life of a store.
@@ -157,17 +191,17 @@ impl PlacementDriver {
         Ok(())
     }
 
-    fn refill_in_background(&self) {
+    async fn refill_in_background(&self) {
         let oracle = self.oracle.clone();
-        let refill = move || {
-            if let Err(error) = oracle.move_window() {
-                log_failed_refill(&error);
+        let refill = async move {
+            if let Err(error) = oracle.move_window().await {
+                tracing::error!(%error, "cannot move the window of timestamps ahead");
             }
         };
-        match self.storage.residence() {
-            Residence::Memory => refill(),
+        match self.store.is_memory() {
+            true => refill.await,
             // Dropping the handle lets the task run on.
-            Residence::Disk => drop(tokio::task::spawn_blocking(refill)),
+            false => drop(tokio::spawn(refill)),
         }
     }
 
@@ -350,10 +384,6 @@ impl Plans {
     }
 }
 
-fn log_failed_refill(error: &StorageError) {
-    tracing::error!(%error, "cannot move the window of timestamps ahead");
-}
-
 #[async_trait]
 impl PdService for PlacementDriver {
     async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
@@ -366,14 +396,15 @@ impl PdService for PlacementDriver {
             match self.oracle.take(count) {
                 Taken::Range { physical, logical, refill } => {
                     if refill == Refill::Start {
-                        self.refill_in_background();
+                        self.refill_in_background().await;
                     }
                     return Ok(pdpb::Timestamp { physical, logical, suffix_bits: 0 });
                 }
                 Taken::Exhausted => {
                     let oracle = self.oracle.clone();
-                    self.blocking(move || oracle.move_window().map_err(|error| storage_failed(&error)))
-                        .await?;
+                    let moved =
+                        async move { oracle.move_window().await.map_err(|error| storage_failed(&error)) };
+                    self.store.run(moved).await?;
                 }
             }
         }
@@ -514,7 +545,8 @@ impl PdService for PlacementDriver {
             return Ok(last);
         }
         let ids = self.ids.clone();
-        self.blocking(move || ids.allocate(count).map_err(|error| storage_failed(&error))).await
+        let allocated = async move { ids.allocate(count).await.map_err(|error| storage_failed(&error)) };
+        self.store.run(allocated).await
     }
 
     async fn region_heartbeat(

@@ -52,6 +52,12 @@ pub enum StorageError {
         /// The file.
         path: PathBuf,
     },
+    /// Another member leads, or nobody: nothing was written.
+    #[error("this member of the placement driver does not lead")]
+    NotLeader,
+    /// The member lost its leadership meanwhile: what was to be written may be, or may come to be, written.
+    #[error("leadership was lost before the write was decided")]
+    LeadershipLost,
 }
 
 /// Why a placement driver did not start.
@@ -68,9 +74,17 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The storage is a member's of a replicated driver, and may be behind the others.
+    #[error("the data belong to a member of a replicated placement driver; start tidewater-pd on them")]
+    Member,
 }
 
 pub(crate) fn storage_failed(error: &StorageError) -> PdError {
+    match error {
+        StorageError::NotLeader => return PdError::NotLeader,
+        StorageError::LeadershipLost => return PdError::LeadershipLost,
+        _ => {}
+    }
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

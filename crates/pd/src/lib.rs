@@ -9,12 +9,15 @@
 //! * **Timestamps do not wait for the disk** unless the bound must move and the move begun ahead of time is not through yet.
 //! * **Answered means durable**: what changed is in the storage before the caller hears of it.
 //! * A region with an older epoch never replaces a newer one, and no two known regions overlap.
-//! * No user data, no SQL, no network in here; no random numbers and no clock but the one handed in.
+//! * No user data, no SQL, no network in here; no random numbers (but those of elections) and no clock but the one handed in.
+//! * **Of several members at most one answers** at any moment, and none loses what another one has answered.
 //!
 //! # Tour
 //! [`PlacementDriver`] joins the parts: the timestamp oracle (`tso`), the id allocator (`id`), the region tree (`regions`), stores and
 //! safe points (`cluster`, `safe_point`), what regions should do (`balance`, `merge`; `schedule` where they are replicated), all kept in a small ordered map of named records behind the [`Storage`] seam with its two
 //! implementations, [`MemoryStorage`] and the crash-safe [`FileStorage`].
+//!
+//! A [`Member`] is one of several: they replicate the records, and the one that leads opens a driver over them (`replica`).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -33,9 +36,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! # What it does not do yet
-//! It is not replicated itself.
 
 mod balance;
 mod cluster;
@@ -47,6 +47,7 @@ mod keyspaces;
 mod merge;
 mod records;
 mod regions;
+mod replica;
 mod safe_point;
 mod schedule;
 mod storage;
@@ -58,6 +59,7 @@ pub use driver::admin::{
     FinishedOperator, HotRegion, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo, StoreState,
 };
 pub use error::{OpenError, StorageError};
+pub use replica::{Member, MemberConfig, MemberError};
 pub use schedule::{
     LabelConstraint, LabelOp, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind, Step,
 };

@@ -21,6 +21,19 @@ pub(crate) const SERVICE_PREFIX: &str = "gc/service/";
 pub(crate) const RULE_PREFIX: &str = "schedule/rule/";
 pub(crate) const EVICTING_PREFIX: &str = "schedule/evict_leaders/";
 
+/// Records with this prefix are a member's own; all others are the same for all members.
+pub(crate) const LOCAL_PREFIX: &str = "raft/";
+/// Up to where a member's storage has come in the log.
+pub(crate) const APPLIED: &str = "raft/applied";
+/// Who the member is.
+pub(crate) const IDENTITY: &str = "raft/self";
+/// Records with this prefix are about the members, and no business of the driver.
+const MEMBERS_PREFIX: &str = "members/";
+pub(crate) const MEMBER_PREFIX: &str = "members/id/";
+pub(crate) const NEXT_MEMBER: &str = "members/next_id";
+/// The last session that a leader has begun.
+pub(crate) const SESSION: &str = "members/session";
+
 /// The stored form of a placement rule.
 #[derive(Clone, PartialEq, prost::Message)]
 struct StoredRule {
@@ -72,6 +85,15 @@ pub(crate) fn rule(id: &str) -> String {
 
 pub(crate) fn evicting(store_id: u64) -> String {
     format!("{EVICTING_PREFIX}{store_id:020}")
+}
+
+pub(crate) fn member(id: u64) -> String {
+    format!("{MEMBER_PREFIX}{id:020}")
+}
+
+/// Whether a replicated record is one of the driver's.
+pub(crate) fn is_of_driver(name: &str) -> bool {
+    !name.starts_with(MEMBERS_PREFIX)
 }
 
 pub(crate) fn encode_u64(value: u64) -> Vec<u8> {

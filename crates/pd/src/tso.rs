@@ -17,7 +17,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tidewater_types::clock::WallClock;
 
-use crate::storage::Storage;
+use crate::storage::{Batch, Store};
 use crate::{StorageError, TsoConfig, records};
 
 /// Counters stay below this; the physical part steps when they would not.
@@ -41,12 +41,12 @@ pub(crate) enum Refill {
 
 pub(crate) struct Oracle {
     clock: Arc<dyn WallClock>,
-    storage: Arc<dyn Storage>,
+    store: Store,
     window_ms: i64,
     refill_below_ms: i64,
     state: Mutex<State>,
     /// The window in the storage. Held while it is written, so that an older move never lands after a newer one.
-    durable_window: Mutex<i64>,
+    durable_window: tokio::sync::Mutex<i64>,
 }
 
 struct State {
@@ -61,17 +61,17 @@ impl Oracle {
     pub(crate) fn new(
         config: &TsoConfig,
         clock: Arc<dyn WallClock>,
-        storage: Arc<dyn Storage>,
+        store: Store,
         stored_window: u64,
     ) -> Self {
         let stored = i64::try_from(stored_window).unwrap_or(i64::MAX);
         Self {
             clock,
-            storage,
+            store,
             window_ms: millis(config.window).max(1),
             refill_below_ms: millis(config.refill_below),
             state: Mutex::new(State { physical: stored, logical: 0, window: stored, refilling: false }),
-            durable_window: Mutex::new(stored),
+            durable_window: tokio::sync::Mutex::new(stored),
         }
     }
 
@@ -101,29 +101,45 @@ impl Oracle {
         Taken::Range { physical, logical: i64::from(logical), refill }
     }
 
-    /// Moves the window; blocks for the storage.
-    pub(crate) fn move_window(&self) -> Result<(), StorageError> {
-        let result = self.write_window();
+    /// The first move of the window, for the storage; [`Self::note_window`] when it is durable.
+    pub(crate) fn first_window(&self) -> (i64, Batch) {
+        let target = self.target();
+        (target, window_batch(target))
+    }
+
+    pub(crate) fn note_window(&mut self, window: i64) {
+        *self.durable_window.get_mut() = window;
+        self.state.lock().window = window;
+    }
+
+    /// Moves the window; waits for the storage.
+    pub(crate) async fn move_window(&self) -> Result<(), StorageError> {
+        let result = self.write_window().await;
         self.state.lock().refilling = false;
         result
     }
 
-    fn write_window(&self) -> Result<(), StorageError> {
-        let mut durable = self.durable_window.lock();
+    fn target(&self) -> i64 {
         let now = self.clock.now_micros().div_euclid(1_000);
-        let target = {
-            let state = self.state.lock();
-            // One more than the last physical part, or an overflowing counter would find the window used up again.
-            now.max(state.physical + 1).saturating_add(self.window_ms)
-        };
+        // One more than the last physical part, or an overflowing counter would find the window used up again.
+        now.max(self.state.lock().physical + 1).saturating_add(self.window_ms)
+    }
+
+    async fn write_window(&self) -> Result<(), StorageError> {
+        let mut durable = self.durable_window.lock().await;
+        let target = self.target();
         if target > *durable {
-            let value = records::encode_u64(u64::try_from(target).unwrap_or(0));
-            self.storage.write(vec![(records::TSO_WINDOW.to_owned(), Some(value))])?;
+            self.store.write(window_batch(target)).await?;
             *durable = target;
         }
         self.state.lock().window = *durable;
         Ok(())
     }
+}
+
+fn window_batch(target: i64) -> Batch {
+    let value = records::encode_u64(u64::try_from(target).unwrap_or(0));
+    vec![(records::TSO_WINDOW.to_owned(), Some(value))]
 }
 
 fn millis(duration: std::time::Duration) -> i64 {
@@ -137,7 +153,7 @@ mod tests {
     use tidewater_types::clock::ManualClock;
 
     use super::*;
-    use crate::MemoryStorage;
+    use crate::{MemoryStorage, Storage};
 
     const START_MS: i64 = 1_700_000_000_000;
 
@@ -145,20 +161,20 @@ mod tests {
         let stored = storage.load().unwrap();
         let window =
             stored.get(records::TSO_WINDOW).map_or(0, |value| records::decode_u64("", value).unwrap());
-        Oracle::new(&TsoConfig::default(), clock.clone(), storage.clone(), window)
+        Oracle::new(&TsoConfig::default(), clock.clone(), Store::Local(storage.clone()), window)
     }
 
-    fn must_take(oracle: &Oracle, count: u32) -> (i64, i64) {
+    async fn must_take(oracle: &Oracle, count: u32) -> (i64, i64) {
         loop {
             match oracle.take(count) {
                 Taken::Range { physical, logical, .. } => return (physical, logical),
-                Taken::Exhausted => oracle.move_window().unwrap(),
+                Taken::Exhausted => oracle.move_window().await.unwrap(),
             }
         }
     }
 
-    #[test]
-    fn grows_over_clock_jumps_and_restarts() {
+    #[tokio::test]
+    async fn grows_over_clock_jumps_and_restarts() {
         let clock = Arc::new(ManualClock::new(START_MS * 1_000));
         let storage = Arc::new(MemoryStorage::new());
         let mut current = oracle(&clock, &storage);
@@ -170,7 +186,7 @@ mod tests {
                 current = oracle(&clock, &storage);
             }
             for count in [1, 64, 10_000] {
-                let (physical, logical) = must_take(&current, count);
+                let (physical, logical) = must_take(&current, count).await;
                 let first = (physical, logical - i64::from(count) + 1);
                 assert!(first > last, "round {round}: {first:?} is not above {last:?}");
                 last = (physical, logical);
@@ -178,27 +194,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_full_counter_steps_the_clock() {
+    #[tokio::test]
+    async fn a_full_counter_steps_the_clock() {
         let clock = Arc::new(ManualClock::new(START_MS * 1_000));
         let storage = Arc::new(MemoryStorage::new());
         let oracle = oracle(&clock, &storage);
         let limit = i64::from(LOGICAL_LIMIT);
-        assert_eq!(must_take(&oracle, LOGICAL_LIMIT - 1), (START_MS, limit - 1));
-        assert_eq!(must_take(&oracle, 2), (START_MS + 1, 2));
+        assert_eq!(must_take(&oracle, LOGICAL_LIMIT - 1).await, (START_MS, limit - 1));
+        assert_eq!(must_take(&oracle, 2).await, (START_MS + 1, 2));
     }
 
-    #[test]
-    fn asks_for_a_refill_once_and_before_it_is_late() {
+    #[tokio::test]
+    async fn asks_for_a_refill_once_and_before_it_is_late() {
         let clock = Arc::new(ManualClock::new(START_MS * 1_000));
         let storage = Arc::new(MemoryStorage::new());
         let oracle = oracle(&clock, &storage);
-        must_take(&oracle, 1);
+        must_take(&oracle, 1).await;
         let advance = Duration::from_millis(1_600);
         clock.advance_micros(i64::try_from(advance.as_micros()).unwrap());
         assert!(matches!(oracle.take(1), Taken::Range { refill: Refill::Start, .. }));
         assert!(matches!(oracle.take(1), Taken::Range { refill: Refill::NotNeeded, .. }));
-        oracle.move_window().unwrap();
+        oracle.move_window().await.unwrap();
         clock.advance_micros(1_500_000);
         assert!(matches!(oracle.take(1), Taken::Range { .. }), "the window was moved in time");
     }

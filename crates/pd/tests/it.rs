@@ -2,6 +2,10 @@
 
 #[path = "it/fake.rs"]
 mod fake;
+#[path = "it/members.rs"]
+mod members;
+#[path = "it/replica.rs"]
+mod replica;
 #[path = "it/schedule.rs"]
 mod schedule;
 

@@ -11,7 +11,8 @@
 //! # Tour
 //! [`metapb`] and [`errorpb`] describe regions and what can be wrong with them; [`kvrpcpb`] holds the transaction commands;
 //! [`tikvpb`] joins them into the closed enums [`StoreRequest`] and [`StoreResponse`]; [`coprocessor`] and [`tipb`] carry plan
-//! fragments; [`pdpb`] is the placement driver. [`StoreService`], [`StoreConnector`] and [`PdService`] are the seams.
+//! fragments; [`pdpb`] is the placement driver. [`StoreService`], [`StoreConnector`] and [`PdService`] are the seams; [`PdPeer`]
+//! and [`PdPeerConnector`] those between the members of a placement driver.
 //!
 //! ```
 //! use prost::Message;
@@ -26,6 +27,7 @@
 //! ```
 
 mod pd;
+mod peer;
 mod store;
 
 #[allow(missing_docs, clippy::all, reason = "generated from proto/*.proto")]
@@ -34,10 +36,11 @@ mod packages {
 }
 
 pub use packages::{
-    coprocessor, deadlock, errorpb, etcdserverpb, keyspacepb, kvrpcpb, metapb, pdpb, raftpb, regionmovepb,
-    regionpb, tikvpb, tipb,
+    coprocessor, deadlock, errorpb, etcdserverpb, keyspacepb, kvrpcpb, metapb, pdpb, pdpeerpb, raftpb,
+    regionmovepb, regionpb, tikvpb, tipb,
 };
 pub use pd::{PdError, PdService};
+pub use peer::{PdPeer, PdPeerConnector};
 pub use store::{
     COMMAND_NAMES, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
 };

@@ -49,6 +49,12 @@ pub enum PdError {
         /// What the storage said.
         reason: String,
     },
+    /// The member that was asked does not lead: nothing was done.
+    #[error("not leader: this member of the placement driver does not lead")]
+    NotLeader,
+    /// The member that was asked lost its leadership meanwhile: nobody knows whether it was done.
+    #[error("leader changed: the outcome of the request is not known")]
+    LeadershipLost,
     /// No answer arrived.
     #[error(transparent)]
     Transport(#[from] TransportError),

@@ -1,9 +1,11 @@
 //! Where logs are kept: an ordered map of bytes, written in order, durable when it says so.
 
+mod file;
 mod memory;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 
+pub use file::FileDevice;
 pub use memory::MemoryDevice;
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksDevice;
@@ -79,7 +81,7 @@ pub trait LogDevice: Send + Sync + 'static {
     fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError>;
 }
 
-/// What is stored under a key.
+/// A key and its value.
 pub type KeyAndValue = (Vec<u8>, Vec<u8>);
 
 /// In the order of the keys.

@@ -8,7 +8,7 @@
 //! * **Ids.** Peer ids are never used twice. A store has at most one member of a group.
 //! * **Leases.** [`Group::has_lease`] is true only if all that was ever acknowledged by the group has been applied here and no other member can
 //!   lead. A member that was restarted gives no votes for the length of a lease; a leader that hands over gives up its lease first.
-//! * **Determinism.** Time comes from `tokio::time`, randomness from [`seed_randomness`]; without the disk device there are no threads.
+//! * **Determinism.** Time comes from `tokio::time`, randomness from [`seed_randomness`]; without a disk device there are no threads.
 //!
 //! # Tour
 //! [`RaftNode`] holds the members of one store and answers other stores' requests; a [`Group`] handle proposes, reads, changes members and hands
@@ -28,7 +28,9 @@ mod wire;
 
 #[cfg(feature = "rocksdb")]
 pub use device::RocksDevice;
-pub use device::{DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written};
+pub use device::{
+    DeviceError, FileDevice, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written,
+};
 pub use group::{Group, GroupError, Observer, Role, Status};
 pub use machine::{Committed, Content, MachineError, Pieces, StateMachine};
 pub use network::{SendError, Transport};

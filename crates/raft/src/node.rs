@@ -135,6 +135,14 @@ impl RaftNode {
         }
     }
 
+    /// Whether there never was an entry of a group here, nor a beginning.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn is_log_empty(&self, group_id: u64) -> Result<bool, DeviceError> {
+        Ok(GroupLog::open(self.device.clone(), group_id)?.is_empty())
+    }
+
     /// Whether nothing of any group is on the device.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Connecting: channels, and the seams on top of them.
 
 mod pd;
+mod peers;
 mod store;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tonic::{Code, Status};
 use crate::{Security, SecurityError};
 
 pub use pd::GrpcPd;
+pub use peers::GrpcPeerConnector;
 pub use store::GrpcConnector;
 
 /// How connections are made and kept.

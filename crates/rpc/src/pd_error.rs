@@ -36,7 +36,9 @@ pub(crate) fn to_wire(error: &PdError) -> pdpb::Error {
         PdError::StoreNotFound { store_id } => (ErrorType::Unknown, *store_id),
         PdError::KeyspaceNotFound { .. } => (ErrorType::EntryNotFound, 0),
         PdError::InvalidValue { .. } => (ErrorType::InvalidValue, 0),
-        PdError::Storage { .. } | PdError::Transport(_) => (ErrorType::Unknown, 0),
+        PdError::Storage { .. } | PdError::NotLeader | PdError::LeadershipLost | PdError::Transport(_) => {
+            (ErrorType::Unknown, 0)
+        }
     };
     let message = match error {
         PdError::InvalidValue { reason } | PdError::Storage { reason } => reason.clone(),

@@ -2,6 +2,7 @@
 
 mod pd;
 mod pd_http;
+mod pd_members;
 mod store;
 
 use std::net::SocketAddr;
@@ -19,7 +20,8 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::{Security, SecurityError};
 
-pub use pd::{PdIdentity, pd_routes};
+pub use pd::{PdIdentity, pd_member_routes, pd_routes};
+pub use pd_members::pd_peer_routes;
 pub use store::store_routes;
 
 /// Bytes in flight on one stream, and on one connection, before the sender waits for the receiver.

@@ -8,6 +8,8 @@ mod cluster;
 mod connections;
 #[path = "it/merging.rs"]
 mod merging;
+#[path = "it/pd_members.rs"]
+mod pd_members;
 #[path = "it/placement.rs"]
 mod placement;
 #[path = "it/replicated.rs"]

@@ -100,6 +100,8 @@ impl Cluster {
             | PdError::RegionNotFound { .. }
             | PdError::StoreNotFound { .. }
             | PdError::Storage { .. }
+            | PdError::NotLeader
+            | PdError::LeadershipLost
             | PdError::Transport(_) => backoff.pause(Pause::Pd, error).await,
         }
     }

@@ -19,8 +19,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use super::memory::apply;
-use super::{Batch, Residence, Storage};
+use super::{Batch, Residence, Storage, apply};
 use crate::StorageError;
 
 const FILE_NAME: &str = "pd.log";

@@ -34,7 +34,7 @@ impl Storage for MemoryStorage {
 }
 
 /// Applies a batch to a map.
-pub(super) fn apply(records: &mut BTreeMap<String, Vec<u8>>, batch: Batch) {
+pub(crate) fn apply(records: &mut BTreeMap<String, Vec<u8>>, batch: Batch) {
     for (name, value) in batch {
         match value {
             Some(value) => records.insert(name, value),

@@ -20,6 +20,10 @@ const QUIET_ROUNDS: u32 = 8;
 pub struct Dice(u64);
 
 impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -126,7 +130,7 @@ impl Fake {
             pd,
             storage,
             clock,
-            dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            dice: Dice::new(seed),
             stores: BTreeMap::new(),
             regions: BTreeMap::new(),
             loss: 0,

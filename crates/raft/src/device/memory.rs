@@ -34,6 +34,31 @@ pub(crate) fn take_steps(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, ops: Vec<LogOp>) 
     }
 }
 
+/// [`LogDevice::scan`] of a map.
+pub(crate) fn scan(
+    map: &BTreeMap<Vec<u8>, Vec<u8>>,
+    start: &[u8],
+    end: &[u8],
+    bytes_max: usize,
+) -> KeysAndValues {
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    for (key, value) in map.range(start.to_vec()..end.to_vec()) {
+        bytes += value.len();
+        if bytes > bytes_max && !found.is_empty() {
+            break;
+        }
+        found.push((key.clone(), value.clone()));
+    }
+    found
+}
+
+/// [`LogDevice::last`] of a map.
+pub(crate) fn last(map: &BTreeMap<Vec<u8>, Vec<u8>>, start: &[u8], end: &[u8]) -> Option<KeyAndValue> {
+    let last = map.range(start.to_vec()..end.to_vec()).next_back();
+    last.map(|(key, value)| (key.clone(), value.clone()))
+}
+
 impl LogDevice for MemoryDevice {
     fn submit(&self, ops: Vec<LogOp>, _: Urgency, written: Written) {
         take_steps(&mut self.map.write(), ops);
@@ -45,22 +70,10 @@ impl LogDevice for MemoryDevice {
     }
 
     fn scan(&self, start: &[u8], end: &[u8], bytes_max: usize) -> Result<KeysAndValues, DeviceError> {
-        let map = self.map.read();
-        let mut found = Vec::new();
-        let mut bytes = 0;
-        for (key, value) in map.range(start.to_vec()..end.to_vec()) {
-            bytes += value.len();
-            if bytes > bytes_max && !found.is_empty() {
-                break;
-            }
-            found.push((key.clone(), value.clone()));
-        }
-        Ok(found)
+        Ok(scan(&self.map.read(), start, end, bytes_max))
     }
 
     fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
-        let map = self.map.read();
-        let last = map.range(start.to_vec()..end.to_vec()).next_back();
-        Ok(last.map(|(key, value)| (key.clone(), value.clone())))
+        Ok(last(&self.map.read(), start, end))
     }
 }

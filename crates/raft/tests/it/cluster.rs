@@ -210,7 +210,7 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let status: Vec<_> = self.network.nodes.lock().keys().map(|s| *s).collect();
+        let status: Vec<_> = self.network.nodes.lock().keys().copied().collect();
         let status: Vec<_> = status.into_iter().map(|store| (store, self.group(store).status())).collect();
         panic!("{what}: {status:?}");
     }

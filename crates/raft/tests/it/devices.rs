@@ -1,8 +1,8 @@
-//! Both devices do the same, and the one on disk keeps what it has said it keeps.
+//! All devices do the same, and those on disk keep what they have said they keep.
 
 use std::sync::Arc;
 
-use tidewater_raft::{LogDevice, LogOp, MemoryDevice, RocksDevice, Urgency};
+use tidewater_raft::{FileDevice, LogDevice, LogOp, MemoryDevice, RocksDevice, Urgency};
 use tokio::sync::oneshot;
 
 async fn write(device: &dyn LogDevice, ops: Vec<LogOp>) {
@@ -34,19 +34,28 @@ async fn exercise(device: &dyn LogDevice) {
 }
 
 #[tokio::test]
-async fn both_devices_do_the_same() {
+async fn all_devices_do_the_same() {
     exercise(&MemoryDevice::new()).await;
     let folder = tempfile::tempdir().unwrap();
     exercise(&RocksDevice::open(folder.path()).unwrap()).await;
     let reopened = RocksDevice::open(folder.path()).unwrap();
     assert_eq!(reopened.get(b"a9").unwrap().as_deref(), Some(&b"x"[..]));
     assert_eq!(reopened.get(b"a2").unwrap(), None);
+    let folder = tempfile::tempdir().unwrap();
+    exercise(&FileDevice::open(folder.path()).unwrap()).await;
+    let reopened = FileDevice::open(folder.path()).unwrap();
+    assert_eq!(reopened.get(b"a9").unwrap().as_deref(), Some(&b"x"[..]));
+    assert_eq!(reopened.get(b"a2").unwrap(), None);
 }
 
 #[tokio::test]
 async fn writes_of_many_are_reported_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let device = Arc::new(RocksDevice::open(folder.path()).unwrap());
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    are_reported_in_order(Arc::new(RocksDevice::open(folders[0].path()).unwrap())).await;
+    are_reported_in_order(Arc::new(FileDevice::open(folders[1].path()).unwrap())).await;
+}
+
+async fn are_reported_in_order(device: Arc<dyn LogDevice>) {
     let (done, mut reported) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..1000u32 {
         let done = done.clone();

@@ -2,22 +2,28 @@
 //!
 //! One member leads; the client asks the members it knows until one names the leader, and talks to that one. Timestamps come through one
 //! stream, in order. When a call fails for want of an answer, the next one looks for the leader anew.
+//!
+//! Where several members are known, a call is made again until some member answers it or [`LEADER_PATIENCE`] is over: callers see the change of
+//! a leader as a delay. A call whose answer was lost may so be carried out twice, which does no harm to any but the founding of the cluster:
+//! that one is made again only if it certainly was not carried out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tidewater_proto::keyspacepb::{self, keyspace_client::KeyspaceClient};
 use tidewater_proto::pdpb::{self, pd_client::PdClient};
 use tidewater_proto::{PdError, PdService, TransportError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::{ChannelOptions, lost};
 use crate::MESSAGE_BYTES_MAX;
@@ -25,6 +31,13 @@ use crate::pd_error::{self, Headed};
 
 /// How long one unary call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one attempt may take where there are other members to ask.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long several members are asked for a leader's answer.
+const LEADER_PATIENCE: Duration = Duration::from_secs(12);
+const RETRY_PAUSE: Duration = Duration::from_millis(30);
 
 /// Between two attempts to reach a driver that is not there yet.
 const WAIT_PAUSE: Duration = Duration::from_millis(200);
@@ -77,7 +90,7 @@ impl GrpcPd {
             connection: Mutex::default(),
             searching: tokio::sync::Mutex::default(),
         });
-        pd.connection().await?;
+        pd.insist(Repeat::Always, |_| async { Ok(()) }).await?;
         Ok(pd)
     }
 
@@ -89,7 +102,11 @@ impl GrpcPd {
     ) -> Result<Option<Arc<Self>>, PdError> {
         let mut is_told = false;
         loop {
-            let error = match Self::connect(endpoints, options.clone()).await {
+            let connected = tokio::select! {
+                () = stop.cancelled() => return Ok(None),
+                connected = Self::connect(endpoints, options.clone()) => connected,
+            };
+            let error = match connected {
                 Ok(pd) => return Ok(Some(pd)),
                 Err(error @ PdError::Transport(_)) => error,
                 Err(error) => return Err(error),
@@ -140,11 +157,69 @@ impl GrpcPd {
         }
     }
 
-    fn note<T>(&self, connection: &Arc<Connection>, result: Result<T, TransportError>) -> Result<T, PdError> {
-        result.map_err(|error| {
-            self.forget(connection);
-            error.into()
-        })
+    /// Asks the leader, whoever that is, and waits for one while there is none.
+    async fn insist<T, F>(
+        &self,
+        repeat: Repeat,
+        ask: impl Fn(Arc<Connection>) -> F + Send,
+    ) -> Result<T, PdError>
+    where
+        T: Send,
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
+        let asked = Instant::now();
+        loop {
+            let has_choice = self.members.lock().len() > 1;
+            let limit = if has_choice { ATTEMPT_TIMEOUT } else { CALL_TIMEOUT };
+            let failure = match self.connection().await {
+                Err(PdError::Transport(error)) => Failure { error, is_undone: true },
+                Err(error) => return Err(error),
+                Ok(connection) => {
+                    let answered = timeout(limit, ask(connection.clone())).await;
+                    match answered.unwrap_or(Err(TransportError::Timeout.into())) {
+                        Ok(answer) => return Ok(answer),
+                        Err(failure) => {
+                            self.forget(&connection);
+                            failure
+                        }
+                    }
+                }
+            };
+            let may_repeat = repeat == Repeat::Always || failure.is_undone;
+            if !has_choice || !may_repeat || asked.elapsed() > LEADER_PATIENCE {
+                return Err(failure.error.into());
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+}
+
+/// When a call is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// It does no harm.
+    Always,
+    /// Only if it was not carried out before.
+    IfUndone,
+}
+
+/// Why there is no answer.
+struct Failure {
+    error: TransportError,
+    /// Whether the call certainly was not carried out.
+    is_undone: bool,
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self { error, is_undone: false }
+    }
+}
+
+impl Failure {
+    fn of(address: &str, status: &Status) -> Self {
+        let is_undone = status.code() == Code::Unavailable && status.message().starts_with("not leader");
+        Self { error: lost(address, status), is_undone }
     }
 }
 
@@ -155,14 +230,17 @@ struct Search {
 }
 
 impl Search {
-    /// Asks the known members, one after the other, who leads. Returns whom to ask next time, too.
+    /// Asks the known members who leads. Returns whom to ask next time, too.
     async fn find_leader(self) -> Result<(Connection, Vec<String>), PdError> {
         let mut failure = TransportError::Unreachable {
             address: String::new(),
             reason: "no address of a placement driver is known".to_owned(),
         };
-        for address in &self.members {
-            match self.ask_member(address).await {
+        // All at once: the first may be a machine that is gone, and silent.
+        let mut asked: FuturesUnordered<_> =
+            self.members.iter().map(|address| self.ask_member(address)).collect();
+        while let Some(answered) = asked.next().await {
+            match answered {
                 Ok(found) => return Ok(found),
                 Err(error) => failure = error,
             }
@@ -311,18 +389,21 @@ fn checked<R: Headed>(mut response: R) -> Result<R, PdError> {
 
 /// One unary call to the leader.
 macro_rules! call {
-    ($self:ident, $client:ident, $method:ident, $request:expr) => {{
-        let connection = $self.connection().await?;
-        let mut request = $request;
-        request.header = header(connection.cluster_id);
-        let mut client = connection.$client.clone();
-        let answered = match timeout(CALL_TIMEOUT, client.$method(Request::new(request))).await {
-            Ok(answered) => {
-                answered.map(Response::into_inner).map_err(|status| lost(&connection.address, &status))
+    ($self:ident, $client:ident, $method:ident, $request:expr) => {
+        call!($self, $client, $method, $request, Repeat::Always)
+    };
+    ($self:ident, $client:ident, $method:ident, $request:expr, $repeat:expr) => {{
+        let request = $request;
+        let ask = |connection: Arc<Connection>| {
+            let mut request = request.clone();
+            request.header = header(connection.cluster_id);
+            async move {
+                let mut client = connection.$client.clone();
+                let answered = client.$method(Request::new(request)).await;
+                answered.map(Response::into_inner).map_err(|status| Failure::of(&connection.address, &status))
             }
-            Err(_) => Err(TransportError::Timeout),
         };
-        checked($self.note(&connection, answered)?)
+        checked($self.insist($repeat, ask).await?)
     }};
 }
 
@@ -344,9 +425,8 @@ calls! {
 #[async_trait]
 impl PdService for GrpcPd {
     async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
-        let connection = self.connection().await?;
-        let answered = connection.timestamps.ask(count).await;
-        self.note(&connection, answered)
+        let ask = |connection: Arc<Connection>| async move { Ok(connection.timestamps.ask(count).await?) };
+        self.insist(Repeat::Always, ask).await
     }
 
     async fn get_region(&self, request: pdpb::GetRegionRequest) -> Result<pdpb::GetRegionResponse, PdError> {
@@ -401,7 +481,7 @@ impl PdService for GrpcPd {
     }
 
     async fn bootstrap(&self, request: pdpb::BootstrapRequest) -> Result<pdpb::BootstrapResponse, PdError> {
-        call!(self, pd, bootstrap, request)
+        call!(self, pd, bootstrap, request, Repeat::IfUndone)
     }
 
     async fn alloc_id(&self, count: u32) -> Result<u64, PdError> {
@@ -412,9 +492,11 @@ impl PdService for GrpcPd {
         &self,
         request: pdpb::RegionHeartbeatRequest,
     ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
-        let connection = self.connection().await?;
-        let answered = connection.heartbeats.ask(request).await;
-        checked(self.note(&connection, answered)?)
+        let ask = |connection: Arc<Connection>| {
+            let request = request.clone();
+            async move { Ok(connection.heartbeats.ask(request).await?) }
+        };
+        checked(self.insist(Repeat::Always, ask).await?)
     }
 
     async fn ask_batch_split(

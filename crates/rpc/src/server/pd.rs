@@ -1,6 +1,7 @@
 //! The placement driver over gRPC, with the two neighbors that clients expect on its port: keyspaces and a corner of etcd.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -9,12 +10,13 @@ use tidewater_proto::etcdserverpb::cluster_server::{Cluster, ClusterServer};
 use tidewater_proto::etcdserverpb::kv_server::{Kv, KvServer};
 use tidewater_proto::keyspacepb::keyspace_server::{Keyspace, KeyspaceServer};
 use tidewater_proto::pdpb::pd_server::{Pd, PdServer};
-use tidewater_proto::{PdError, PdService, etcdserverpb, keyspacepb, pdpb};
+use tidewater_proto::{PdError, PdPeer, PdService, TransportError, etcdserverpb, keyspacepb, pdpb};
 use tokio::time::Instant;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::pd_http;
+use super::pd_members::{Known, Membership, peer_service};
 use crate::MESSAGE_BYTES_MAX;
 use crate::pd_error::{self, Headed};
 
@@ -40,9 +42,21 @@ pub struct PdIdentity {
     pub peer_urls: Vec<String>,
 }
 
-/// The `pdpb.PD`, `keyspacepb.Keyspace`, `etcdserverpb.KV` and `etcdserverpb.Cluster` services of a placement driver, and its HTTP pages.
+/// The `pdpb.PD`, `keyspacepb.Keyspace`, `etcdserverpb.KV` and `etcdserverpb.Cluster` services of a placement driver that is alone, and its
+/// HTTP pages.
 pub fn pd_routes(pd: Arc<dyn PdService>, identity: PdIdentity) -> Routes {
-    let server = PdEndpoint(Arc::new(Inner { pd, identity }));
+    routes(pd, Membership::Alone(identity))
+}
+
+/// [`pd_routes`] of one of several members, with the service between members.
+///
+/// A member that does not lead refuses calls, names the leader to who asks for the members, and sends browsers there.
+pub fn pd_member_routes(pd: Arc<dyn PdService>, member: Arc<dyn PdPeer>) -> Routes {
+    routes(pd, Membership::Member(member.clone())).add_service(peer_service(member))
+}
+
+fn routes(pd: Arc<dyn PdService>, membership: Membership) -> Routes {
+    let server = PdEndpoint(Arc::new(Inner { pd, membership, cluster_id: AtomicU64::new(0) }));
     let service = PdServer::new(server.clone())
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -57,51 +71,61 @@ pub fn pd_routes(pd: Arc<dyn PdService>, identity: PdIdentity) -> Routes {
 
 pub(super) struct Inner {
     pub pd: Arc<dyn PdService>,
-    pub identity: PdIdentity,
+    pub membership: Membership,
+    /// Once it is known; it never changes.
+    cluster_id: AtomicU64,
 }
 
 #[derive(Clone)]
 struct PdEndpoint(Arc<Inner>);
 
 impl Inner {
-    fn check(&self, header: Option<&pdpb::RequestHeader>) -> Result<(), Status> {
-        let named = header.map_or(0, |header| header.cluster_id);
-        if named == self.identity.cluster_id {
+    pub async fn known(&self) -> Result<Known, TransportError> {
+        self.membership.known().await
+    }
+
+    async fn cluster_id(&self) -> Result<u64, Status> {
+        match self.cluster_id.load(Ordering::Relaxed) {
+            0 => {
+                let known = self.known().await.map_err(|error| Status::unavailable(error.to_string()))?;
+                if known.cluster_id == 0 {
+                    return Err(Status::unavailable("not leader: the members have not elected one yet"));
+                }
+                self.cluster_id.store(known.cluster_id, Ordering::Relaxed);
+                Ok(known.cluster_id)
+            }
+            id => Ok(id),
+        }
+    }
+
+    async fn check(&self, header: Option<&pdpb::RequestHeader>) -> Result<(), Status> {
+        let (named, needed) = (header.map_or(0, |header| header.cluster_id), self.cluster_id().await?);
+        if named == needed {
             return Ok(());
         }
-        Err(Status::failed_precondition(format!(
-            "mismatch cluster id, need {} but got {named}",
-            self.identity.cluster_id
-        )))
+        Err(Status::failed_precondition(format!("mismatch cluster id, need {needed} but got {named}")))
     }
 
+    /// After a check.
     fn header(&self, error: Option<pdpb::Error>) -> Option<pdpb::ResponseHeader> {
-        Some(pdpb::ResponseHeader { cluster_id: self.identity.cluster_id, error })
-    }
-
-    pub fn member(&self) -> pdpb::Member {
-        pdpb::Member {
-            name: self.identity.name.clone(),
-            member_id: self.identity.member_id,
-            peer_urls: self.identity.peer_urls.clone(),
-            client_urls: self.identity.client_urls.clone(),
-            binary_version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..Default::default()
-        }
+        Some(pdpb::ResponseHeader { cluster_id: self.cluster_id.load(Ordering::Relaxed), error })
     }
 }
 
-/// Errors of the driver travel in the header, as the protocol wants.
-fn answer<R: Headed + Default>(inner: &Inner, result: Result<R, PdError>) -> R {
+/// Errors of the driver travel in the header, as the protocol wants; that somebody else leads is a status.
+fn answer<R: Headed + Default>(inner: &Inner, result: Result<R, PdError>) -> Result<R, Status> {
     match result {
         Ok(mut response) => {
             *response.header_mut() = inner.header(None);
-            response
+            Ok(response)
+        }
+        Err(error @ (PdError::NotLeader | PdError::LeadershipLost)) => {
+            Err(Status::unavailable(error.to_string()))
         }
         Err(error) => {
             let mut response = R::default();
             *response.header_mut() = inner.header(Some(pd_error::to_wire(&error)));
-            response
+            Ok(response)
         }
     }
 }
@@ -115,8 +139,13 @@ impl PdEndpoint {
         R: Headed + Default,
         F: Future<Output = Result<R, PdError>>,
     {
-        self.0.check(header)?;
-        Ok(Response::new(answer(&self.0, ask.await)))
+        self.0.check(header).await?;
+        Ok(Response::new(answer(&self.0, ask.await)?))
+    }
+
+    async fn members(&self) -> Result<Known, Status> {
+        self.0.cluster_id().await?;
+        self.0.known().await.map_err(|error| Status::unavailable(error.to_string()))
     }
 }
 
@@ -135,6 +164,7 @@ impl Pd for PdEndpoint {
         &self,
         _: Request<pdpb::GetClusterInfoRequest>,
     ) -> Answered<pdpb::GetClusterInfoResponse> {
+        self.0.cluster_id().await?;
         Ok(Response::new(pdpb::GetClusterInfoResponse {
             header: self.0.header(None),
             service_modes: vec![pdpb::ServiceMode::PdSvcMode.into()],
@@ -144,12 +174,12 @@ impl Pd for PdEndpoint {
 
     async fn get_members(&self, _: Request<pdpb::GetMembersRequest>) -> Answered<pdpb::GetMembersResponse> {
         // Clients ask this to learn the cluster's id: they cannot name it yet.
-        let member = self.0.member();
+        let known = self.members().await?;
         Ok(Response::new(pdpb::GetMembersResponse {
             header: self.0.header(None),
-            members: vec![member.clone()],
-            leader: Some(member.clone()),
-            etcd_leader: Some(member),
+            members: known.members,
+            leader: known.leader.clone(),
+            etcd_leader: known.leader,
         }))
     }
 
@@ -161,7 +191,7 @@ impl Pd for PdEndpoint {
             let inner = inner.clone();
             async move {
                 let request = request?;
-                inner.check(request.header.as_ref())?;
+                inner.check(request.header.as_ref()).await?;
                 let count = request.count;
                 // There is no place for an error that the public clients would read: the stream ends with it.
                 let last = inner.pd.timestamps(count).await.map_err(|error| match error {
@@ -232,8 +262,8 @@ impl Pd for PdEndpoint {
             let inner = inner.clone();
             async move {
                 let request = request?;
-                inner.check(request.header.as_ref())?;
-                Ok(answer(&inner, inner.pd.region_heartbeat(request).await))
+                inner.check(request.header.as_ref()).await?;
+                answer(&inner, inner.pd.region_heartbeat(request).await)
             }
         });
         Ok(Response::new(responses.boxed()))
@@ -432,14 +462,14 @@ impl Keyspace for PdEndpoint {
 }
 
 impl PdEndpoint {
-    fn etcd_header(&self) -> Option<etcdserverpb::ResponseHeader> {
-        let identity = &self.0.identity;
-        Some(etcdserverpb::ResponseHeader {
-            cluster_id: identity.cluster_id,
-            member_id: identity.member_id,
+    async fn etcd_header(&self) -> Result<Option<etcdserverpb::ResponseHeader>, Status> {
+        let known = self.members().await?;
+        Ok(Some(etcdserverpb::ResponseHeader {
+            cluster_id: known.cluster_id,
+            member_id: known.me.member_id,
             revision: 1,
             raft_term: 1,
-        })
+        }))
     }
 }
 
@@ -450,7 +480,8 @@ impl Kv for PdEndpoint {
         &self,
         request: Request<etcdserverpb::RangeRequest>,
     ) -> Answered<etcdserverpb::RangeResponse> {
-        let mut response = etcdserverpb::RangeResponse { header: self.etcd_header(), ..Default::default() };
+        let header = self.etcd_header().await?;
+        let mut response = etcdserverpb::RangeResponse { header, ..Default::default() };
         if request.get_ref().key == SAVED_SAFE_POINT_KEY {
             let saved =
                 safe_point(&*self.0.pd).await.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -474,16 +505,14 @@ impl Cluster for PdEndpoint {
         &self,
         _: Request<etcdserverpb::MemberListRequest>,
     ) -> Answered<etcdserverpb::MemberListResponse> {
-        let member = self.0.member();
-        Ok(Response::new(etcdserverpb::MemberListResponse {
-            header: self.etcd_header(),
-            members: vec![etcdserverpb::Member {
-                id: member.member_id,
-                name: member.name,
-                peer_urls: member.peer_urls,
-                client_urls: member.client_urls,
-                is_learner: false,
-            }],
-        }))
+        let members = self.members().await?.members.into_iter().map(|member| etcdserverpb::Member {
+            id: member.member_id,
+            name: member.name,
+            peer_urls: member.peer_urls,
+            client_urls: member.client_urls,
+            is_learner: false,
+        });
+        let members = members.collect();
+        Ok(Response::new(etcdserverpb::MemberListResponse { header: self.etcd_header().await?, members }))
     }
 }

@@ -37,7 +37,8 @@ impl Cluster {
         start.args(["playground", "--port", "0", "--log-level", "warn", "--stop-with-stdin"]);
         start.arg("--dir").arg(folder.join("data"));
         start.arg("--pd-config").arg(&pd).arg("--store-config").arg(&store);
-        start.args(["--stores", &stores.to_string(), "--sqls", "0"]);
+        // Ten keys a region make more regions than replicas are for: only single copies are merged.
+        start.args(["--stores", &stores.to_string(), "--replicas", "1", "--sqls", "0"]);
         let mut child = start
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())

@@ -33,6 +33,9 @@ const READINESS_LOOK: Duration = Duration::from_millis(2);
 const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
 /// A member that has been silent for this long does not count when a change needs a majority.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// How long a leader looks after a new member, and how often; later, regular reports tell.
+const NEWCOMER_PATIENCE: Duration = Duration::from_secs(60);
+const NEWCOMER_LOOK: Duration = Duration::from_millis(50);
 /// Between looks at whether others lead what was handed over.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(100);
 /// A learner that is this many entries behind, at most, may vote.
@@ -696,10 +699,31 @@ impl Node {
                     tracing::info!(region = region_id, ?order, %error, "an order was not carried out")
                 }
             }
+            let newcomer = order.change_peer.as_ref().and_then(|change| change.peer);
+            if let Some(newcomer) =
+                newcomer.filter(|peer| group.status().membership.members.contains_key(&peer.id))
+            {
+                wait_for_newcomer(&group, newcomer.id).await;
+            }
             if let Some(replicas) = &node.replicas {
                 replicas.busy.lock().remove(&region_id);
             }
+            // The next step need not wait for the next regular report.
+            if let Some(region) = node.regions.get(region_id) {
+                node.report_region(&region).await;
+            }
         });
+    }
+}
+
+/// Waits until a new member has what the others have, or for as long as anybody cares.
+async fn wait_for_newcomer(group: &Group, peer_id: u64) {
+    let deadline = tokio::time::Instant::now() + NEWCOMER_PATIENCE;
+    while !group.is_caught_up(peer_id, PROMOTION_LAG)
+        && group.status().role == Role::Leader
+        && tokio::time::Instant::now() < deadline
+    {
+        tokio::time::sleep(NEWCOMER_LOOK).await;
     }
 }
 

@@ -1,0 +1,173 @@
+//! What a proposal costs: three members in one process, logs in memory and on disk, one proposer and many; and how many entries share a sync.
+//!
+//! `cargo bench -p tidewater-raft`
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use futures::future::join_all;
+use parking_lot::RwLock;
+use tidewater_proto::raftpb;
+use tidewater_raft::{
+    Applied, Committed, Content, DeviceError, Group, KeyAndValue, KeysAndValues, LogDevice, LogOp,
+    MachineError, Membership, MemoryDevice, Observer, Pieces, RaftConfig, RaftNode, RocksDevice, SendError,
+    Start, StateMachine, Status, Transport, Urgency, Written,
+};
+
+use tokio::time::Instant;
+
+const GROUP: u64 = 1;
+const COMMAND: &[u8] = &[7; 128];
+
+/// Forgets everything but how far it is.
+struct Null(Applied);
+
+impl StateMachine for Null {
+    fn applied(&mut self) -> Result<Applied, MachineError> {
+        Ok(self.0.clone())
+    }
+
+    fn apply(&mut self, entries: Vec<Committed>) -> Result<Vec<Bytes>, MachineError> {
+        self.0.position = entries.last().map(|entry| entry.position);
+        for entry in &entries {
+            if let Content::Membership(membership) = &entry.content {
+                self.0.membership = membership.clone();
+                self.0.membership_position = Some(entry.position);
+            }
+        }
+        Ok(vec![Bytes::new(); entries.len()])
+    }
+
+    fn durable(&mut self) -> Result<Applied, MachineError> {
+        Ok(self.0.clone())
+    }
+
+    fn snapshot(&mut self) -> Result<(Applied, Pieces), MachineError> {
+        Ok((self.0.clone(), Box::new(std::iter::once(Ok(Bytes::from_static(b"nothing"))))))
+    }
+
+    fn install(&mut self, applied: &Applied, _: Pieces) -> Result<(), MachineError> {
+        self.0 = applied.clone();
+        Ok(())
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn status_changed(&self, _: &Status) {}
+    fn maybe_removed(&self) {}
+}
+
+#[derive(Clone, Default)]
+struct Stores(Arc<RwLock<BTreeMap<u64, Arc<RaftNode>>>>);
+
+#[async_trait]
+impl Transport for Stores {
+    async fn send(&self, request: raftpb::Request) -> Result<raftpb::Response, SendError> {
+        let node = self.0.read().get(&request.to_store).cloned();
+        Ok(node.ok_or_else(|| SendError("nobody".to_owned()))?.handle(request).await)
+    }
+}
+
+/// Counts the writes that reach a device, of which each is at most one sync.
+struct Counted(Arc<dyn LogDevice>, Arc<AtomicU64>);
+
+impl LogDevice for Counted {
+    fn submit(&self, ops: Vec<LogOp>, urgency: Urgency, written: Written) {
+        self.1.fetch_add(ops.len() as u64, Ordering::Relaxed);
+        self.0.submit(ops, urgency, written);
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeviceError> {
+        self.0.get(key)
+    }
+
+    fn scan(&self, start: &[u8], end: &[u8], bytes_max: usize) -> Result<KeysAndValues, DeviceError> {
+        self.0.scan(start, end, bytes_max)
+    }
+
+    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
+        self.0.last(start, end)
+    }
+}
+
+async fn cluster(device: impl Fn(u64) -> Arc<dyn LogDevice>) -> (Stores, Arc<Group>) {
+    let stores = Stores::default();
+    let membership = Membership::of_voters([(11, 1), (12, 2), (13, 3)]);
+    let config = RaftConfig { sleep_after: None, ..RaftConfig::default() };
+    for (peer_id, store_id) in membership.members.clone() {
+        let transport = Arc::new(stores.clone());
+        let node = Arc::new(RaftNode::new(store_id, config.clone(), device(store_id), transport).unwrap());
+        node.create_origin(GROUP).await.unwrap();
+        stores.0.write().insert(store_id, node.clone());
+        let machine = Box::new(Null(Applied::origin(membership.clone())));
+        node.start(GROUP, peer_id, machine, Arc::new(Silent), Start::New).await.unwrap();
+    }
+    loop {
+        let nodes: Vec<_> = stores.0.read().values().cloned().collect();
+        let groups = nodes.iter().filter_map(|node| node.group(GROUP));
+        if let Some(leader) = groups.into_iter().find(|group| group.has_lease()) {
+            return (stores, leader);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn propose(group: &Arc<Group>, rounds: u64, at_once: u64) -> Duration {
+    let since = Instant::now();
+    let proposers = (0..at_once).map(|_| {
+        let group = group.clone();
+        tokio::spawn(async move {
+            for _ in 0..rounds {
+                black_box(group.propose(Bytes::from_static(COMMAND)).await.unwrap());
+            }
+        })
+    });
+    join_all(proposers.collect::<Vec<_>>()).await.into_iter().for_each(|done| done.unwrap());
+    since.elapsed()
+}
+
+fn proposals(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let steps = Arc::new(AtomicU64::new(0));
+    let on_disk = |store_id: u64| {
+        let device = Arc::new(RocksDevice::open(folder.path().join(store_id.to_string())).unwrap());
+        Arc::new(Counted(device, steps.clone())) as Arc<dyn LogDevice>
+    };
+    let memory = runtime.block_on(cluster(|_| Arc::new(MemoryDevice::new())));
+    let disk = runtime.block_on(cluster(on_disk));
+    for (name, (_stores, group)) in [("memory", &memory), ("disk", &disk)] {
+        let mut benches = criterion.benchmark_group(name);
+        for at_once in [1, 16, 128] {
+            benches.throughput(Throughput::Elements(at_once));
+            benches.bench_function(format!("{at_once} at once"), |bencher| {
+                bencher.iter_custom(|rounds| runtime.block_on(propose(group, rounds, at_once)));
+            });
+        }
+        benches.bench_function("lease check", |bencher| bencher.iter(|| black_box(group.has_lease())));
+        benches.finish();
+    }
+    println!(
+        "entries and other records written to the three logs on disk: {}",
+        steps.load(Ordering::Relaxed)
+    );
+    let stop = async |(stores, _): &(Stores, Arc<Group>)| {
+        let nodes: Vec<_> = stores.0.read().values().cloned().collect();
+        join_all(nodes.iter().map(|node| node.stop_all())).await;
+    };
+    runtime.block_on(async {
+        stop(&memory).await;
+        stop(&disk).await;
+    });
+}
+
+criterion_group!(benches, proposals);
+criterion_main!(benches);

@@ -17,11 +17,12 @@
 //! [`engine`](Engine) is the seam to RocksDB and memory; `mvcc` reads versions; `commands` holds one file per transaction command;
 //! `scheduler` runs them under `latch`es and hands their writes to `replication` (group commit); `lock_wait` and `deadlock` are the
 //! waiting room; `row_cache` answers hot point reads without the engine; `raw` lays out data without versions;
+//! `replica` keeps copies of regions equal over stores by Raft, where the node is opened with a log for that; whoever leads serves.
 //! `data_version` tells whether a fragment's answer still holds; `region` decides whether
 //! a request is meant for us, `api` and `limits` whether it may ask for that; `node` speaks the protocol.
 //!
 //! # What is not here
-//! Replicas (a region has one, and moves whole), change data capture, backup. Answers are not cut by bytes: `KvScan` and
+//! Merges of replicated regions, reads at followers, change data capture, backup. Answers are not cut by bytes: `KvScan` and
 //! `RawScan` return as many rows as were asked for, since the protocol cannot go on after a short answer. Raw data of API version 1
 //! is not split between keys that share their first eight bytes: region boundaries are always encoded keys. `UnsafeDestroyRange` does
 //! not touch raw data of version 1, `RawDeleteRange` does.

@@ -12,6 +12,7 @@ mod measure;
 mod merge;
 mod metrics;
 mod open;
+mod orders;
 mod raw;
 mod raw_sweep;
 mod read;

@@ -13,10 +13,7 @@ use tidewater_proto::{
     StoreRequest, StoreResponse, StoreService, metapb, pdpb,
     raftpb::{self, request::Body},
 };
-use tidewater_raft::{
-    Applied, Group, GroupError, Membership, Observer, Position, RaftNode, Role, SendError, Start, Status,
-    Transport,
-};
+use tidewater_raft::{Applied, Observer, Position, RaftNode, Role, SendError, Start, Status, Transport};
 use tokio::sync::mpsc;
 
 use super::{Node, NodeError, open::current_ts};
@@ -31,15 +28,6 @@ use crate::{
 const READINESS_LOOK: Duration = Duration::from_millis(2);
 /// Between attempts to get a timestamp for a new leader.
 const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
-/// A member that has been silent for this long does not count when a change needs a majority.
-const SILENCE_MAX: Duration = Duration::from_secs(2);
-/// How long a leader looks after a new member, and how often; later, regular reports tell.
-const NEWCOMER_PATIENCE: Duration = Duration::from_secs(60);
-const NEWCOMER_LOOK: Duration = Duration::from_millis(50);
-/// Between looks at whether others lead what was handed over.
-const HAND_OVER_LOOK: Duration = Duration::from_millis(100);
-/// A learner that is this many entries behind, at most, may vote.
-const PROMOTION_LAG: u64 = 128;
 /// Between questions to the placement driver whether a replica was removed.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -47,17 +35,17 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Replicas {
     raft: Arc<RaftNode>,
     table: RwLock<BTreeMap<u64, Arc<Replica>>>,
-    events: mpsc::UnboundedSender<Event>,
+    pub(super) events: mpsc::UnboundedSender<Event>,
     /// Members come and go one after the other: never may two work on one log.
     lives: tokio::sync::Mutex<()>,
     /// Regions for which an order is being carried out: the placement driver repeats what it does not see done.
-    busy: Mutex<BTreeSet<u64>>,
+    pub(super) busy: Mutex<BTreeSet<u64>>,
     /// Connections to other stores by their ids.
     links: Mutex<BTreeMap<u64, Arc<dyn StoreService>>>,
 }
 
 /// What happened to a replica, for the task that has time to act on it.
-enum Event {
+pub(super) enum Event {
     /// The regions were cut out of another one.
     Born(Vec<metapb::Region>),
     /// The member leads in this term.
@@ -333,36 +321,6 @@ impl Node {
             let _ = replicas.events.send(Event::Leads(region_id, status.term));
         }
         Ok(())
-    }
-
-    /// Hands the regions that are led here to other members, and waits until they have them, or for as long as given.
-    pub async fn hand_over(&self, patience: Duration) {
-        let deadline = tokio::time::Instant::now() + patience;
-        loop {
-            let led: Vec<_> =
-                self.regions.all().into_iter().filter_map(|region| region.lead.clone()).collect();
-            let mut waits_for = 0;
-            for Lead { group, .. } in led {
-                let silent = group.silent_members(SILENCE_MAX);
-                let members = group.status().membership;
-                let fit = members.members.keys().find(|peer| {
-                    **peer != group.peer_id()
-                        && members.is_voter(**peer)
-                        && group.is_caught_up(**peer, PROMOTION_LAG)
-                        && !silent.iter().any(|(silent, _)| silent == *peer)
-                });
-                if let Some(peer) = fit {
-                    waits_for += 1;
-                    if let Err(error) = group.transfer_leader(*peer).await {
-                        tracing::info!(region = group.id(), %error, "the region is not handed over");
-                    }
-                }
-            }
-            if waits_for == 0 || tokio::time::Instant::now() >= deadline {
-                return;
-            }
-            tokio::time::sleep(HAND_OVER_LOOK).await;
-        }
     }
 
     /// How the replicas of this node are, in the order of their regions.
@@ -662,131 +620,6 @@ impl Node {
             && let Err(error) = self.destroy_replica(region_id, u64::MAX).await
         {
             tracing::error!(%error, region = region_id, "a removed replica is still here");
-        }
-    }
-
-    /// Carries out an order for a region that is led here, in the background.
-    pub(super) fn obey_as_leader(
-        &self,
-        region: &Arc<Region>,
-        lead: &Lead,
-        order: &pdpb::RegionHeartbeatResponse,
-    ) {
-        let (group, region_id, order) = (lead.group.clone(), region.id(), order.clone());
-        if order.change_peer.is_none() && order.change_peer_v2.is_none() && order.transfer_leader.is_none() {
-            if order.merge.is_some() {
-                tracing::info!(region = region_id, "replicated regions are not merged");
-            }
-            return;
-        }
-        let Some(node) = self.this.upgrade() else { return };
-        if !node.replicas.as_ref().is_some_and(|replicas| replicas.busy.lock().insert(region_id)) {
-            return;
-        }
-        tokio::spawn(async move {
-            // The order may be about a region that is not so any more: late, or given twice.
-            let is_current = node.regions.get(region_id).is_some_and(|region| {
-                let conf_ver = |epoch: &metapb::RegionEpoch| epoch.conf_ver;
-                order.region_epoch.as_ref().map(conf_ver) == region.meta.region_epoch.as_ref().map(conf_ver)
-            });
-            let carried_out = match is_current {
-                true => carry_out(&group, &order).await,
-                false => Ok(()),
-            };
-            match carried_out {
-                Ok(()) => tracing::debug!(region = region_id, ?order, "an order was carried out"),
-                Err(error) => {
-                    tracing::info!(region = region_id, ?order, %error, "an order was not carried out")
-                }
-            }
-            let newcomer = order.change_peer.as_ref().and_then(|change| change.peer);
-            if let Some(newcomer) =
-                newcomer.filter(|peer| group.status().membership.members.contains_key(&peer.id))
-            {
-                wait_for_newcomer(&group, newcomer.id).await;
-            }
-            if let Some(replicas) = &node.replicas {
-                replicas.busy.lock().remove(&region_id);
-            }
-            // The next step need not wait for the next regular report.
-            if let Some(region) = node.regions.get(region_id) {
-                node.report_region(&region).await;
-            }
-        });
-    }
-}
-
-/// Waits until a new member has what the others have, or for as long as anybody cares.
-async fn wait_for_newcomer(group: &Group, peer_id: u64) {
-    let deadline = tokio::time::Instant::now() + NEWCOMER_PATIENCE;
-    while !group.is_caught_up(peer_id, PROMOTION_LAG)
-        && group.status().role == Role::Leader
-        && tokio::time::Instant::now() < deadline
-    {
-        tokio::time::sleep(NEWCOMER_LOOK).await;
-    }
-}
-
-async fn carry_out(group: &Group, order: &pdpb::RegionHeartbeatResponse) -> Result<(), GroupError> {
-    if let Some(target) = order.transfer_leader.as_ref().and_then(|transfer| transfer.peer) {
-        return group.transfer_leader(target.id).await;
-    }
-    let single = order.change_peer.iter();
-    let several = order.change_peer_v2.iter().flat_map(|change| &change.changes);
-    let members = group.status().membership;
-    let (mut promoted, mut removed) = (Vec::new(), Vec::new());
-    for change in single.chain(several) {
-        let Some(peer) = change.peer else { continue };
-        match change.change_type() {
-            pdpb::ConfChangeType::AddLearnerNode if members.members.contains_key(&peer.id) => {}
-            // By whatever misunderstanding: the two would be one to that store.
-            pdpb::ConfChangeType::AddLearnerNode
-                if members.members.values().any(|id| *id == peer.store_id) =>
-            {
-                let reason = format!("store {} has a peer of the region", peer.store_id);
-                return Err(GroupError::Membership(reason));
-            }
-            pdpb::ConfChangeType::AddLearnerNode => group.add_learner(peer.id, peer.store_id).await?,
-            pdpb::ConfChangeType::AddNode if members.is_voter(peer.id) => {}
-            // Without a vote for as long as it could not use it: the others would wait for it.
-            pdpb::ConfChangeType::AddNode if !group.is_caught_up(peer.id, PROMOTION_LAG) => {}
-            pdpb::ConfChangeType::AddNode => promoted.push(peer.id),
-            pdpb::ConfChangeType::RemoveNode if !members.members.contains_key(&peer.id) => {}
-            pdpb::ConfChangeType::RemoveNode => removed.push(peer.id),
-        }
-    }
-    if promoted.is_empty() && removed.is_empty() {
-        return Ok(());
-    }
-    if removed.contains(&group.peer_id()) {
-        let reason = "the leader hands over before it goes".to_owned();
-        return Err(GroupError::Membership(reason));
-    }
-    check_majority(group, &members, &promoted, &removed)?;
-    group.change_voters(promoted, removed).await
-}
-
-/// A majority of the voters to be has to be alive and well: else the group would stop with the change, or soon after.
-fn check_majority(
-    group: &Group,
-    members: &Membership,
-    promoted: &[u64],
-    removed: &[u64],
-) -> Result<(), GroupError> {
-    let voters: BTreeSet<_> =
-        members.members.keys().copied().filter(|peer| members.is_voter(*peer)).collect();
-    let after: Vec<_> = voters.iter().chain(promoted).filter(|peer| !removed.contains(peer)).collect();
-    let silent = group.silent_members(SILENCE_MAX);
-    let is_well = |peer: u64| {
-        peer == group.peer_id()
-            || (group.is_caught_up(peer, PROMOTION_LAG) && !silent.iter().any(|(silent, _)| *silent == peer))
-    };
-    let well = after.iter().filter(|peer| is_well(***peer)).count();
-    match well * 2 > after.len() {
-        true => Ok(()),
-        false => {
-            let reason = format!("only {well} of {} voters would be caught up and alive", after.len());
-            Err(GroupError::Membership(reason))
         }
     }
 }

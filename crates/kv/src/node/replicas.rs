@@ -50,8 +50,8 @@ pub(super) enum Event {
     Born(Vec<metapb::Region>),
     /// The member leads in this term.
     Leads(u64, u64),
-    /// The member's own peer is not among the members any more.
-    Removed(u64),
+    /// This peer of the region is not among the members any more.
+    Removed(u64, u64),
     /// Another member says so.
     MaybeRemoved(u64),
     /// The placement driver should know.
@@ -62,6 +62,7 @@ pub(super) enum Event {
 struct Ties {
     node: Weak<Node>,
     region_id: u64,
+    peer_id: u64,
 }
 
 impl Ties {
@@ -93,7 +94,7 @@ impl Hooks for Ties {
     fn removed(&self) {
         let Some(node) = self.node.upgrade() else { return };
         node.stop_serving(self.region_id);
-        self.send(Event::Removed(self.region_id));
+        self.send(Event::Removed(self.region_id, self.peer_id));
     }
 
     fn installed(&self, region: &metapb::Region) {
@@ -280,7 +281,7 @@ impl Node {
         let Some((peer_id, _)) = meta::load_applied(engine, region_id)? else { return Ok(()) };
         if meta::load_tombstone(engine, region_id)?.is_some_and(|gone| gone >= peer_id) {
             // It was removed, and the process ended before its remains were.
-            let _ = replicas.events.send(Event::Removed(region_id));
+            let _ = replicas.events.send(Event::Removed(region_id, peer_id));
             return Ok(());
         }
         self.start_member(region_id, peer_id, region, start).await
@@ -301,7 +302,7 @@ impl Node {
             }
             None => Applied::default(),
         };
-        let ties = Arc::new(Ties { node: self.this.clone(), region_id });
+        let ties = Arc::new(Ties { node: self.this.clone(), region_id, peer_id });
         let shared = Arc::new(Mutex::new(region));
         let machine = RegionMachine {
             region_id,
@@ -479,6 +480,8 @@ impl Node {
         {
             return None;
         }
+        // From an earlier term, if this member lost leadership and got it back before anybody looked.
+        self.stop_serving(region_meta.id);
         let mut region = match Region::new(region_meta, self.store_id) {
             Ok(region) => region,
             Err(error) => {
@@ -617,7 +620,7 @@ impl Node {
             .any(|peer| peer.id >= replica.group.peer_id() && peer.store_id == self.store_id);
         if is_newer
             && !is_member
-            && let Err(error) = self.destroy_replica(region_id, u64::MAX).await
+            && let Err(error) = self.destroy_replica(region_id, replica.group.peer_id() + 1).await
         {
             tracing::error!(%error, region = region_id, "a removed replica is still here");
         }
@@ -633,8 +636,9 @@ async fn follow_events(node: Weak<Node>, mut events: Events) {
             Event::Leads(region_id, term) => {
                 tokio::spawn(node.begin_leading(region_id, term));
             }
-            Event::Removed(region_id) => {
-                if let Err(error) = node.destroy_replica(region_id, u64::MAX).await {
+            Event::Removed(region_id, peer_id) => {
+                // A later peer may be here by now.
+                if let Err(error) = node.destroy_replica(region_id, peer_id + 1).await {
                     tracing::error!(%error, region = region_id, "a removed replica is still here");
                 }
             }

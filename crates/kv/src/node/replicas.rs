@@ -384,12 +384,17 @@ impl Node {
         }
         let known = replicas.get(request.group_id);
         let comes_after = |replica: &Arc<Replica>| replica.group.peer_id() < request.to_peer;
-        if matches!(request.body, Some(Body::Append(_)))
-            && known.as_ref().is_some_and(comes_after)
-            && let Err(error) = self.destroy_replica(request.group_id, request.to_peer).await
-        {
-            // There was a peer here that was removed, and did not hear of it.
-            tracing::error!(%error, region = request.group_id, "a removed replica is still here");
+        if matches!(request.body, Some(Body::Append(_))) && known.as_ref().is_some_and(comes_after) {
+            // There was a peer here that was removed, and did not hear of it. A message alone destroys nothing.
+            if !self.has_peer_by_pd(request.group_id, request.to_peer).await {
+                return refusal(
+                    Reason::NotReady,
+                    "the placement driver does not know of this peer yet".to_owned(),
+                );
+            }
+            if let Err(error) = self.destroy_replica(request.group_id, request.to_peer).await {
+                tracing::error!(%error, region = request.group_id, "a removed replica is still here");
+            }
         }
         let is_new = request.group_id != 0 && known.is_none_or(|replica| comes_after(&replica));
         if is_new && matches!(request.body, Some(Body::Append(_))) && request.to_store == self.store_id {
@@ -406,6 +411,15 @@ impl Node {
             }
         }
         replicas.raft.handle(request).await
+    }
+
+    /// Whether the placement driver, too, knows a peer of a region on this store.
+    async fn has_peer_by_pd(&self, region_id: u64, peer_id: u64) -> bool {
+        let request = pdpb::GetRegionByIdRequest { region_id, ..Default::default() };
+        let known = self.pd.get_region_by_id(request).await.ok().and_then(|answer| answer.region);
+        known.is_some_and(|region| {
+            region.peers.iter().any(|peer| peer.id == peer_id && peer.store_id == self.store_id)
+        })
     }
 
     /// A member that has nothing yet: somebody leads its group and will send a snapshot.

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -237,7 +238,9 @@ impl Member {
         if let Some(config) = config {
             command.arg("--config").arg(config);
         }
+        // Not of the terminal's group: Ctrl-C reaches this process alone, which stops the others in their order.
         let mut child = command
+            .process_group(0)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

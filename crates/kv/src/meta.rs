@@ -182,11 +182,21 @@ pub(crate) fn is_split_pending(engine: &dyn Engine) -> Result<bool, EngineError>
     Ok(engine.get(Cf::Default, SPLIT_PENDING_KEY)?.is_some())
 }
 
+pub(crate) fn load_region(
+    engine: &dyn Engine,
+    region_id: u64,
+) -> Result<Option<metapb::Region>, EngineError> {
+    let record = engine.get(Cf::Default, &region_key(region_id))?;
+    record.map(|record| decode_region(&record)).transpose()
+}
+
+fn decode_region(record: &[u8]) -> Result<metapb::Region, EngineError> {
+    metapb::Region::decode(record)
+        .map_err(|error| EngineError::Corrupt { what: "region record", reason: error.to_string() })
+}
+
 pub(crate) fn load_regions(snapshot: &dyn Snapshot) -> Result<Vec<metapb::Region>, EngineError> {
-    load(snapshot, REGION_PREFIX, REGION_PREFIX_END, |_, value| {
-        metapb::Region::decode(value)
-            .map_err(|error| EngineError::Corrupt { what: "region record", reason: error.to_string() })
-    })
+    load(snapshot, REGION_PREFIX, REGION_PREFIX_END, |_, value| decode_region(value))
 }
 
 fn load<T>(

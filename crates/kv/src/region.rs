@@ -462,11 +462,6 @@ impl RegionTable {
         self.regions.read().by_id.values().cloned().collect()
     }
 
-    /// Whether the region that ends where another begins is in the table.
-    pub(crate) fn overlapping_before(&self, encoded_start: &[u8]) -> bool {
-        self.regions.read().by_id.values().any(|region| region.meta.end_key == encoded_start)
-    }
-
     /// The regions that hold keys of `start..end` (user keys, an empty end is unbounded), in key order.
     pub(crate) fn overlapping(&self, start: &[u8], end: &[u8]) -> Vec<Arc<Region>> {
         let regions = self.regions.read();

@@ -1,11 +1,10 @@
-//! What a proposal costs: three members in one process, logs in memory and on disk, one proposer and many; and how many entries share a sync.
+//! What a proposal costs: three members in one process, logs in memory and on disk, one proposer and many, who share syncs.
 //!
 //! `cargo bench -p tidewater-raft`
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,11 +14,9 @@ use futures::future::join_all;
 use parking_lot::RwLock;
 use tidewater_proto::raftpb;
 use tidewater_raft::{
-    Applied, Committed, Content, DeviceError, Group, KeyAndValue, KeysAndValues, LogDevice, LogOp,
-    MachineError, Membership, MemoryDevice, Observer, Pieces, RaftConfig, RaftNode, RocksDevice, SendError,
-    Start, StateMachine, Status, Transport, Urgency, Written,
+    Applied, Committed, Content, Group, LogDevice, MachineError, Membership, MemoryDevice, Observer, Pieces,
+    RaftConfig, RaftNode, RocksDevice, SendError, Start, StateMachine, Status, Transport,
 };
-
 use tokio::time::Instant;
 
 const GROUP: u64 = 1;
@@ -76,28 +73,6 @@ impl Transport for Stores {
     }
 }
 
-/// Counts the writes that reach a device, of which each is at most one sync.
-struct Counted(Arc<dyn LogDevice>, Arc<AtomicU64>);
-
-impl LogDevice for Counted {
-    fn submit(&self, ops: Vec<LogOp>, urgency: Urgency, written: Written) {
-        self.1.fetch_add(ops.len() as u64, Ordering::Relaxed);
-        self.0.submit(ops, urgency, written);
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeviceError> {
-        self.0.get(key)
-    }
-
-    fn scan(&self, start: &[u8], end: &[u8], bytes_max: usize) -> Result<KeysAndValues, DeviceError> {
-        self.0.scan(start, end, bytes_max)
-    }
-
-    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
-        self.0.last(start, end)
-    }
-}
-
 async fn cluster(device: impl Fn(u64) -> Arc<dyn LogDevice>) -> (Stores, Arc<Group>) {
     let stores = Stores::default();
     let membership = Membership::of_voters([(11, 1), (12, 2), (13, 3)]);
@@ -137,10 +112,8 @@ async fn propose(group: &Arc<Group>, rounds: u64, at_once: u64) -> Duration {
 fn proposals(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let steps = Arc::new(AtomicU64::new(0));
     let on_disk = |store_id: u64| {
-        let device = Arc::new(RocksDevice::open(folder.path().join(store_id.to_string())).unwrap());
-        Arc::new(Counted(device, steps.clone())) as Arc<dyn LogDevice>
+        Arc::new(RocksDevice::open(folder.path().join(store_id.to_string())).unwrap()) as Arc<dyn LogDevice>
     };
     let memory = runtime.block_on(cluster(|_| Arc::new(MemoryDevice::new())));
     let disk = runtime.block_on(cluster(on_disk));
@@ -155,10 +128,6 @@ fn proposals(criterion: &mut Criterion) {
         benches.bench_function("lease check", |bencher| bencher.iter(|| black_box(group.has_lease())));
         benches.finish();
     }
-    println!(
-        "entries and other records written to the three logs on disk: {}",
-        steps.load(Ordering::Relaxed)
-    );
     let stop = async |(stores, _): &(Stores, Arc<Group>)| {
         let nodes: Vec<_> = stores.0.read().values().cloned().collect();
         join_all(nodes.iter().map(|node| node.stop_all())).await;

@@ -225,7 +225,7 @@ impl Group {
                 done(result.map(|response: openraft::raft::ClientWriteResponse<Types>| response.data));
             }
         });
-        // A member that has stopped drops the responder, which reports an unknown outcome. It is known: nothing was appended.
+        // A member that has stopped drops the responder, and that reports an unknown outcome.
         if let Err(fatal) = self.propose_raw(term, command, responder, &done).await {
             tracing::debug!(group = self.id, error = %fatal, "a proposal was not taken");
         }

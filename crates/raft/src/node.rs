@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     device::{DeviceError, LogDevice, Urgency},
-    group::{Group, GroupError, Observer, Timing, refusal, status_of},
+    group::{Group, Observer, Timing, refusal, status_of},
     log::{self, GroupLog},
     machine::{Adapter, AppliedMark, StateMachine},
     network::{Sender, Transport},
@@ -275,11 +275,5 @@ async fn follow_status(group: Arc<Group>, observer: Arc<dyn Observer>) {
         if changes.changed().await.is_err() {
             return;
         }
-    }
-}
-
-impl From<StartError> for GroupError {
-    fn from(error: StartError) -> Self {
-        Self::Stopped(error.to_string())
     }
 }

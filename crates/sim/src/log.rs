@@ -1,32 +1,31 @@
 //! The disk under a store's Raft log: slow, and forgetful when the power fails.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tidewater_raft::{DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, Urgency, Written};
+use tidewater_raft::{
+    DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written,
+};
 
 use crate::sabotage::Sabotage;
 
 /// How long a sync takes, at most.
 const SYNC_MAX: Duration = Duration::from_millis(3);
 
-type Map = BTreeMap<Vec<u8>, Vec<u8>>;
-
 /// A log device that keeps, through a power failure, what was synced, and maybe some of what was not.
 pub(crate) struct SimLog {
+    /// What reads see.
+    written: MemoryDevice,
     state: Arc<Mutex<State>>,
     sabotage: Option<Sabotage>,
 }
 
 struct State {
-    /// What reads see.
-    written: Map,
     /// What survives.
-    durable: Map,
+    durable: MemoryDevice,
     /// Not durable yet, in order.
     queue: Vec<(Vec<LogOp>, Written)>,
     syncs: bool,
@@ -35,33 +34,26 @@ struct State {
     rng: SmallRng,
 }
 
-fn take(map: &mut Map, ops: &[LogOp]) {
-    for op in ops {
-        match op {
-            LogOp::Put(key, value) => drop(map.insert(key.clone(), value.clone())),
-            LogOp::DeleteRange(start, end) => {
-                let mut rest = map.split_off(start);
-                map.append(&mut rest.split_off(end));
-            }
-        }
-    }
+/// Carries steps out at once.
+fn take(device: &MemoryDevice, ops: &[LogOp]) {
+    device.submit(ops.to_vec(), Urgency::Now, Box::new(|_| ()));
 }
 
 impl SimLog {
     pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Arc<Self> {
-        Self::over(Map::new(), seed, sabotage)
+        Self::over(MemoryDevice::new(), seed, sabotage)
     }
 
-    fn over(map: Map, seed: u64, sabotage: Option<Sabotage>) -> Arc<Self> {
+    fn over(durable: MemoryDevice, seed: u64, sabotage: Option<Sabotage>) -> Arc<Self> {
+        let written = durable.clone();
         let state = State {
-            written: map.clone(),
-            durable: map,
+            durable,
             queue: Vec::new(),
             syncs: false,
             is_dead: false,
             rng: SmallRng::seed_from_u64(seed),
         };
-        Arc::new(Self { state: Arc::new(Mutex::new(state)), sabotage })
+        Arc::new(Self { written, state: Arc::new(Mutex::new(state)), sabotage })
     }
 
     /// What a power failure leaves: some of what was queued may have reached the disk.
@@ -71,8 +63,8 @@ impl SimLog {
         let queue = std::mem::take(&mut state.queue);
         let reached = state.rng.random_range(0..=queue.len());
         let seed = state.rng.random();
-        let mut durable = std::mem::take(&mut state.durable);
-        queue.iter().take(reached).for_each(|(ops, _)| take(&mut durable, ops));
+        let durable = std::mem::take(&mut state.durable);
+        queue.iter().take(reached).for_each(|(ops, _)| take(&durable, ops));
         drop(state);
         // Those who wait for a dead device wait for ever, and not in vain: nobody drops what they hold.
         std::mem::forget(queue);
@@ -98,7 +90,7 @@ async fn sync(state: Arc<Mutex<State>>) {
                 return;
             }
             let done: Vec<_> = state.queue.drain(..count).collect();
-            done.iter().for_each(|(ops, _)| take(&mut state.durable, ops));
+            done.iter().for_each(|(ops, _)| take(&state.durable, ops));
             done
         };
         done.into_iter().for_each(|(_, written)| written(Ok(())));
@@ -112,7 +104,7 @@ impl LogDevice for SimLog {
             std::mem::forget(written);
             return;
         }
-        take(&mut state.written, &ops);
+        take(&self.written, &ops);
         if self.sabotage == Some(Sabotage::ForgetLogSync) {
             // Says so at once, and keeps it if the power lasts.
             state.queue.push((ops, Box::new(|_| ())));
@@ -128,23 +120,14 @@ impl LogDevice for SimLog {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeviceError> {
-        Ok(self.state.lock().written.get(key).cloned())
+        self.written.get(key)
     }
 
     fn scan(&self, start: &[u8], end: &[u8], bytes_max: usize) -> Result<KeysAndValues, DeviceError> {
-        let state = self.state.lock();
-        let mut bytes = 0;
-        let range = state.written.range(start.to_vec()..end.to_vec());
-        let fits = |(_, value): &(&Vec<u8>, &Vec<u8>)| {
-            bytes += value.len();
-            bytes <= bytes_max || bytes == value.len()
-        };
-        Ok(range.take_while(fits).map(|(key, value)| (key.clone(), value.clone())).collect())
+        self.written.scan(start, end, bytes_max)
     }
 
     fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
-        let state = self.state.lock();
-        let last = state.written.range(start.to_vec()..end.to_vec()).next_back();
-        Ok(last.map(|(key, value)| (key.clone(), value.clone())))
+        self.written.last(start, end)
     }
 }

@@ -46,8 +46,8 @@ pub(super) struct Replicas {
 
 /// What happened to a replica, for the task that has time to act on it.
 pub(super) enum Event {
-    /// The regions were cut out of another one.
-    Born(Vec<metapb::Region>),
+    /// The region was cut: these are its parts, of which the first has its id.
+    Cut(Vec<metapb::Region>),
     /// The member leads in this term.
     Leads(u64, u64),
     /// This peer of the region is not among the members any more.
@@ -82,7 +82,7 @@ impl Hooks for Ties {
         if let Some(own) = parts.first() {
             node.reshape_served(own, parts.len());
         }
-        self.send(Event::Born(parts[1..].to_vec()));
+        self.send(Event::Cut(parts.to_vec()));
     }
 
     fn reshaped(&self, region: &metapb::Region) {
@@ -549,15 +549,21 @@ impl Node {
     }
 
     /// Regions that were cut out of another one become replicas of their own.
-    async fn begin_parts(self: &Arc<Self>, parts: Vec<metapb::Region>) {
+    async fn begin_parts(self: &Arc<Self>, parts: &[metapb::Region]) {
+        let [whole, parts @ ..] = parts else { return };
+        let is_led = self.regions.get(whole.id).is_some();
         for part in parts {
-            if let Err(error) = self.begin_part(part.clone()).await {
+            if let Err(error) = self.begin_part(part, is_led).await {
                 tracing::error!(%error, region = part.id, "a part of a split region has no replica here");
             }
         }
     }
 
-    async fn begin_part(self: &Arc<Self>, part: metapb::Region) -> Result<(), NodeError> {
+    async fn begin_part(
+        self: &Arc<Self>,
+        part: &metapb::Region,
+        whole_is_led: bool,
+    ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let lives = replicas.lives.lock().await;
         if let Some(existing) = replicas.get(part.id) {
@@ -569,14 +575,12 @@ impl Node {
             replicas.table.write().remove(&part.id);
         }
         let engine = &self.scheduler.engine;
-        let stored = meta::load_regions(&*engine.snapshot())?.into_iter().find(|region| region.id == part.id);
-        let Some(stored) = stored else { return Ok(()) };
+        let Some(stored) = meta::load_region(&**engine, part.id)? else { return Ok(()) };
         self.found_replica(&stored).await?;
         self.start_replica(part.id, Some(stored), Start::New).await?;
         drop(lives);
         // Nobody leads it yet, and everybody knows who would: the one where the whole was led.
-        let parent_led = self.regions.overlapping_before(&part.start_key);
-        if let (true, Some(replica)) = (parent_led, replicas.get(part.id)) {
+        if let (true, Some(replica)) = (whole_is_led, replicas.get(part.id)) {
             let _ = replica.group.campaign().await;
         }
         Ok(())
@@ -594,9 +598,7 @@ impl Node {
         self.stop_serving(region_id);
         let region = match &replica {
             Some(replica) => replica.meta(),
-            None => {
-                meta::load_regions(&*engine.snapshot())?.into_iter().find(|region| region.id == region_id)
-            }
+            None => meta::load_region(&**engine, region_id)?,
         };
         replicas.raft.stop(region_id).await;
         let mut batch = WriteBatch::new();
@@ -646,7 +648,7 @@ async fn follow_events(node: Weak<Node>, mut events: Events) {
     while let Some(event) = events.0.recv().await {
         let Some(node) = node.upgrade() else { return };
         match event {
-            Event::Born(parts) => node.begin_parts(parts).await,
+            Event::Cut(parts) => node.begin_parts(&parts).await,
             Event::Leads(region_id, term) => {
                 tokio::spawn(node.begin_leading(region_id, term));
             }

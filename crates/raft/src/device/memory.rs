@@ -19,6 +19,13 @@ impl MemoryDevice {
     }
 }
 
+impl Clone for MemoryDevice {
+    /// A device of its own, with the same content.
+    fn clone(&self) -> Self {
+        Self { map: RwLock::new(self.map.read().clone()) }
+    }
+}
+
 /// Takes the steps on a map: what every device that is a map in memory does.
 pub(crate) fn take_steps(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, ops: Vec<LogOp>) {
     for op in ops {

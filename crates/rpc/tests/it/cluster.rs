@@ -22,6 +22,24 @@ pub fn show_logs() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
 }
 
+/// A placement driver behind a socket until `stop`: a client of it, its address, the cluster's id.
+pub async fn start_pd(config: PdConfig, stop: &CancellationToken) -> (Arc<GrpcPd>, String, u64) {
+    let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let pd = PlacementDriver::open(config, Arc::new(MemoryStorage::new()), Arc::new(SystemClock)).unwrap();
+    let cluster_id = pd.cluster_id();
+    let url = format!("http://{address}");
+    let identity = PdIdentity {
+        cluster_id,
+        name: "pd".to_owned(),
+        member_id: 7,
+        client_urls: vec![url.clone()],
+        peer_urls: vec![url.clone()],
+    };
+    tokio::spawn(server.run(pd_routes(pd, identity), stop.clone()));
+    (GrpcPd::connect(&[url], ChannelOptions::default()).await.unwrap(), address, cluster_id)
+}
+
 /// A placement driver and stores; they stop when this is dropped.
 pub struct Cluster {
     pub pd: Arc<GrpcPd>,
@@ -43,21 +61,7 @@ impl Cluster {
     pub async fn start_with(stores: usize, config: NodeConfig, pd_config: PdConfig) -> Self {
         show_logs();
         let stop = CancellationToken::new();
-        let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
-        let pd_address = server.local_addr().unwrap().to_string();
-        let storage = Arc::new(MemoryStorage::new());
-        let pd = PlacementDriver::open(pd_config, storage, Arc::new(SystemClock)).unwrap();
-        let cluster_id = pd.cluster_id();
-        let url = format!("http://{pd_address}");
-        let identity = PdIdentity {
-            cluster_id,
-            name: "pd".to_owned(),
-            member_id: 7,
-            client_urls: vec![url.clone()],
-            peer_urls: vec![url.clone()],
-        };
-        tokio::spawn(server.run(pd_routes(pd, identity), stop.clone()));
-        let pd = GrpcPd::connect(&[url], ChannelOptions::default()).await.unwrap();
+        let (pd, pd_address, cluster_id) = start_pd(pd_config, &stop).await;
         let connector = Arc::new(GrpcConnector::new(ChannelOptions::default()));
         let (mut nodes, mut store_addresses) = (Vec::new(), Vec::new());
         for _ in 0..stores {

@@ -6,19 +6,16 @@ use std::time::Duration;
 
 use tidewater_codec::Key;
 use tidewater_kv::{MemoryEngine, Node, NodeConfig, RaftSettings};
-use tidewater_pd::{MemoryStorage, PdConfig, PlacementDriver, ScheduleConfig};
+use tidewater_pd::{PdConfig, ScheduleConfig};
 use tidewater_proto::{PdService, metapb, pdpb};
 use tidewater_raft::{MemoryDevice, RaftConfig};
-use tidewater_rpc::{
-    ChannelOptions, GrpcConnector, GrpcPd, PdIdentity, RpcServer, Security, pd_routes, store_routes,
-};
+use tidewater_rpc::{ChannelOptions, GrpcConnector, GrpcPd, RpcServer, Security, store_routes};
 use tidewater_txn::{TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions};
-use tidewater_types::clock::SystemClock;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{is_rivalry, put_accounts, show_logs, total, transfer};
+use crate::cluster::{is_rivalry, put_accounts, show_logs, start_pd, total, transfer};
 
 const ACCOUNTS: u32 = 20;
 
@@ -48,23 +45,11 @@ impl Replicated {
     async fn start(stores: usize, config: NodeConfig) -> Self {
         show_logs();
         let stop = CancellationToken::new();
-        let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.unwrap();
-        let url = format!("http://{}", server.local_addr().unwrap());
         let schedule = ScheduleConfig { replicated: true, ..ScheduleConfig::default() };
-        let pd_config = PdConfig { schedule, ..PdConfig::default() };
-        let pd =
-            PlacementDriver::open(pd_config, Arc::new(MemoryStorage::new()), Arc::new(SystemClock)).unwrap();
-        let identity = PdIdentity {
-            cluster_id: pd.cluster_id(),
-            name: "pd".to_owned(),
-            member_id: 7,
-            client_urls: vec![url.clone()],
-            peer_urls: vec![url.clone()],
-        };
-        tokio::spawn(server.run(pd_routes(pd, identity), stop.clone()));
-        let pd = GrpcPd::connect(std::slice::from_ref(&url), ChannelOptions::default()).await.unwrap();
+        let (pd, address, _) = start_pd(PdConfig { schedule, ..PdConfig::default() }, &stop).await;
         let connector = Arc::new(GrpcConnector::new(ChannelOptions::default()));
-        let mut cluster = Self { pd, pd_url: url, connector, stores: Vec::new(), config, stop };
+        let pd_url = format!("http://{address}");
+        let mut cluster = Self { pd, pd_url, connector, stores: Vec::new(), config, stop };
         for index in 0..stores {
             cluster.stores.push(Store { engine: Arc::default(), log: Arc::default(), running: None });
             cluster.boot(index).await;

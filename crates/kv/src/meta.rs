@@ -21,6 +21,7 @@ const MOVE_PREFIX_END: &[u8] = b"\x01movf";
 const GONE_PREFIX: &[u8] = b"\x01gone";
 const APPLIED_PREFIX: &[u8] = b"\x01applied";
 const TOMBSTONE_PREFIX: &[u8] = b"\x01tombstone";
+const MERGING_PREFIX: &[u8] = b"\x01merging";
 
 /// Refuses data this release does not understand, and marks a new directory as its own.
 pub(crate) fn check_format(engine: &dyn Engine) -> Result<(), EngineError> {
@@ -164,6 +165,23 @@ pub(crate) fn load_tombstone(engine: &dyn Engine, region_id: u64) -> Result<Opti
     Ok(Some(u64::from_be_bytes(id)))
 }
 
+/// Notes what neighbor a region is prepared to become a part of, or that it is not.
+pub(crate) fn set_merging(batch: &mut WriteBatch, region_id: u64, into: Option<&metapb::Region>) {
+    match into {
+        Some(target) => batch.put(Cf::Default, merging_key(region_id), target.encode_to_vec()),
+        None => batch.delete(Cf::Default, merging_key(region_id)),
+    }
+}
+
+/// The neighbor, as it has to be, that a region is prepared to become a part of.
+pub(crate) fn load_merging(
+    engine: &dyn Engine,
+    region_id: u64,
+) -> Result<Option<metapb::Region>, EngineError> {
+    let record = engine.get(Cf::Default, &merging_key(region_id))?;
+    record.map(|record| decode_region(&record)).transpose()
+}
+
 /// Writes something that changes nothing.
 pub(crate) fn touch(batch: &mut WriteBatch) {
     batch.delete(Cf::Default, FENCE_KEY.to_vec());
@@ -230,6 +248,10 @@ fn applied_key(region_id: u64) -> Vec<u8> {
 
 fn tombstone_key(region_id: u64) -> Vec<u8> {
     [TOMBSTONE_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+fn merging_key(region_id: u64) -> Vec<u8> {
+    [MERGING_PREFIX, &region_id.to_be_bytes()].concat()
 }
 
 fn region_key(region_id: u64) -> Vec<u8> {

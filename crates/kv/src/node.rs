@@ -10,6 +10,7 @@ mod debug;
 mod gc;
 mod measure;
 mod merge;
+mod merge_replicas;
 mod metrics;
 mod open;
 mod orders;
@@ -233,6 +234,7 @@ impl Node {
             StoreRequest::InstallRegion(request) => {
                 StoreResponse::InstallRegion(self.install_region(request).await)
             }
+            StoreRequest::CheckMerge(request) => StoreResponse::CheckMerge(self.check_merge(&request).await),
             StoreRequest::Raft(request) => StoreResponse::Raft(self.raft(request).await),
             StoreRequest::Deadlock(request) => StoreResponse::Deadlock(self.detect(&request)),
             StoreRequest::Empty(request) => {

@@ -12,10 +12,15 @@
 
 mod command;
 mod machine;
+mod merge;
 mod snapshot;
 
-pub(crate) use command::{answer_error, encode_split, encode_write};
+pub(crate) use command::{
+    answer_error, encode_abort_merge, encode_commit_merge, encode_prepare_merge, encode_rollback_merge,
+    encode_split, encode_write,
+};
 pub(crate) use machine::{Hooks, RegionMachine, members_of};
+pub(crate) use merge::merged_region;
 pub(crate) use snapshot::first_piece_region;
 
 use std::sync::Arc;
@@ -27,13 +32,27 @@ use tidewater_raft::Group;
 /// This store's copy of a region.
 pub(crate) struct Replica {
     pub group: Arc<Group>,
-    /// As applied here; `None` before the first snapshot has come.
-    pub meta: Arc<Mutex<Option<metapb::Region>>>,
+    pub shape: Arc<Mutex<Shape>>,
+    /// Whether another region has taken this one in: from then on nothing is applied. Held by whoever applies.
+    pub is_absorbed: Arc<Mutex<bool>>,
+}
+
+/// What a replica is a replica of, as applied here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shape {
+    /// `None` before the first snapshot has come, and after another region has taken this one in.
+    pub region: Option<metapb::Region>,
+    /// The neighbor, as it has to be, that the region is prepared to become a part of.
+    pub merging_into: Option<metapb::Region>,
 }
 
 impl Replica {
     pub(crate) fn meta(&self) -> Option<metapb::Region> {
-        self.meta.lock().clone()
+        self.shape.lock().region.clone()
+    }
+
+    pub(crate) fn merging_into(&self) -> Option<metapb::Region> {
+        self.shape.lock().merging_into.clone()
     }
 }
 

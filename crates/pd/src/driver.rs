@@ -246,8 +246,17 @@ impl PlacementDriver {
         Ok(is_replicated)
     }
 
+    async fn allocate(&self, count: u32) -> Result<u64, PdError> {
+        if let Some(last) = self.ids.try_allocate(count) {
+            return Ok(last);
+        }
+        let ids = self.ids.clone();
+        let allocated = async move { ids.allocate(count).await.map_err(|error| storage_failed(&error)) };
+        self.store.run(allocated).await
+    }
+
     async fn refill_peer_ids(&self) -> Result<(), PdError> {
-        let last = self.alloc_id(schedule::IDS_PER_REFILL).await?;
+        let last = self.allocate(schedule::IDS_PER_REFILL).await?;
         self.plans.lock().coordinator.refill_ids(last);
         Ok(())
     }
@@ -541,12 +550,9 @@ impl PdService for PlacementDriver {
                 "cannot give out {count} ids at once, between 1 and {IDS_PER_CALL_MAX} can be"
             )));
         }
-        if let Some(last) = self.ids.try_allocate(count) {
-            return Ok(last);
-        }
-        let ids = self.ids.clone();
-        let allocated = async move { ids.allocate(count).await.map_err(|error| storage_failed(&error)) };
-        self.store.run(allocated).await
+        let last = self.allocate(count).await?;
+        self.plans.lock().coordinator.note_ids_elsewhere(last);
+        Ok(last)
     }
 
     async fn region_heartbeat(

@@ -120,6 +120,11 @@ impl Coordinator {
         self.ids.are_low()
     }
 
+    /// Takes in that somebody else got ids up to this one.
+    pub(crate) fn note_ids_elsewhere(&mut self, last: u64) {
+        self.ids.note_elsewhere(last);
+    }
+
     /// Takes in [`IDS_PER_REFILL`] fresh ids, of which the last is told.
     pub(crate) fn refill_ids(&mut self, last: u64) {
         self.ids.refill(last);

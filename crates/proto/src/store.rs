@@ -119,6 +119,8 @@ macro_rules! store_commands {
                 $crate::regionmovepb::InstallRequest => $crate::regionmovepb::InstallResponse;
             Deadlock deadlock none $crate::deadlock::DeadlockRequest => $crate::deadlock::DeadlockResponse;
             Raft raft none $crate::raftpb::Request => $crate::raftpb::Response;
+            CheckMerge check_merge none
+                $crate::regionpb::CheckMergeRequest => $crate::regionpb::CheckMergeResponse;
             Empty empty none
                 $crate::tikvpb::BatchCommandsEmptyRequest => $crate::tikvpb::BatchCommandsEmptyResponse;
         }

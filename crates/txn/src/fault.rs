@@ -211,6 +211,7 @@ fn region_error(request: &StoreRequest, kind: u8) -> Option<StoreResponse> {
         (@ InstallRegion $response:path) => { None };
         (@ Deadlock $response:path) => { None };
         (@ Raft $response:path) => { None };
+        (@ CheckMerge $response:path) => { None };
         (@ Empty $response:path) => { None };
         (@ $variant:ident $response:path) => {{
             type Response = $response;

@@ -1,4 +1,4 @@
-//! Merging two regions of this store, by order of the placement driver.
+//! Merging two regions without replicas of this store, by order of the placement driver.
 //!
 //! The source becomes a part of its neighbor, the target, whose id stays. With one replica per region a merge is one batch of metadata, as a
 //! split is: no data moves, requests under way hit the same engine before and after, and locks, latches and waits do not know of regions. The
@@ -9,7 +9,10 @@ use std::sync::{Arc, atomic::Ordering};
 use tidewater_proto::{metapb, pdpb};
 
 use super::Node;
-use crate::{Durability, EngineError, WriteBatch, meta, region::Region, replication::WriteError};
+use crate::{
+    Durability, EngineError, WriteBatch, meta, region::Region, replica::merged_region,
+    replication::WriteError,
+};
 
 /// Why two regions were not merged.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +22,6 @@ enum MergeError {
     /// One of the two was split, merged or moved since the order was given, or is about to move.
     #[error("the regions are not as the placement driver believes")]
     Outdated,
-    #[error("replicated regions are not merged")]
-    Replicated,
 }
 
 impl Node {
@@ -43,18 +44,15 @@ impl Node {
     async fn merge(&self, source: &Arc<Region>, target: &metapb::Region) -> Result<(), MergeError> {
         // Neither is split meanwhile, nor closed for a move.
         let _gate = self.split_gate.lock().await;
-        if source.lead.is_some() {
-            return Err(MergeError::Replicated);
-        }
         let source = self.open_region(&source.meta)?;
         let target = self.open_region(target)?;
-        let meta = merged_meta(&source.meta, &target.meta).ok_or(MergeError::Outdated)?;
+        let meta = merged_region(&source.meta, &target.meta).ok_or(MergeError::Outdated)?;
         let mut batch = WriteBatch::new();
         meta::put_region(&mut batch, &meta);
         meta::delete_region(&mut batch, source.id());
         let written = self.scheduler.replication.write(batch, Durability::Sync, Box::new(|_| ())).await;
         written.map_err(WriteError::into_engine_error)?;
-        let merged = Region::join(meta, self.store_id, [&source, &target])
+        let merged = Region::join(meta, self.store_id, &[&source, &target])
             .map_err(|error| EngineError::Corrupt { what: "region", reason: error.to_string() })?;
         let merged = Arc::new(merged);
         // Before anybody meets the result here, as after a split. One report replaces both regions: no key is without one in between.
@@ -76,36 +74,14 @@ impl Node {
     }
 }
 
-/// The union of two neighbors, as the target's region.
-fn merged_meta(source: &metapb::Region, target: &metapb::Region) -> Option<metapb::Region> {
-    let (start_key, end_key) = if !source.end_key.is_empty() && source.end_key == target.start_key {
-        (&source.start_key, &target.end_key)
-    } else if !target.end_key.is_empty() && target.end_key == source.start_key {
-        (&target.start_key, &source.end_key)
-    } else {
-        return None;
-    };
-    let (one, other) = (source.region_epoch?, target.region_epoch?);
-    let epoch = metapb::RegionEpoch {
-        version: one.version.max(other.version) + 1,
-        conf_ver: one.conf_ver.max(other.conf_ver),
-    };
-    Some(metapb::Region {
-        start_key: start_key.clone(),
-        end_key: end_key.clone(),
-        region_epoch: Some(epoch),
-        ..target.clone()
-    })
-}
-
 impl Region {
     /// What two regions of this node become.
-    fn join(
+    pub(super) fn join(
         meta: metapb::Region,
         store_id: u64,
-        parts: [&Arc<Self>; 2],
+        parts: &[&Arc<Self>],
     ) -> Result<Self, tidewater_codec::DecodeError> {
-        let joined = Self::descend(parts, meta, store_id)?;
+        let joined = Self::descend(parts.iter().copied(), meta, store_id)?;
         for part in parts {
             let (load, sum) = (&part.load, &joined.load);
             let pairs = [
@@ -122,46 +98,5 @@ impl Region {
         let are_measured = parts.iter().all(|part| part.load.is_measured.load(Ordering::SeqCst));
         joined.load.is_measured.store(are_measured, Ordering::SeqCst);
         Ok(joined)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn region(id: u64, start: &'static str, end: &'static str, version: u64) -> metapb::Region {
-        metapb::Region {
-            id,
-            start_key: Bytes::from_static(start.as_bytes()),
-            end_key: Bytes::from_static(end.as_bytes()),
-            region_epoch: Some(metapb::RegionEpoch { conf_ver: id, version }),
-            peers: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn only_neighbors_are_merged_and_the_result_is_newer_than_both() {
-        let (low, high, far) = (region(1, "a", "f", 7), region(2, "f", "", 3), region(3, "", "a", 9));
-        assert_eq!(
-            merged_meta(&low, &high),
-            Some(metapb::Region { region_epoch: epoch(8, 2), ..region(2, "a", "", 0) })
-        );
-        assert_eq!(
-            merged_meta(&high, &low),
-            Some(metapb::Region { region_epoch: epoch(8, 2), ..region(1, "a", "", 0) })
-        );
-        assert_eq!(
-            merged_meta(&low, &far),
-            Some(metapb::Region { region_epoch: epoch(10, 3), ..region(3, "", "f", 0) })
-        );
-        // The end of all keys is not the beginning of all keys.
-        assert_eq!(merged_meta(&high, &far), None);
-        assert_eq!(merged_meta(&low, &low), None);
-    }
-
-    fn epoch(version: u64, conf_ver: u64) -> Option<metapb::RegionEpoch> {
-        Some(metapb::RegionEpoch { conf_ver, version })
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tidewater_proto::{metapb, pdpb};
 use tidewater_raft::{Group, GroupError, Membership, Role};
 
-use super::{Node, replicas::Event};
+use super::{Node, merge_replicas::MergeRefusal, replicas::Event};
 use crate::{region::Region, replica::Lead};
 
 /// How long a leader looks after a new member, and how often; later, regular reports tell.
@@ -14,7 +14,7 @@ const NEWCOMER_LOOK: Duration = Duration::from_millis(50);
 /// Between looks at whether others lead what was handed over.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(100);
 /// A member that has been silent for this long does not count when a change needs a majority.
-const SILENCE_MAX: Duration = Duration::from_secs(2);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// A learner that is this many entries behind, at most, may vote.
 const PROMOTION_LAG: u64 = 128;
 
@@ -57,10 +57,10 @@ impl Node {
         order: &pdpb::RegionHeartbeatResponse,
     ) {
         let (group, region_id, order) = (lead.group.clone(), region.id(), order.clone());
-        if order.change_peer.is_none() && order.change_peer_v2.is_none() && order.transfer_leader.is_none() {
-            if order.merge.is_some() {
-                tracing::info!(region = region_id, "replicated regions are not merged");
-            }
+        let merges_into = order.merge.as_ref().and_then(|merge| merge.target.clone());
+        let changes =
+            order.change_peer.is_some() || order.change_peer_v2.is_some() || order.transfer_leader.is_some();
+        if !changes && merges_into.is_none() {
             return;
         }
         let Some(node) = self.this.upgrade() else { return };
@@ -70,12 +70,16 @@ impl Node {
         tokio::spawn(async move {
             // The order may be about a region that is not so any more: late, or given twice.
             let is_current = node.regions.get(region_id).is_some_and(|region| {
+                if !region.is_open() {
+                    return false;
+                }
                 let conf_ver = |epoch: &metapb::RegionEpoch| epoch.conf_ver;
                 order.region_epoch.as_ref().map(conf_ver) == region.meta.region_epoch.as_ref().map(conf_ver)
             });
-            let carried_out = match is_current {
-                true => carry_out(&group, &order).await,
-                false => Ok(()),
+            let carried_out = match (is_current, &merges_into) {
+                (false, _) => Ok(()),
+                (true, Some(target)) => node.prepare_merge(region_id, target).await,
+                (true, None) => carry_out(&group, &order).await.map_err(MergeRefusal::from),
             };
             match carried_out {
                 Ok(()) => tracing::debug!(region = region_id, ?order, "an order was carried out"),

@@ -21,7 +21,8 @@ use crate::{
     Cf, Durability, RaftSettings, WriteBatch, meta,
     mvcc::{DataKey, PessimisticChange},
     region::Region,
-    replica::{Hooks, Lead, RegionMachine, Replica, first_piece_region, members_of},
+    replica::{Hooks, Lead, RegionMachine, Replica, Shape, first_piece_region, members_of},
+    replication::WriteError,
 };
 
 /// Between looks at whether a new leader has applied everything.
@@ -40,6 +41,8 @@ pub(super) struct Replicas {
     lives: tokio::sync::Mutex<()>,
     /// Regions for which an order is being carried out: the placement driver repeats what it does not see done.
     pub(super) busy: Mutex<BTreeSet<u64>>,
+    /// Regions whose merge is being brought to its end, one way or the other.
+    pub(super) merging: Mutex<BTreeSet<u64>>,
     /// Connections to other stores by their ids.
     links: Mutex<BTreeMap<u64, Arc<dyn StoreService>>>,
 }
@@ -56,6 +59,10 @@ pub(super) enum Event {
     MaybeRemoved(u64),
     /// The placement driver should know.
     Changed(u64),
+    /// The region is led here, and prepared to become a part of another one.
+    Merging(u64),
+    /// Another region has taken this one in.
+    Absorbed(u64),
 }
 
 /// Connects a replica's machine and member with the node.
@@ -99,6 +106,36 @@ impl Hooks for Ties {
 
     fn installed(&self, region: &metapb::Region) {
         tracing::info!(region = region.id, "the replica has everything another one had");
+    }
+
+    fn merge_prepared(&self, region: &metapb::Region) {
+        let Some(node) = self.node.upgrade() else { return };
+        if node.suspend(region) {
+            self.send(Event::Merging(region.id));
+        }
+    }
+
+    fn merge_rolled_back(&self, region: &metapb::Region) {
+        let Some(node) = self.node.upgrade() else { return };
+        node.reshape_served(region, 1);
+        self.send(Event::Changed(region.id));
+    }
+
+    fn absorbed(&self, region: &metapb::Region, source_id: u64) {
+        let Some(node) = self.node.upgrade() else { return };
+        node.join_served(region, source_id);
+        self.send(Event::Absorbed(source_id));
+        self.send(Event::Changed(region.id));
+    }
+
+    fn replica(&self, region_id: u64) -> Option<Arc<Replica>> {
+        self.node.upgrade()?.replicas.as_ref()?.get(region_id)
+    }
+
+    fn overlapping(&self, region: &metapb::Region) -> Vec<Arc<Replica>> {
+        let node = self.node.upgrade();
+        let replicas = node.as_ref().and_then(|node| node.replicas.as_ref());
+        replicas.map_or_else(Vec::new, |replicas| replicas.overlapping(region))
     }
 }
 
@@ -189,6 +226,7 @@ impl Replicas {
             events,
             lives: tokio::sync::Mutex::default(),
             busy: Mutex::default(),
+            merging: Mutex::default(),
             links: Mutex::default(),
         };
         Ok((replicas, Events(received)))
@@ -198,19 +236,20 @@ impl Replicas {
         self.table.read().len()
     }
 
-    fn get(&self, region_id: u64) -> Option<Arc<Replica>> {
+    pub(super) fn get(&self, region_id: u64) -> Option<Arc<Replica>> {
         self.table.read().get(&region_id).cloned()
     }
 
-    /// Whether a replica of another region holds keys of this one.
-    fn overlaps(&self, region: &metapb::Region) -> bool {
+    /// The replicas of other regions that hold keys of this one.
+    fn overlapping(&self, region: &metapb::Region) -> Vec<Arc<Replica>> {
         let ends_before = |end: &[u8], start: &[u8]| !end.is_empty() && end <= start;
-        let table = self.table.read();
-        table.values().filter_map(|replica| replica.meta()).any(|other| {
+        let overlaps = |other: metapb::Region| {
             other.id != region.id
                 && !ends_before(&other.end_key, &region.start_key)
                 && !ends_before(&region.end_key, &other.start_key)
-        })
+        };
+        let table = self.table.read();
+        table.values().filter(|replica| replica.meta().is_some_and(overlaps)).cloned().collect()
     }
 }
 
@@ -230,7 +269,15 @@ impl Node {
                 }
             }
         }
+        // Those that are prepared to become parts of others first: the others' logs may say that they have.
+        let (mut merging, mut rest) = (Vec::new(), Vec::new());
         for region in stored {
+            match meta::load_merging(&*self.scheduler.engine, region.id)? {
+                Some(_) => merging.push(region),
+                None => rest.push(region),
+            }
+        }
+        for region in merging.into_iter().chain(rest) {
             self.found_replica(&region).await?;
             self.start_replica(region.id, Some(region), Start::Reopened).await?;
         }
@@ -303,18 +350,21 @@ impl Node {
             None => Applied::default(),
         };
         let ties = Arc::new(Ties { node: self.this.clone(), region_id, peer_id });
-        let shared = Arc::new(Mutex::new(region));
+        let merging_into = meta::load_merging(&*engine, region_id)?;
+        let shape = Arc::new(Mutex::new(Shape { region, merging_into }));
+        let is_absorbed = Arc::default();
         let machine = RegionMachine {
             region_id,
             peer_id,
             store_id: self.store_id,
             engine,
-            meta: shared.clone(),
+            shape: shape.clone(),
+            is_absorbed: Arc::clone(&is_absorbed),
             hooks: ties.clone(),
             applied,
         };
         let group = replicas.raft.start(region_id, peer_id, Box::new(machine), ties, start).await?;
-        let replica = Arc::new(Replica { group, meta: shared });
+        let replica = Arc::new(Replica { group, shape, is_absorbed });
         replicas.table.write().insert(region_id, replica.clone());
         // The member may have been quicker.
         let status = replica.group.status();
@@ -372,14 +422,17 @@ impl Node {
         if let Some(Body::Snapshot(piece)) = &request.body
             && piece.number == 0
         {
-            match first_piece_region(&piece.data) {
-                Some(region) if !replicas.overlaps(&region) => {}
-                Some(_) => {
-                    let reason =
-                        "another replica here holds keys of the region, it has not applied a split yet";
-                    return refusal(Reason::NotReady, reason.to_owned());
+            let Some(region) = first_piece_region(&piece.data) else {
+                return refusal(Reason::Malformed, "the snapshot has no region".to_owned());
+            };
+            for other in replicas.overlapping(&region) {
+                if !self.is_taken_in(&other, &region).await {
+                    let reason = format!(
+                        "region {} here holds keys of the region, it has not applied a split or a merge yet",
+                        other.group.id()
+                    );
+                    return refusal(Reason::NotReady, reason);
                 }
-                None => return refusal(Reason::Malformed, "the snapshot has no region".to_owned()),
             }
         }
         let known = replicas.get(request.group_id);
@@ -392,7 +445,7 @@ impl Node {
                     "the placement driver does not know of this peer yet".to_owned(),
                 );
             }
-            if let Err(error) = self.destroy_replica(request.group_id, request.to_peer).await {
+            if let Err(error) = self.destroy_replica(request.group_id, request.to_peer, None).await {
                 tracing::error!(%error, region = request.group_id, "a removed replica is still here");
             }
         }
@@ -435,7 +488,10 @@ impl Node {
         self.start_member(region_id, peer_id, None, Start::New).await
     }
 
-    async fn link_to(&self, store_id: u64) -> Result<Arc<dyn StoreService>, super::transfer::MoveError> {
+    pub(super) async fn link_to(
+        &self,
+        store_id: u64,
+    ) -> Result<Arc<dyn StoreService>, super::transfer::MoveError> {
         let known = self.replicas.as_ref().and_then(|replicas| replicas.links.lock().get(&store_id).cloned());
         if let Some(link) = known {
             return Ok(link);
@@ -485,8 +541,8 @@ impl Node {
 
     fn serve(&self, replica: &Replica, term: u64) -> Option<Arc<Region>> {
         // As long as this is held no entry changes the region, so that what is put into the table is not older than what is there.
-        let known = replica.meta.lock();
-        let region_meta = known.clone()?;
+        let known = replica.shape.lock();
+        let region_meta = known.region.clone()?;
         if self
             .regions
             .get(region_meta.id)
@@ -506,6 +562,10 @@ impl Node {
         region.lead = Some(Lead { group: replica.group.clone(), term });
         let bytes = super::open::approximate_bytes(&*self.scheduler.engine, &region);
         region.load.bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
+        if known.merging_into.is_some() {
+            region.close();
+            let _ = self.replicas.as_ref().map(|replicas| replicas.events.send(Event::Merging(region.id())));
+        }
         let region = Arc::new(region);
         // What was remembered of keys while another led is old.
         self.scheduler.rows.begin_everywhere().finish(true);
@@ -514,7 +574,7 @@ impl Node {
     }
 
     /// The member does not lead: nothing of the region is served, and what only a leader knows is forgotten.
-    fn stop_serving(&self, region_id: u64) {
+    pub(super) fn stop_serving(&self, region_id: u64) {
         let Some(region) = self.regions.get(region_id) else { return };
         region.close();
         self.regions.remove(region_id);
@@ -524,12 +584,17 @@ impl Node {
         let locks = pessimistic.range(&lower, Some(&upper), usize::MAX, |_| true);
         let keys: Vec<_> = locks.into_iter().map(|(key, _)| key).collect();
         pessimistic.apply(keys.iter().cloned().map(PessimisticChange::Remove).collect());
-        // Those who wait come and see that they have to go elsewhere.
-        self.scheduler.waits.wake_range(&lower, &upper);
+        self.wake_waiters(&region);
+    }
+
+    /// Those who wait for locks come and see that they have to go elsewhere.
+    pub(super) fn wake_waiters(&self, region: &Region) {
+        let (lower, upper) = region.data_range();
+        self.scheduler.waits.wake_range(&DataKey::from_engine(&lower), &DataKey::from_engine(&upper));
     }
 
     /// A region that is served has other boundaries or peers.
-    fn reshape_served(&self, meta: &metapb::Region, parts: usize) {
+    pub(super) fn reshape_served(&self, meta: &metapb::Region, parts: usize) {
         let Some(old) = self.regions.get(meta.id) else { return };
         if old.meta.region_epoch == meta.region_epoch {
             return;
@@ -586,10 +651,19 @@ impl Node {
         Ok(())
     }
 
-    /// Removes a replica with its data: its peer, which has a smaller id than `before`, is not a member any more.
-    async fn destroy_replica(&self, region_id: u64, before: u64) -> Result<(), NodeError> {
+    /// Removes a replica with its data: its peer, which has a smaller id than `before`, is not a member any more. Nothing happens while there is a
+    /// replica of the region `unless`, which may have taken the data over.
+    pub(super) async fn destroy_replica(
+        &self,
+        region_id: u64,
+        before: u64,
+        unless: Option<u64>,
+    ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let _lives = replicas.lives.lock().await;
+        if unless.is_some_and(|other| replicas.get(other).is_some()) {
+            return Ok(());
+        }
         let replica = replicas.get(region_id);
         let engine = &self.scheduler.engine;
         let stored = meta::load_applied(&**engine, region_id)?.map(|(peer_id, _)| peer_id);
@@ -604,6 +678,7 @@ impl Node {
         let mut batch = WriteBatch::new();
         meta::delete_region(&mut batch, region_id);
         meta::delete_applied(&mut batch, region_id);
+        meta::set_merging(&mut batch, region_id, None);
         meta::put_tombstone(&mut batch, region_id, own);
         engine.write(batch, Durability::Sync)?;
         if let Some(region) = region {
@@ -620,6 +695,17 @@ impl Node {
         Ok(())
     }
 
+    /// Removes what is left of a replica whose region is a part of another one here.
+    async fn bury(&self, region_id: u64) -> Result<(), NodeError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        let _lives = replicas.lives.lock().await;
+        replicas.raft.stop(region_id).await;
+        replicas.table.write().remove(&region_id);
+        // Its log is what it would be made of again if the merge were not durable.
+        self.sync().await.map_err(WriteError::into_engine_error)?;
+        Ok(replicas.raft.remove(region_id).await?)
+    }
+
     /// Asks the placement driver whether a replica was removed, as another member says.
     async fn ask_about_removal(&self, region_id: u64) {
         let Some(replica) = self.replicas.as_ref().and_then(|replicas| replicas.get(region_id)) else {
@@ -627,7 +713,7 @@ impl Node {
         };
         let request = pdpb::GetRegionByIdRequest { region_id, ..Default::default() };
         let Ok(answer) = self.pd.get_region_by_id(request).await else { return };
-        let Some(known) = answer.region else { return };
+        let Some(known) = answer.region else { return self.ask_about_merge(&replica).await };
         let own = replica.meta().and_then(|meta| meta.region_epoch).unwrap_or_default();
         let is_newer = known.region_epoch.is_some_and(|epoch| epoch.conf_ver > own.conf_ver);
         let is_member = known
@@ -636,7 +722,7 @@ impl Node {
             .any(|peer| peer.id >= replica.group.peer_id() && peer.store_id == self.store_id);
         if is_newer
             && !is_member
-            && let Err(error) = self.destroy_replica(region_id, replica.group.peer_id() + 1).await
+            && let Err(error) = self.destroy_replica(region_id, replica.group.peer_id() + 1, None).await
         {
             tracing::error!(%error, region = region_id, "a removed replica is still here");
         }
@@ -654,7 +740,7 @@ async fn follow_events(node: Weak<Node>, mut events: Events) {
             }
             Event::Removed(region_id, peer_id) => {
                 // A later peer may be here by now.
-                if let Err(error) = node.destroy_replica(region_id, peer_id + 1).await {
+                if let Err(error) = node.destroy_replica(region_id, peer_id + 1, None).await {
                     tracing::error!(%error, region = region_id, "a removed replica is still here");
                 }
             }
@@ -664,6 +750,14 @@ async fn follow_events(node: Weak<Node>, mut events: Events) {
                 if is_due {
                     asked.insert(region_id, now);
                     node.ask_about_removal(region_id).await;
+                }
+            }
+            Event::Merging(region_id) => {
+                tokio::spawn(node.finish_merge(region_id));
+            }
+            Event::Absorbed(region_id) => {
+                if let Err(error) = node.bury(region_id).await {
+                    tracing::error!(%error, region = region_id, "the log of a merged region is still here");
                 }
             }
             Event::Changed(region_id) => {

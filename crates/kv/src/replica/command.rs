@@ -27,6 +27,32 @@ pub(crate) fn encode_split(of: &metapb::Region, parts: Vec<metapb::Region>) -> B
     encode(Command::Split(regionpb::Split { version, parts, conf_ver }))
 }
 
+/// The region, as it is, is to become a part of a neighbor.
+pub(crate) fn encode_prepare_merge(of: &metapb::Region, target: metapb::Region) -> Bytes {
+    let metapb::RegionEpoch { version, conf_ver } = of.region_epoch.unwrap_or_default();
+    encode(Command::PrepareMerge(regionpb::PrepareMerge { version, conf_ver, target: Some(target) }))
+}
+
+/// The region, as it is, takes a prepared neighbor in.
+pub(crate) fn encode_commit_merge(of: &metapb::Region, source: metapb::Region) -> Bytes {
+    let metapb::RegionEpoch { version, conf_ver } = of.region_epoch.unwrap_or_default();
+    encode(Command::CommitMerge(regionpb::CommitMerge { version, conf_ver, source: Some(source) }))
+}
+
+/// The region, as it is, takes in nobody who was prepared for it.
+pub(crate) fn encode_abort_merge(of: &metapb::Region) -> Bytes {
+    encode(Command::AbortMerge(regionpb::AbortMerge { version: version_of(of) }))
+}
+
+/// The region that was prepared goes on by itself.
+pub(crate) fn encode_rollback_merge(of: &metapb::Region) -> Bytes {
+    encode(Command::RollbackMerge(regionpb::RollbackMerge { version: version_of(of) }))
+}
+
+fn version_of(region: &metapb::Region) -> u64 {
+    region.region_epoch.map_or(0, |epoch| epoch.version)
+}
+
 fn encode(command: Command) -> Bytes {
     regionpb::Command { command: Some(command) }.encode_to_vec().into()
 }

@@ -12,6 +12,7 @@ use tidewater_proto::{
 use tidewater_raft::{Applied, Committed, Content, MachineError, Membership, Pieces, StateMachine};
 
 use super::{
+    Replica, Shape,
     command::{encode_answer, put_op},
     snapshot,
 };
@@ -30,6 +31,21 @@ pub(crate) trait Hooks: Send + Sync {
 
     /// All of the region came from another replica.
     fn installed(&self, region: &metapb::Region);
+
+    /// The region is to become a part of a neighbor: nobody may read or write it.
+    fn merge_prepared(&self, region: &metapb::Region);
+
+    /// The region goes on by itself.
+    fn merge_rolled_back(&self, region: &metapb::Region);
+
+    /// The region has taken the other one in, of which there is no replica any more.
+    fn absorbed(&self, region: &metapb::Region, source_id: u64);
+
+    /// This store's replica of a region.
+    fn replica(&self, region_id: u64) -> Option<Arc<Replica>>;
+
+    /// This store's replicas of other regions that hold keys of this one.
+    fn overlapping(&self, region: &metapb::Region) -> Vec<Arc<Replica>>;
 }
 
 /// The state machine of one replica.
@@ -39,7 +55,9 @@ pub(crate) struct RegionMachine {
     pub store_id: u64,
     pub engine: Arc<dyn Engine>,
     /// Shared with the replica's handle.
-    pub meta: Arc<Mutex<Option<metapb::Region>>>,
+    pub shape: Arc<Mutex<Shape>>,
+    /// Shared with the replica's handle.
+    pub is_absorbed: Arc<Mutex<bool>>,
     pub hooks: Arc<dyn Hooks>,
     /// As stored.
     pub applied: Applied,
@@ -71,62 +89,78 @@ impl From<Failure> for MachineError {
 }
 
 /// What becomes known with a batch of entries, once the engine has it.
-enum News {
+pub(super) enum News {
     Split(Vec<metapb::Region>),
     Reshaped,
     Removed,
+    MergePrepared,
+    MergeRolledBack,
+    Absorbed(u64),
 }
 
+/// What came of a command.
+pub(super) type Verdict = Result<Option<errorpb::Error>, Failure>;
+
 impl RegionMachine {
-    fn epoch(&self) -> metapb::RegionEpoch {
-        self.meta.lock().as_ref().and_then(|meta| meta.region_epoch).unwrap_or_default()
+    pub(super) fn epoch(&self) -> metapb::RegionEpoch {
+        self.shape.lock().region.as_ref().and_then(|region| region.region_epoch).unwrap_or_default()
     }
 
-    fn refusal(&self) -> errorpb::Error {
-        let meta = self.meta.lock().clone();
+    pub(super) fn refusal(&self) -> errorpb::Error {
+        let region = self.shape.lock().region.clone();
         errorpb::Error {
             message: format!("region {} has another version by now", self.region_id),
-            epoch_not_match: Some(errorpb::EpochNotMatch { current_regions: meta.into_iter().collect() }),
+            epoch_not_match: Some(errorpb::EpochNotMatch { current_regions: region.into_iter().collect() }),
             ..Default::default()
         }
     }
 
-    fn apply_command(
-        &self,
-        command: Bytes,
-        batch: &mut WriteBatch,
-        news: &mut Vec<News>,
-    ) -> Result<Option<errorpb::Error>, Failure> {
+    fn apply_command(&self, command: Bytes, batch: &mut WriteBatch, news: &mut Vec<News>) -> Verdict {
         let command = regionpb::Command::decode(command).map_err(|error| error.to_string())?;
-        match command.command {
-            Some(Command::Write(write)) if write.version == self.epoch().version => {
+        let command = command.command.ok_or_else(|| "an empty command".to_owned())?;
+        let metapb::RegionEpoch { version, conf_ver } = self.epoch();
+        let is_current = match &command {
+            Command::Write(write) => write.version == version,
+            Command::Split(split) => (split.version, split.conf_ver) == (version, conf_ver),
+            Command::PrepareMerge(prepare) => (prepare.version, prepare.conf_ver) == (version, conf_ver),
+            Command::CommitMerge(commit) => (commit.version, commit.conf_ver) == (version, conf_ver),
+            Command::AbortMerge(abort) => abort.version == version,
+            Command::RollbackMerge(rollback) => rollback.version == version,
+        };
+        // A region that is about to become a part of another does nothing but that, or gives it up.
+        let is_merging = self.shape.lock().merging_into.is_some();
+        if !is_current || is_merging != matches!(command, Command::RollbackMerge(_)) {
+            return Ok(Some(self.refusal()));
+        }
+        match command {
+            Command::Write(write) => {
                 write.ops.into_iter().try_for_each(|op| put_op(batch, op))?;
                 Ok(None)
             }
-            Some(Command::Split(split))
-                if (split.version, split.conf_ver) == (self.epoch().version, self.epoch().conf_ver) =>
-            {
-                let Some(own) = split.parts.first().cloned() else {
-                    return Err("a split without parts".to_owned().into());
-                };
-                meta::put_region(batch, &own);
-                for part in &split.parts[1..] {
-                    // A part that came by another way, and is further, stays as it is.
-                    if meta::load_applied(&*self.engine, part.id)?.is_none() {
-                        // A member that was not one yet at that time has no part in the parts.
-                        let own = part.peers.iter().find(|peer| peer.store_id == self.store_id);
-                        let Some(own) = own.map(|own| own.id) else { continue };
-                        meta::put_region(batch, part);
-                        meta::put_applied(batch, part.id, own, &Applied::origin(members_of(part)));
-                    }
-                }
-                *self.meta.lock() = Some(own);
-                news.push(News::Split(split.parts));
-                Ok(None)
-            }
-            Some(_) => Ok(Some(self.refusal())),
-            None => Err("an empty command".to_owned().into()),
+            Command::Split(split) => self.split(split.parts, batch, news),
+            Command::PrepareMerge(prepare) => self.prepare_merge(prepare, batch, news),
+            Command::CommitMerge(commit) => self.commit_merge(commit, batch, news),
+            Command::AbortMerge(_) => self.abort_merge(batch, news),
+            Command::RollbackMerge(_) => self.roll_merge_back(batch, news),
         }
+    }
+
+    fn split(&self, parts: Vec<metapb::Region>, batch: &mut WriteBatch, news: &mut Vec<News>) -> Verdict {
+        let own = parts.first().cloned().ok_or_else(|| "a split without parts".to_owned())?;
+        meta::put_region(batch, &own);
+        for part in &parts[1..] {
+            // A part that came by another way, and is further, stays as it is.
+            if meta::load_applied(&*self.engine, part.id)?.is_none() {
+                // A member that was not one yet at that time has no part in the parts.
+                let own = part.peers.iter().find(|peer| peer.store_id == self.store_id);
+                let Some(own) = own.map(|own| own.id) else { continue };
+                meta::put_region(batch, part);
+                meta::put_applied(batch, part.id, own, &Applied::origin(members_of(part)));
+            }
+        }
+        self.shape.lock().region = Some(own);
+        news.push(News::Split(parts));
+        Ok(None)
     }
 
     fn apply_membership(&self, membership: &Membership, batch: &mut WriteBatch, news: &mut Vec<News>) {
@@ -136,9 +170,9 @@ impl RegionMachine {
             meta::put_tombstone(batch, self.region_id, self.peer_id);
             news.push(News::Removed);
         }
-        let mut known = self.meta.lock();
+        let mut shape = self.shape.lock();
         // A member that has nothing yet learns of the region by the snapshot.
-        let Some(region) = known.as_mut() else { return };
+        let Some(region) = shape.region.as_mut() else { return };
         // The change is not over: it counts once, when it is.
         if membership.is_joint() {
             return;
@@ -164,13 +198,16 @@ impl RegionMachine {
 
     fn tell(&self, news: Vec<News>) {
         for each in news {
-            match each {
-                News::Split(parts) => self.hooks.split(&parts),
-                News::Removed => self.hooks.removed(),
-                News::Reshaped => {
-                    let region = self.meta.lock().clone();
-                    region.iter().for_each(|region| self.hooks.reshaped(region));
-                }
+            // Of several changes in one batch the last one counts.
+            let region = self.shape.lock().region.clone();
+            match (each, region) {
+                (News::Split(parts), _) => self.hooks.split(&parts),
+                (News::Removed, _) => self.hooks.removed(),
+                (_, None) => {}
+                (News::Reshaped, Some(region)) => self.hooks.reshaped(&region),
+                (News::MergePrepared, Some(region)) => self.hooks.merge_prepared(&region),
+                (News::MergeRolledBack, Some(region)) => self.hooks.merge_rolled_back(&region),
+                (News::Absorbed(source_id), Some(region)) => self.hooks.absorbed(&region, source_id),
             }
         }
     }
@@ -194,6 +231,12 @@ impl StateMachine for RegionMachine {
     }
 
     fn apply(&mut self, entries: Vec<Committed>) -> Result<Vec<Bytes>, MachineError> {
+        let is_absorbed = self.is_absorbed.clone();
+        let is_absorbed = is_absorbed.lock();
+        if *is_absorbed {
+            // What is here is another region's by now.
+            return Ok(entries.iter().map(|_| encode_answer(Some(self.refusal()))).collect());
+        }
         let mut batch = WriteBatch::new();
         let mut answers = Vec::with_capacity(entries.len());
         let mut news = Vec::new();
@@ -227,21 +270,30 @@ impl StateMachine for RegionMachine {
     }
 
     fn snapshot(&mut self) -> Result<(Applied, Pieces), MachineError> {
-        let region = self.meta.lock().clone();
+        let Shape { region, merging_into } = self.shape.lock().clone();
         let region = region.ok_or_else(|| failed("a replica without data has no snapshot"))?;
-        let pieces = snapshot::read(self.engine.snapshot(), region).map_err(failed)?;
+        let pieces = snapshot::read(self.engine.snapshot(), region, merging_into).map_err(failed)?;
         Ok((self.applied.clone(), pieces))
     }
 
     fn install(&mut self, applied: &Applied, pieces: Pieces) -> Result<(), MachineError> {
-        let (region, mut batch) = snapshot::changes(&*self.engine, self.region_id, pieces)?;
+        let is_absorbed = self.is_absorbed.clone();
+        let is_absorbed = is_absorbed.lock();
+        if *is_absorbed {
+            return Err(failed("the region is a part of another one here"));
+        }
+        let (shape, mut batch) = snapshot::changes(&*self.engine, self.region_id, pieces)?;
+        let region = shape.region.clone().ok_or_else(|| failed("a snapshot without a region"))?;
+        let sources = self.end_sources_within(&region, &mut batch);
         meta::put_region(&mut batch, &region);
+        meta::set_merging(&mut batch, self.region_id, shape.merging_into.as_ref());
         meta::put_applied(&mut batch, self.region_id, self.peer_id, applied);
         // The log that led here is given up.
         self.engine.write(batch, Durability::Sync).map_err(failed)?;
         self.applied = applied.clone();
-        *self.meta.lock() = Some(region.clone());
+        *self.shape.lock() = shape;
         self.hooks.installed(&region);
+        sources.into_iter().for_each(|source_id| self.hooks.absorbed(&region, source_id));
         Ok(())
     }
 }

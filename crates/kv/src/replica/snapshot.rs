@@ -8,6 +8,7 @@ use tidewater_proto::{metapb, regionpb};
 use tidewater_raft::{MachineError, Pieces};
 
 use super::{
+    Shape,
     command::family,
     machine::{Failure, members_of},
 };
@@ -53,9 +54,13 @@ pub(crate) fn first_piece_region(data: &[u8]) -> Option<metapb::Region> {
 }
 
 /// The pieces of a region at the moment of the snapshot; they are read when they are taken.
-pub(super) fn read(snapshot: Arc<dyn Snapshot>, region: metapb::Region) -> Result<Pieces, String> {
+pub(super) fn read(
+    snapshot: Arc<dyn Snapshot>,
+    region: metapb::Region,
+    merging_into: Option<metapb::Region>,
+) -> Result<Pieces, String> {
     let parts = parts(&as_here(&region).map_err(|failure| failure.0)?);
-    let head = regionpb::Piece { region: Some(region), pairs: Vec::new() };
+    let head = regionpb::Piece { region: Some(region), merging_into, pairs: Vec::new() };
     let mut reader = Reader { snapshot, parts, part: 0, from: None };
     let rest = std::iter::from_fn(move || reader.next_piece().transpose());
     Ok(Box::new(std::iter::once(Ok(pack(&head))).chain(rest)))
@@ -91,7 +96,7 @@ impl Reader {
             self.part += 1;
             self.from = None;
         }
-        Ok((!pairs.is_empty()).then(|| pack(&regionpb::Piece { region: None, pairs })))
+        Ok((!pairs.is_empty()).then(|| pack(&regionpb::Piece { pairs, ..Default::default() })))
     }
 }
 
@@ -102,9 +107,10 @@ pub(super) fn changes(
     engine: &dyn Engine,
     region_id: u64,
     mut pieces: Pieces,
-) -> Result<(metapb::Region, WriteBatch), MachineError> {
+) -> Result<(Shape, WriteBatch), MachineError> {
     let head = pieces.next().ok_or_else(|| MachineError("an empty snapshot".to_owned()))??;
-    let region = unpack(&head)?.region.filter(|region| region.id == region_id);
+    let regionpb::Piece { region, merging_into, .. } = unpack(&head)?;
+    let region = region.filter(|region| region.id == region_id);
     let region = region.ok_or_else(|| MachineError("a snapshot of another region".to_owned()))?;
     if members_of(&region).members.is_empty() {
         return Err(MachineError("a snapshot of a region without members".to_owned()));
@@ -115,7 +121,7 @@ pub(super) fn changes(
             differences.take(pair)?;
         }
     }
-    Ok((region, differences.finish()?))
+    Ok((Shape { region: Some(region), merging_into }, differences.finish()?))
 }
 
 /// Compares pairs that come in the order of the parts with what the engine has.

@@ -10,10 +10,15 @@ use super::operator::{Operator, OperatorKind, Step, View, is_learner};
 use super::rules::ReplicaRole;
 
 /// Ids for peers to come, taken from the allocator ahead of time: a decision cannot wait for the storage.
+///
+/// A store knows a later peer of a region by its greater id, so these are of use only until somebody else gets ids: a region may have been made
+/// with them, and lose a peer, whose successor needs an id above it.
 #[derive(Debug, Default)]
 pub(crate) struct PeerIds {
     next: u64,
     end: u64,
+    /// The greatest id that somebody else got.
+    given_elsewhere: u64,
 }
 
 /// Ids that one operator may need.
@@ -30,6 +35,15 @@ impl PeerIds {
     /// Takes in fresh ids, of which the last is told.
     pub(crate) fn refill(&mut self, last: u64) {
         (self.next, self.end) = (last + 1 - u64::from(IDS_PER_REFILL), last + 1);
+        self.note_elsewhere(self.given_elsewhere);
+    }
+
+    /// Takes in that somebody else got ids up to this one.
+    pub(crate) fn note_elsewhere(&mut self, last: u64) {
+        self.given_elsewhere = self.given_elsewhere.max(last);
+        if self.next <= self.given_elsewhere {
+            self.next = self.end;
+        }
     }
 
     fn take(&mut self) -> Option<u64> {
@@ -132,4 +146,26 @@ pub(crate) fn leader_to(
 ) -> Option<Operator> {
     let from_store = view.leader_store()?;
     Some(operator(ctx, view, kind, reason, vec![Step::TransferLeader { from_store, to_store }]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_a_greater_id_than_all_that_were_given_before_it() {
+        let mut ids = PeerIds::default();
+        ids.refill(IDS_PER_REFILL.into());
+        assert_eq!(ids.take(), Some(1));
+        // A split took some; then others are fetched.
+        ids.note_elsewhere(70);
+        assert!(ids.are_low());
+        assert_eq!(ids.take(), None);
+        ids.refill(70 + u64::from(IDS_PER_REFILL));
+        assert_eq!(ids.take(), Some(71));
+        // Fetched before, but arrived after, somebody else got some.
+        ids.note_elsewhere(300);
+        ids.refill(200);
+        assert_eq!(ids.take(), None);
+    }
 }

@@ -43,9 +43,13 @@ struct Replicated {
 
 impl Replicated {
     async fn start(stores: usize, config: NodeConfig) -> Self {
+        Self::start_with(stores, config, ScheduleConfig::default()).await
+    }
+
+    async fn start_with(stores: usize, config: NodeConfig, schedule: ScheduleConfig) -> Self {
         show_logs();
         let stop = CancellationToken::new();
-        let schedule = ScheduleConfig { replicated: true, ..ScheduleConfig::default() };
+        let schedule = ScheduleConfig { replicated: true, ..schedule };
         let (pd, address, _) = start_pd(PdConfig { schedule, ..PdConfig::default() }, &stop).await;
         let connector = Arc::new(GrpcConnector::new(ChannelOptions::default()));
         let pd_url = format!("http://{address}");
@@ -236,4 +240,42 @@ async fn regions_split_and_get_replicas_while_money_moves() {
     }
     let led: Vec<_> = (0..4).map(|index| cluster.node(index).region_count()).collect();
     assert_eq!(led.iter().sum::<usize>(), cluster.regions().await.len(), "{led:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn regions_are_merged_while_money_moves_and_a_store_dies() {
+    let schedule =
+        ScheduleConfig { split_merge_interval: Duration::from_secs(1), ..ScheduleConfig::default() };
+    let mut cluster = Replicated::start_with(4, quick(), schedule).await;
+    put_accounts(&cluster.client(), ACCOUNTS).await;
+    cluster.wait_for_replicas(3).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tellers, done) = tellers(&cluster, 3, &stop);
+    for round in 0..3 {
+        // The first region and the last one stay as they are; the four between them have room in one.
+        let cuts = (1..6).map(|cut| Key::new(format!("account {:04}", cut * 3)));
+        cluster.client().split_regions(cuts).await.unwrap();
+        assert!(cluster.regions().await.len() > 3);
+        let victim = (round == 2).then_some(cluster.leading_store().await);
+        victim.iter().for_each(|index| cluster.kill(*index));
+        if let Some(index) = victim {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            cluster.boot(index).await;
+        }
+        let before = done.load(Ordering::Relaxed);
+        for _ in 0..1200 {
+            if cluster.regions().await.len() <= 3 && done.load(Ordering::Relaxed) >= before + 20 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(cluster.regions().await.len(), 3, "{:?}", cluster.regions().await);
+        assert!(done.load(Ordering::Relaxed) >= before + 20, "nothing goes on in round {round}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    for teller in tellers {
+        teller.await.unwrap();
+    }
+    assert_eq!(total(&cluster.client(), ACCOUNTS).await, u64::from(ACCOUNTS) * 100);
+    cluster.wait_for_replicas(3).await;
 }

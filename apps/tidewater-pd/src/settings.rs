@@ -108,9 +108,7 @@ impl Settings {
     /// How the driver schedules.
     pub fn schedule(&self) -> ScheduleConfig {
         let replicated = self.replication.max_replicas > 1;
-        let config = ScheduleConfig { replicated, ..self.schedule.into() };
-        // Replicated regions are not merged yet: the stores would refuse.
-        if replicated { ScheduleConfig { merges_max: 0, ..config } } else { config }
+        ScheduleConfig { replicated, ..self.schedule.into() }
     }
 
     /// How many copies it sees to.

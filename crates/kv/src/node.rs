@@ -7,6 +7,7 @@ mod admin;
 mod convert;
 mod deadlocks;
 mod debug;
+mod follower;
 mod gc;
 mod measure;
 mod merge;
@@ -37,6 +38,7 @@ use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
 use crate::{Engine, config::NodeConfig, detector::Detector, region::RegionTable, scheduler::Scheduler};
 
+pub(crate) use follower::FollowerView;
 pub use open::NodeError;
 pub use replicas::ReplicaInfo;
 pub use split::SplitError;
@@ -129,7 +131,7 @@ impl StoreService for Node {
     {
         let command = command_index(&request);
         match request {
-            StoreRequest::Get(request) if !safe_ts::is_stale(request.context.as_ref()) => {
+            StoreRequest::Get(request) if !follower::may_follow(request.context.as_ref()) => {
                 Box::pin(async move {
                     let started = Instant::now();
                     let response = StoreResponse::Get(self.get(&request));
@@ -155,6 +157,10 @@ impl StoreService for Node {
 
 impl Node {
     async fn execute(&self, request: StoreRequest) -> StoreResponse {
+        let request = match self.read_as_follower(request).await {
+            Ok(response) => return response,
+            Err(request) => request,
+        };
         if let Some(read_ts) = safe_ts::stale_read_ts(&request) {
             self.refresh_safe_ts(read_ts).await;
         }
@@ -234,6 +240,7 @@ impl Node {
             StoreRequest::InstallRegion(request) => {
                 StoreResponse::InstallRegion(self.install_region(request).await)
             }
+            StoreRequest::ReadIndex(request) => StoreResponse::ReadIndex(self.read_index(request).await),
             StoreRequest::CheckMerge(request) => StoreResponse::CheckMerge(self.check_merge(&request).await),
             StoreRequest::Raft(request) => StoreResponse::Raft(self.raft(request).await),
             StoreRequest::Deadlock(request) => StoreResponse::Deadlock(self.detect(&request)),

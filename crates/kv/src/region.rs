@@ -424,6 +424,10 @@ impl RegionTable {
     /// Puts a region in the place of the two it was made of; it has the id of one, the other is `source_id`.
     pub(crate) fn replace_merged(&self, source_id: u64, merged: Arc<Region>) {
         let mut regions = self.regions.write();
+        if !regions.by_id.contains_key(&source_id) {
+            // Another store led it.
+            self.arrivals.fetch_add(1, Ordering::SeqCst);
+        }
         for old in
             [source_id, merged.id()].iter().filter_map(|id| regions.by_id.remove(id)).collect::<Vec<_>>()
         {
@@ -491,18 +495,7 @@ impl RegionTable {
         let context = context.ok_or_else(|| region_not_found(0))?;
         self.check_cluster(context)?;
         let regions = self.regions.read();
-        if let Some(peer) = &context.peer
-            && peer.store_id != self.store_id
-        {
-            return Err(Box::new(errorpb::Error {
-                message: format!("this is store {}, not {}", self.store_id, peer.store_id),
-                store_not_match: Some(errorpb::StoreNotMatch {
-                    request_store_id: peer.store_id,
-                    actual_store_id: self.store_id,
-                }),
-                ..Default::default()
-            }));
-        }
+        self.check_store(context)?;
         let Some(region) = regions.by_id.get(&context.region_id) else {
             let followed = self.followed.get().and_then(|followed| followed(context.region_id));
             return Err(match followed {
@@ -510,40 +503,70 @@ impl RegionTable {
                 None => region_not_found(context.region_id),
             });
         };
-        if let Some(peer) = &context.peer
-            && peer.id != region.peer.id
-        {
-            return Err(Box::new(errorpb::Error {
-                message: format!("peer {} of region {} is not here", peer.id, region.id()),
-                mismatch_peer_id: Some(errorpb::MismatchPeerId {
-                    request_peer_id: peer.id,
-                    store_peer_id: region.peer.id,
-                }),
-                ..Default::default()
-            }));
-        }
-        let expected = context.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
-        let actual = region.meta.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
-        if expected != actual {
+        check_peer(region, context)?;
+        check_epoch(region, context, || {
             // The next region is what a split most likely took away.
             let next = regions
                 .by_start
                 .range::<[u8], _>((Bound::Excluded(&region.raw_start[..]), Bound::Unbounded))
                 .next();
-            let next = next.and_then(|(_, id)| regions.by_id.get(id));
-            return Err(Box::new(errorpb::Error {
-                message: format!("region {} is at version {actual}, not {expected}", region.id()),
-                epoch_not_match: Some(errorpb::EpochNotMatch {
-                    current_regions: std::iter::once(region)
-                        .chain(next)
-                        .map(|region| region.meta.clone())
-                        .collect(),
-                }),
-                ..Default::default()
-            }));
-        }
+            next.and_then(|(_, id)| regions.by_id.get(id))
+        })?;
         RegionGuard::enter(region)
     }
+
+    /// Whether a request means this region, which is not in the table, as it is.
+    pub(crate) fn check_identity(
+        &self,
+        region: &Arc<Region>,
+        context: &kvrpcpb::Context,
+    ) -> Result<(), RegionError> {
+        self.check_store(context)?;
+        check_peer(region, context)?;
+        check_epoch(region, context, || None)
+    }
+
+    fn check_store(&self, context: &kvrpcpb::Context) -> Result<(), RegionError> {
+        let Some(peer) = context.peer.filter(|peer| peer.store_id != self.store_id) else { return Ok(()) };
+        Err(Box::new(errorpb::Error {
+            message: format!("this is store {}, not {}", self.store_id, peer.store_id),
+            store_not_match: Some(errorpb::StoreNotMatch {
+                request_store_id: peer.store_id,
+                actual_store_id: self.store_id,
+            }),
+            ..Default::default()
+        }))
+    }
+}
+
+fn check_peer(region: &Region, context: &kvrpcpb::Context) -> Result<(), RegionError> {
+    let Some(peer) = context.peer.filter(|peer| peer.id != region.peer.id) else { return Ok(()) };
+    Err(Box::new(errorpb::Error {
+        message: format!("peer {} of region {} is not here", peer.id, region.id()),
+        mismatch_peer_id: Some(errorpb::MismatchPeerId {
+            request_peer_id: peer.id,
+            store_peer_id: region.peer.id,
+        }),
+        ..Default::default()
+    }))
+}
+
+fn check_epoch<'r>(
+    region: &'r Arc<Region>,
+    context: &kvrpcpb::Context,
+    next: impl FnOnce() -> Option<&'r Arc<Region>>,
+) -> Result<(), RegionError> {
+    let expected = context.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
+    let actual = region.meta.region_epoch.as_ref().map_or(0, |epoch| epoch.version);
+    if expected == actual {
+        return Ok(());
+    }
+    let current_regions = std::iter::once(region).chain(next()).map(|region| region.meta.clone()).collect();
+    Err(Box::new(errorpb::Error {
+        message: format!("region {} is at version {actual}, not {expected}", region.id()),
+        epoch_not_match: Some(errorpb::EpochNotMatch { current_regions }),
+        ..Default::default()
+    }))
 }
 
 pub(crate) fn not_leader(region_id: u64, leader: Option<metapb::Peer>) -> RegionError {

@@ -29,12 +29,16 @@ use parking_lot::Mutex;
 use tidewater_proto::metapb;
 use tidewater_raft::Group;
 
+use crate::node::FollowerView;
+
 /// This store's copy of a region.
 pub(crate) struct Replica {
     pub group: Arc<Group>,
     pub shape: Arc<Mutex<Shape>>,
     /// Whether another region has taken this one in: from then on nothing is applied. Held by whoever applies.
     pub is_absorbed: Arc<Mutex<bool>>,
+    /// For reads while it does not lead.
+    pub follower: FollowerView,
 }
 
 /// What a replica is a replica of, as applied here.

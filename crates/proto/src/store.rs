@@ -119,6 +119,8 @@ macro_rules! store_commands {
                 $crate::regionmovepb::InstallRequest => $crate::regionmovepb::InstallResponse;
             Deadlock deadlock none $crate::deadlock::DeadlockRequest => $crate::deadlock::DeadlockResponse;
             Raft raft none $crate::raftpb::Request => $crate::raftpb::Response;
+            ReadIndex read_index none
+                $crate::kvrpcpb::ReadIndexRequest => $crate::kvrpcpb::ReadIndexResponse;
             CheckMerge check_merge none
                 $crate::regionpb::CheckMergeRequest => $crate::regionpb::CheckMergeResponse;
             Empty empty none

@@ -201,6 +201,11 @@ impl Group {
         self.mark.index()
     }
 
+    /// Waits until this member has applied an entry; for ever if it stops before.
+    pub async fn wait_applied(&self, index: u64) {
+        self.mark.wait_for(index).await;
+    }
+
     /// Appends a command, if this member leads, and in `term` if one is given. `done` gets the state machine's answer, on the way of the entries
     /// and before any later one is applied: it must be quick. It is called in any case.
     ///

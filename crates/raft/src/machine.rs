@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::types::{Applied, LogId, Membership, Payload, Position, RaftStored, SnapshotMeta, Types};
 
@@ -78,6 +79,7 @@ pub(crate) struct AppliedMark {
     /// Plus one, so that 0 is nothing.
     index: AtomicU64,
     term: AtomicU64,
+    moved: Notify,
 }
 
 impl AppliedMark {
@@ -85,6 +87,19 @@ impl AppliedMark {
         if let Some(Position { term, index }) = position {
             self.index.store(index + 1, Ordering::Release);
             self.term.store(term, Ordering::Release);
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// Waits until an index is applied.
+    pub(crate) async fn wait_for(&self, index: u64) {
+        loop {
+            // Registered before the look, so that no move is missed.
+            let moved = self.moved.notified();
+            if self.index().is_some_and(|applied| applied >= index) {
+                return;
+            }
+            moved.await;
         }
     }
 

@@ -93,6 +93,7 @@ impl PdHost {
             move_patience: Duration::from_secs(5),
             moves_per_store_minute_max: u32::MAX,
             replicated: self.replicated,
+            split_merge_interval: Duration::from_secs(2),
             ..ScheduleConfig::default()
         };
         let config = PdConfig { cluster_id: Some(7), schedule, ..PdConfig::default() };

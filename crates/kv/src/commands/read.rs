@@ -18,6 +18,8 @@ pub(crate) struct ReadOptions {
     pub isolation: IsolationLevel,
     pub passable: PassableLocks,
     pub fill_cache: bool,
+    /// The replica does not lead: what the node keeps outside of the engine about keys it leads does not count.
+    pub is_follower: bool,
 }
 
 impl ReadOptions {

@@ -25,6 +25,7 @@ pub(super) fn read_options(context: Option<&kvrpcpb::Context>, version: u64) -> 
             committed: context.map(|context| context.committed_locks.clone()).unwrap_or_default(),
         },
         fill_cache: context.is_none_or(|context| !context.not_fill_cache),
+        is_follower: false,
     }
 }
 

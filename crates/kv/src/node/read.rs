@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidewater_codec::TimeStamp;
 use tidewater_proto::{coprocessor as wire, kvrpcpb};
 
-use super::{Node, convert, try_command, try_region};
+use super::{Node, convert, follower::ReadAt, try_command, try_region};
 use crate::{
     Snapshot,
     api::{self, KeyMode},
@@ -19,13 +19,21 @@ use crate::{
     coprocessor,
     error::{CommandError, lock_info},
     mvcc::{DataKey, Direction, IsolationLevel, ScannerOptions, lock_error},
-    region::Region,
+    region::{Region, RegionError},
     row_cache::Look,
 };
 
 impl Node {
     pub(super) fn get(&self, request: &kvrpcpb::GetRequest) -> kvrpcpb::GetResponse {
-        let region = try_region!(self.regions.check(request.context.as_ref()));
+        self.get_at(request, self.regions.check(request.context.as_ref()).map(ReadAt::Leader))
+    }
+
+    pub(super) fn get_at(
+        &self,
+        request: &kvrpcpb::GetRequest,
+        at: Result<ReadAt, RegionError>,
+    ) -> kvrpcpb::GetResponse {
+        let region = try_region!(at);
         try_region!(region.check_key(&request.key));
         try_command!(convert::check_txn_keys(request.context.as_ref(), std::slice::from_ref(&request.key)));
         let options = try_region!(self.read_options(&region, request.context.as_ref(), request.version));
@@ -38,7 +46,15 @@ impl Node {
     }
 
     pub(super) fn batch_get(&self, request: &kvrpcpb::BatchGetRequest) -> kvrpcpb::BatchGetResponse {
-        let region = try_region!(self.regions.check(request.context.as_ref()));
+        self.batch_get_at(request, self.regions.check(request.context.as_ref()).map(ReadAt::Leader))
+    }
+
+    pub(super) fn batch_get_at(
+        &self,
+        request: &kvrpcpb::BatchGetRequest,
+        at: Result<ReadAt, RegionError>,
+    ) -> kvrpcpb::BatchGetResponse {
+        let region = try_region!(at);
         for key in &request.keys {
             try_region!(region.check_key(key));
         }
@@ -72,6 +88,7 @@ impl Node {
     ) -> Result<Option<Bytes>, CommandError> {
         let rows = &self.scheduler.rows;
         let ticket = match rows.look(&key) {
+            _ if options.is_follower => None,
             Look::Known(newest) if newest.commit_ts.0 <= options.read_ts => return Ok(newest.value),
             Look::Known(_) => None,
             // A ticket is good for snapshots younger than itself only.
@@ -86,7 +103,15 @@ impl Node {
     }
 
     pub(super) fn scan(&self, request: &kvrpcpb::ScanRequest) -> kvrpcpb::ScanResponse {
-        let region = try_region!(self.regions.check(request.context.as_ref()));
+        self.scan_at(request, self.regions.check(request.context.as_ref()).map(ReadAt::Leader))
+    }
+
+    pub(super) fn scan_at(
+        &self,
+        request: &kvrpcpb::ScanRequest,
+        at: Result<ReadAt, RegionError>,
+    ) -> kvrpcpb::ScanResponse {
+        let region = try_region!(at);
         // A reverse scan names its upper end first.
         let (start, end, direction) = match request.reverse {
             false => (&request.start_key, &request.end_key, Direction::Forward),
@@ -116,8 +141,17 @@ impl Node {
     }
 
     pub(super) async fn coprocessor(&self, request: wire::Request) -> wire::Response {
+        let at = self.regions.check(request.context.as_ref()).map(ReadAt::Leader);
+        self.coprocessor_at(request, at).await
+    }
+
+    pub(super) async fn coprocessor_at(
+        &self,
+        request: wire::Request,
+        at: Result<ReadAt, RegionError>,
+    ) -> wire::Response {
         let context = request.context.as_ref();
-        let checked = self.regions.check(context).and_then(|region| {
+        let checked = at.and_then(|region| {
             let options = self.read_options(&region, context, request.start_ts)?;
             Ok((region, options))
         });
@@ -138,6 +172,7 @@ impl Node {
             }
         }
         let keeps = request.is_cache_enabled
+            && !options.is_follower
             && options.isolation == IsolationLevel::Snapshot
             && self.has_versions(&region);
         self.note_read(&options);

@@ -16,7 +16,7 @@ use tidewater_proto::{
 use tidewater_raft::{Applied, Observer, Position, RaftNode, Role, SendError, Start, Status, Transport};
 use tokio::sync::mpsc;
 
-use super::{Node, NodeError, open::current_ts};
+use super::{Node, NodeError, follower::FollowerView, open::current_ts};
 use crate::{
     Cf, Durability, RaftSettings, WriteBatch, meta,
     mvcc::{DataKey, PessimisticChange},
@@ -364,7 +364,7 @@ impl Node {
             applied,
         };
         let group = replicas.raft.start(region_id, peer_id, Box::new(machine), ties, start).await?;
-        let replica = Arc::new(Replica { group, shape, is_absorbed });
+        let replica = Arc::new(Replica { group, shape, is_absorbed, follower: FollowerView::default() });
         replicas.table.write().insert(region_id, replica.clone());
         // The member may have been quicker.
         let status = replica.group.status();
@@ -671,7 +671,8 @@ impl Node {
         let Some(own) = own.filter(|own| *own < before) else { return Ok(()) };
         self.stop_serving(region_id);
         let region = match &replica {
-            Some(replica) => replica.meta(),
+            // From here on nobody reads it: see `follower`.
+            Some(replica) => replica.shape.lock().region.take(),
             None => meta::load_region(&**engine, region_id)?,
         };
         replicas.raft.stop(region_id).await;

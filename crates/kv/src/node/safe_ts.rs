@@ -14,13 +14,13 @@ use tidewater_codec::{
 use tidewater_proto::{StoreRequest, errorpb, kvrpcpb};
 use tokio::time::Instant;
 
-use super::{Node, convert, open::current_ts};
+use super::{Node, convert, follower::ReadAt, open::current_ts};
 use crate::{
     Cf, IteratorOptions,
     commands::read::ReadOptions,
     error::CommandError,
     mvcc::{IsolationLevel, data_range},
-    region::{Region, RegionError},
+    region::RegionError,
 };
 
 /// What the node knows about stale reads.
@@ -50,7 +50,7 @@ pub(super) fn stale_read_ts(request: &StoreRequest) -> Option<u64> {
 }
 
 impl Node {
-    fn safe_ts(&self) -> u64 {
+    pub(super) fn safe_ts(&self) -> u64 {
         // In this order: the timestamp was stored first.
         let arrivals = self.safe_ts.arrivals.load(Ordering::SeqCst);
         match arrivals == self.regions.arrivals() {
@@ -62,11 +62,14 @@ impl Node {
     /// How a request reads, if it may.
     pub(super) fn read_options(
         &self,
-        region: &Region,
+        region: &ReadAt,
         context: Option<&kvrpcpb::Context>,
         version: u64,
     ) -> Result<ReadOptions, RegionError> {
         let options = convert::read_options(context, version);
+        if let Some(options) = region.follower_options(options.clone()) {
+            return Ok(options);
+        }
         if !is_stale(context) {
             return Ok(options);
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tidewater_codec::Key;
 use tidewater_kv::{MemoryEngine, Node, NodeConfig, RaftSettings};
 use tidewater_pd::{PdConfig, ScheduleConfig};
-use tidewater_proto::{PdService, metapb, pdpb};
+use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, kvrpcpb, metapb, pdpb};
 use tidewater_raft::{MemoryDevice, RaftConfig};
 use tidewater_rpc::{ChannelOptions, GrpcConnector, GrpcPd, RpcServer, Security, store_routes};
-use tidewater_txn::{TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions};
+use tidewater_txn::{ReplicaRead, TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -140,6 +140,96 @@ impl Drop for Replicated {
         self.stop.cancel();
         (0..self.stores.len()).for_each(|index| self.kill(index));
     }
+}
+
+impl Replicated {
+    /// Reads the first account at each store that has a replica and does not lead; tells the balances, or the refusals.
+    async fn ask_followers(&self, version: u64, stale_read: bool) -> Vec<Result<u64, String>> {
+        let first = |region: &pdpb::Region| {
+            let meta = region.region.clone().unwrap_or_default();
+            let key = Key::new("account 0000").encode();
+            let ends_behind = meta.end_key.is_empty() || meta.end_key[..] > key.as_bytes()[..];
+            (meta.start_key[..] <= key.as_bytes()[..] && ends_behind).then_some(meta)
+        };
+        let region = self.regions().await.iter().find_map(first).unwrap();
+        let mut answers = Vec::new();
+        for index in 0..self.stores.len() {
+            let node = self.node(index);
+            let leads =
+                node.replica_infos().iter().any(|info| info.region_id == region.id && info.served.is_some());
+            let Some(peer) = region.peers.iter().find(|peer| peer.store_id == node.store_id() && !leads)
+            else {
+                continue;
+            };
+            let context = kvrpcpb::Context {
+                region_id: region.id,
+                region_epoch: region.region_epoch,
+                peer: Some(*peer),
+                replica_read: !stale_read,
+                stale_read,
+                ..Default::default()
+            };
+            let request = kvrpcpb::GetRequest { context: Some(context), key: "account 0000".into(), version };
+            let Ok(StoreResponse::Get(answer)) = node.call(StoreRequest::Get(request)).await else {
+                panic!("another answer");
+            };
+            answers.push(match (answer.region_error, answer.error) {
+                (None, None) => Ok(u64::from_be_bytes(answer.value[..].try_into().unwrap())),
+                (error, locked) => Err(format!("{error:?} {locked:?}")),
+            });
+        }
+        answers
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_serve_what_their_leader_would() {
+    let cluster = Replicated::start(3, quick()).await;
+    put_accounts(&cluster.client(), ACCOUNTS).await;
+    cluster.wait_for_replicas(3).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tellers, _) = tellers(&cluster, 3, &stop);
+    let client = cluster.client();
+    for replica in [ReplicaRead::Follower, ReplicaRead::Mixed] {
+        for round in 0..40 {
+            let mut txn = client
+                .begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() })
+                .await
+                .unwrap();
+            let snapshot = txn.snapshot().clone().with_replica_read(replica);
+            let keys: Vec<_> = (0..ACCOUNTS).map(|index| Key::new(format!("account {index:04}"))).collect();
+            let found = snapshot.batch_get(&keys).await.unwrap();
+            let sum: u64 =
+                found.values().map(|value| u64::from_be_bytes(value[..].try_into().unwrap())).sum();
+            assert_eq!(sum, u64::from(ACCOUNTS) * 100, "round {round}");
+            txn.rollback().await.unwrap();
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for teller in tellers {
+        teller.await.unwrap();
+    }
+    // Nobody writes any more: followers answer for themselves, at once and from the past.
+    let mut txn =
+        client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await.unwrap();
+    let leaders = txn.get(&Key::new("account 0000")).await.unwrap().unwrap();
+    let leaders = Ok(u64::from_be_bytes(leaders[..].try_into().unwrap()));
+    let ts = txn.start_ts().into_inner();
+    txn.rollback().await.unwrap();
+    for stale_read in [false, true] {
+        let mut answers = Vec::new();
+        for _ in 0..100 {
+            answers = cluster.ask_followers(ts, stale_read).await;
+            if answers.iter().all(Result::is_ok) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(answers, [leaders.clone(), leaders.clone()], "stale {stale_read}");
+    }
+    // What is to come cannot be told.
+    let far = ts + (1 << 40);
+    assert!(cluster.ask_followers(far, true).await.iter().all(Result::is_err));
 }
 
 fn quick() -> NodeConfig {

@@ -10,8 +10,8 @@ use tidewater_catalog::TableInfo;
 use tidewater_codec::{CommitTs, StartTs, TableId, table_key};
 use tidewater_distsql::{DirtyCopy, DirtyRows};
 use tidewater_txn::{
-    CommitGate, CommitPass, Isolation as ReadIsolation, Refusal, Snapshot, Stage, Transaction, TxnError,
-    TxnKind, TxnOptions,
+    CommitGate, CommitPass, Isolation as ReadIsolation, Refusal, ReplicaRead, Snapshot, Stage, Transaction,
+    TxnError, TxnKind, TxnOptions,
 };
 use tidewater_types::{ErrorCode, SqlError};
 
@@ -164,6 +164,23 @@ impl Session {
         if let Some(ts) = self.stale_read()? {
             return Ok(self.db.client().snapshot(ts));
         }
+        let (replica, staleness) = (self.vars.hot.replica_read, self.vars.hot.read_staleness_secs);
+        if staleness > 0 && !self.explicit && self.vars.hot.autocommit {
+            return self.read_the_past(staleness).await;
+        }
+        Ok(self.read_present(single_key).await?.with_replica_read(replica))
+    }
+
+    /// `tidb_read_staleness`: as it was so long ago, from any replica that knows.
+    async fn read_the_past(&self, staleness_secs: u64) -> Result<Snapshot, SqlError> {
+        let client = self.db.client();
+        let now = client.low_resolution_timestamp().await.map_err(|error| from_txn(&error))?.0;
+        let then = now.physical_ms().saturating_sub(staleness_secs.saturating_mul(1000));
+        let ts = StartTs(tidewater_codec::TimeStamp::compose(then, 0));
+        Ok(client.snapshot(ts).with_replica_read(ReplicaRead::Mixed).with_stale_read())
+    }
+
+    async fn read_present(&mut self, single_key: bool) -> Result<Snapshot, SqlError> {
         if self.explicit || !self.vars.hot.autocommit {
             let committed = self.open_transaction().await?.isolation == Isolation::ReadCommitted;
             if !committed {

@@ -9,6 +9,8 @@ const fn var(name: &'static str, scope: Scope, kind: Kind, default: &'static str
 }
 
 const ISOLATION: &[&str] = &["READ-UNCOMMITTED", "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE"];
+const REPLICA_READ: &[&str] =
+    &["leader", "follower", "leader-and-follower", "prefer-leader", "closest-replicas", "closest-adaptive"];
 const YEAR: i64 = 31_536_000;
 const U32: i64 = u32::MAX as i64;
 const BIG: i64 = i64::MAX;
@@ -373,7 +375,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     var("tidb_projection_concurrency", Both, Int(-1, 256), "-1"),
     var("tidb_read_staleness", Session, Int(-2_147_483_648, 0), "0"),
     var("tidb_redact_log", Global, Text, "OFF"),
-    var("tidb_replica_read", Both, Text, "leader"),
+    var("tidb_replica_read", Both, Enum(REPLICA_READ), "leader"),
     var("tidb_retry_limit", Both, Int(-1, BIG), "10"),
     var("tidb_row_format_version", Global, Int(1, 2), "2"),
     var("tidb_skip_utf8_check", Both, Bool, "OFF"),

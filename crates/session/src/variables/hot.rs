@@ -1,5 +1,6 @@
 //! Parsed forms of the variables that every statement asks for.
 
+use tidewater_txn::ReplicaRead;
 use tidewater_types::{Collation, SqlMode, TimeZone};
 
 use super::Values;
@@ -40,6 +41,10 @@ pub(crate) struct Hot {
     pub(crate) timestamp_micros: Option<i64>,
     pub(crate) foreign_key_checks: bool,
     pub(crate) retry_limit: u32,
+    /// Which peers serve statements that only read.
+    pub(crate) replica_read: ReplicaRead,
+    /// How far back statements that only read may look, outside of transactions.
+    pub(crate) read_staleness_secs: u64,
 }
 
 impl Hot {
@@ -68,6 +73,8 @@ impl Hot {
             timestamp_micros: None,
             foreign_key_checks: true,
             retry_limit: 10,
+            replica_read: ReplicaRead::Leader,
+            read_staleness_secs: 0,
         };
         for (_, definition) in super::all() {
             hot.refresh(definition.name, values);
@@ -114,6 +121,16 @@ impl Hot {
                     text.parse::<f64>().ok().filter(|secs| *secs > 0.0).map(|secs| (secs * 1e6) as i64);
             }
             "foreign_key_checks" => self.foreign_key_checks = on,
+            "tidb_replica_read" => {
+                self.replica_read = match text {
+                    "follower" => ReplicaRead::Follower,
+                    "leader-and-follower" | "closest-replicas" | "closest-adaptive" => ReplicaRead::Mixed,
+                    _ => ReplicaRead::Leader,
+                };
+            }
+            "tidb_read_staleness" => {
+                self.read_staleness_secs = text.parse::<i64>().unwrap_or(0).min(0).unsigned_abs();
+            }
             "tidb_retry_limit" => self.retry_limit = text.parse().unwrap_or(10),
             _ => {}
         }

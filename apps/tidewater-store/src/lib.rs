@@ -94,6 +94,9 @@ async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> 
                 "store_id": node.as_ref().map(|node| node.store_id()),
                 "regions": node.as_ref().map(|node| node.replica_count()),
                 "leaders": node.as_ref().map(|node| node.region_count()),
+                "slow_score": node.as_ref().map(|node| node.slow_score()),
+                "disk_available": node.as_ref().and_then(|node| node.disk_space()).map(|space| space.available),
+                "is_disk_full": node.as_ref().map(|node| node.is_disk_full()),
                 "replicas": node.as_ref().map(|node| node.replica_infos()),
                 "version": env!("CARGO_PKG_VERSION"),
             })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidewater_codec::Key;
 use tidewater_daemon::{LogSettings, Size, Span};
-use tidewater_kv::{NodeConfig, RaftSettings, RocksConfig};
+use tidewater_kv::{DiskWatch, FolderDisk, NodeConfig, RaftSettings, RocksConfig};
 use tidewater_raft::{LogDevice, RaftConfig};
 use tidewater_rpc::Security;
 
@@ -57,6 +57,8 @@ pub struct Server {
 pub struct Storage {
     /// Folder of the data.
     pub data_dir: PathBuf,
+    /// With less room than this on the disk nothing is taken in that makes the data larger.
+    pub reserve_space: Size,
     /// Memory for blocks of the engine.
     pub block_cache: Size,
     /// Memory for the newest versions of keys that are read one by one.
@@ -136,6 +138,7 @@ impl Default for Storage {
         let blocks = RocksConfig::default().block_cache_bytes;
         Self {
             data_dir: "./tidewater-store".into(),
+            reserve_space: Size::gib(1),
             block_cache: Size::b(blocks as u64),
             row_cache: Size::b(rows),
         }
@@ -195,6 +198,10 @@ impl Settings {
     ) -> NodeConfig {
         NodeConfig {
             address,
+            disk: Some(DiskWatch {
+                disk: Arc::new(FolderDisk(self.storage.data_dir.clone())),
+                reserve_bytes: self.storage.reserve_space.as_u64(),
+            }),
             raft: raft_log.map(|device| RaftSettings { device, config: self.raft() }),
             region_bytes_max: self.coprocessor.region_max_size.as_u64(),
             region_bytes_split: self.coprocessor.region_split_size.as_u64(),

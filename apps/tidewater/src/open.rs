@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidewater_kv::{Engine, EngineError, MemoryEngine, Node, NodeConfig, NodeError, RocksEngine};
+use tidewater_kv::{
+    DiskWatch, Engine, EngineError, FolderDisk, MemoryEngine, Node, NodeConfig, NodeError, RocksEngine,
+};
 use tidewater_pd::{FileStorage, MemoryStorage, PdConfig, PlacementDriver, Storage, StorageError};
 use tidewater_proto::PdService;
 use tidewater_server::ThreadSleeper;
@@ -14,6 +16,9 @@ use tidewater_types::clock::{SystemClock, WallClock};
 use tokio::runtime::Handle;
 
 use crate::direct::DirectConnector;
+
+/// With less room on the disk than this nothing is taken in that makes the data larger.
+const DISK_RESERVE_BYTES: u64 = 1 << 30;
 
 /// What `@@version` answers: clients look for MySQL's version in front.
 const SERVER_VERSION: &str = concat!("8.0.11-Tidewater-v", env!("CARGO_PKG_VERSION"));
@@ -81,8 +86,15 @@ impl Database {
             None => (Arc::new(MemoryEngine::new()), Arc::new(MemoryStorage::new())),
         };
         let pd = PlacementDriver::open(PdConfig::default(), storage, clock.clone())?;
-        let store =
-            NodeConfig { compute: options.compute.clone().or(options.store.compute), ..options.store };
+        let watch = |path: &PathBuf| DiskWatch {
+            disk: Arc::new(FolderDisk(path.clone())),
+            reserve_bytes: DISK_RESERVE_BYTES,
+        };
+        let store = NodeConfig {
+            compute: options.compute.clone().or(options.store.compute),
+            disk: options.store.disk.or(options.path.as_ref().map(watch)),
+            ..options.store
+        };
         let node = Node::open(store, engine, pd.clone() as Arc<dyn PdService>).await?;
         let connector = Arc::new(DirectConnector(node.clone()));
         let txn = TxnClient::new(pd.clone(), connector, TxnConfig { seed, ..TxnConfig::default() });

@@ -447,9 +447,11 @@ impl Ddl {
     }
 }
 
-/// An optimistic transaction.
+/// An optimistic transaction. It writes little, and who drops a table makes room: a full disk does not stop it.
 pub(crate) async fn begin(client: &TxnClient) -> Result<Transaction, TxnError> {
-    client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await
+    let mut txn = client.begin(TxnOptions { kind: TxnKind::Optimistic, ..TxnOptions::default() }).await?;
+    txn.commit_on_full_disk();
+    Ok(txn)
 }
 
 /// Begins a transaction of long work, whose waits end with the job's cancellation.

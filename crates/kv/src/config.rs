@@ -6,7 +6,7 @@ use tidewater_codec::Key;
 use tidewater_raft::{LogDevice, RaftConfig};
 use tidewater_types::clock::{SystemClock, WallClock};
 
-use crate::limits::Limits;
+use crate::{health::DiskWatch, limits::Limits};
 
 /// Settings of a [`Node`](crate::Node).
 #[derive(Clone)]
@@ -47,6 +47,8 @@ pub struct NodeConfig {
     pub safe_ts_age_max: Duration,
     /// Regions are replicated by Raft, whose log is kept here; `None`: each region has one copy, this one.
     pub raft: Option<RaftSettings>,
+    /// The disk that the data is on, if it is to be watched.
+    pub disk: Option<DiskWatch>,
     /// Where the coprocessor runs long scans; the current runtime if absent.
     pub compute: Option<tokio::runtime::Handle>,
 }
@@ -82,6 +84,7 @@ impl Default for NodeConfig {
             raw_sweep_interval: Some(Duration::from_secs(60)),
             safe_ts_age_max: Duration::from_secs(1),
             raft: None,
+            disk: None,
             compute: None,
         }
     }

@@ -22,7 +22,7 @@
 //! a request is meant for us, `api` and `limits` whether it may ask for that; `node` speaks the protocol.
 //!
 //! # What is not here
-//! Merges of replicated regions, reads at followers, change data capture, backup. Answers are not cut by bytes: `KvScan` and
+//! Change data capture, backup. Answers are not cut by bytes: `KvScan` and
 //! `RawScan` return as many rows as were asked for, since the protocol cannot go on after a short answer. Raw data of API version 1
 //! is not split between keys that share their first eight bytes: region boundaries are always encoded keys. `UnsafeDestroyRange` does
 //! not touch raw data of version 1, `RawDeleteRange` does.
@@ -37,6 +37,7 @@ mod deadlock;
 mod detector;
 mod engine;
 mod error;
+mod health;
 mod latch;
 mod limits;
 mod lock_wait;
@@ -62,6 +63,7 @@ pub use engine::{
 #[cfg(feature = "rocksdb")]
 pub use engine::{RocksConfig, RocksEngine};
 pub use error::{Assertion, CommandError, ConflictReason};
+pub use health::{Disk, DiskSpace, DiskWatch, FolderDisk};
 pub use limits::LimitError;
 pub use mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};
 pub use node::{Node, NodeError, ReplicaInfo, SplitError};

@@ -23,6 +23,7 @@ mod replicas;
 mod safe_ts;
 mod split;
 mod transfer;
+mod watch_disk;
 mod write;
 
 use std::sync::{Arc, Weak, atomic::AtomicUsize};
@@ -36,7 +37,14 @@ use tidewater_proto::{
 };
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
-use crate::{Engine, config::NodeConfig, detector::Detector, region::RegionTable, scheduler::Scheduler};
+use crate::{
+    Engine,
+    config::NodeConfig,
+    detector::Detector,
+    health::{DiskSpace, Health},
+    region::RegionTable,
+    scheduler::Scheduler,
+};
 
 pub(crate) use follower::FollowerView;
 pub use open::NodeError;
@@ -74,6 +82,8 @@ pub struct Node {
     /// The safe point garbage was last collected for.
     gc_done: Mutex<TimeStamp>,
     safe_ts: safe_ts::SafeTs,
+    /// How full and how slow the disk is.
+    health: Health,
     tasks: Mutex<Vec<AbortHandle>>,
     /// The way to other stores; `None` if there are none.
     peers: Option<Arc<dyn StoreConnector>>,
@@ -101,6 +111,21 @@ impl Node {
     /// How many pessimistic lock requests are waiting.
     pub fn lock_wait_count(&self) -> usize {
         self.scheduler.waits.count()
+    }
+
+    /// How slow the store finds its disk, from 1 (well) to 100; 0 says that nobody has measured.
+    pub fn slow_score(&self) -> u64 {
+        self.health.slow_score()
+    }
+
+    /// How much room there is on the disk; `None` if it is not watched.
+    pub fn disk_space(&self) -> Option<DiskSpace> {
+        self.health.space()
+    }
+
+    /// Whether the disk is so full that nothing is taken in that makes the data larger.
+    pub fn is_disk_full(&self) -> bool {
+        self.health.is_full()
     }
 
     /// Whether regions have copies on other stores.

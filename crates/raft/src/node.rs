@@ -151,6 +151,12 @@ impl RaftNode {
         Ok(self.device.scan(&[0], &[u8::MAX; 9], 1)?.is_empty())
     }
 
+    /// Writes something to the device that changes nothing, to see how long that takes; `done` is called when it is durable.
+    pub fn probe(&self, done: impl FnOnce(Result<(), DeviceError>) + Send + 'static) {
+        let nothing = crate::LogOp::DeleteRange(vec![0], vec![0]);
+        self.device.submit(vec![nothing], Urgency::Now, Box::new(done));
+    }
+
     async fn write(&self, ops: Vec<crate::LogOp>) -> Result<(), DeviceError> {
         let (done, result) = oneshot::channel();
         self.device.submit(ops, Urgency::Now, Box::new(move |result| drop(done.send(result))));

@@ -104,6 +104,7 @@ pub struct Transaction {
     heart_beat: Option<HeartBeat>,
     commit_gate: Option<Arc<dyn CommitGate>>,
     two_phases: bool,
+    on_full_disk: bool,
     interrupt: Option<Arc<AtomicBool>>,
     state: State,
 }
@@ -135,6 +136,7 @@ impl Transaction {
             heart_beat: None,
             commit_gate: None,
             two_phases: false,
+            on_full_disk: false,
             interrupt: options.interrupt.clone(),
             state: State::Active,
         }
@@ -316,6 +318,11 @@ impl Transaction {
     /// below it any more; a commit whose timestamp the stores choose makes no such promise to those who write the same keys unchecked ([`Locking::Guarded`]).
     pub fn commit_in_two_phases(&mut self) {
         self.two_phases = true;
+    }
+
+    /// Has stores carry the commit out though their disks are nearly full: for transactions that lead to more room, and for small ones that must be.
+    pub fn commit_on_full_disk(&mut self) {
+        self.on_full_disk = true;
     }
 
     /// Has the commit go through a gate.

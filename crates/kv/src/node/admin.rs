@@ -55,21 +55,34 @@ fn pending_peers(region: &metapb::Region, lead: &Lead) -> Vec<metapb::Peer> {
 impl Node {
     /// Tells the placement driver how the store and its regions are. Failures are left to the next report.
     pub(super) async fn report(&self) {
+        if !self.report_store().await {
+            return;
+        }
+        for region in self.regions.all() {
+            self.report_region(&region).await;
+        }
+    }
+
+    /// Tells the placement driver how the store is; `false` if it was not heard.
+    pub(super) async fn report_store(&self) -> bool {
         let regions = self.regions.all();
+        let space = self.health.space();
         let stats = pdpb::StoreStats {
             store_id: self.store_id,
             region_count: self.replicas.as_ref().map_or(regions.len(), |replicas| replicas.count()) as u32,
             used_size: regions.iter().map(|region| region.load.bytes.load(Ordering::Relaxed)).sum(),
+            capacity: space.map_or(0, |space| space.total),
+            available: space.map_or(0, |space| space.available),
+            slow_score: self.health.slow_score(),
+            is_busy: self.health.is_full(),
             ..Default::default()
         };
         let heartbeat = pdpb::StoreHeartbeatRequest { stats: Some(stats), ..Default::default() };
         if let Err(error) = self.pd.store_heartbeat(heartbeat).await {
             tracing::warn!(%error, "the store heartbeat failed");
-            return;
+            return false;
         }
-        for region in regions {
-            self.report_region(&region).await;
-        }
+        true
     }
 
     /// Reports a region, and does what it is told to.

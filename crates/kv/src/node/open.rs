@@ -17,6 +17,7 @@ use crate::{
     concurrency::ConcurrencyManager,
     config::NodeConfig,
     detector::Reports,
+    health::Health,
     meta,
     mvcc::data_range,
     raw::all_raw,
@@ -138,6 +139,7 @@ impl Node {
             split_checks,
             measured_rounds: AtomicUsize::new(0),
             gc_done: Mutex::new(TimeStamp::ZERO),
+            health: Health::default(),
             safe_ts: super::safe_ts::SafeTs::default(),
             tasks: Mutex::default(),
             peers,
@@ -209,6 +211,14 @@ impl Node {
             self.scheduler.waits.listen(listener);
             let reports = super::deadlocks::report_waits(Arc::downgrade(self), Reports::new(events));
             tasks.push(tokio::spawn(reports).abort_handle());
+        }
+        if let Some(watched) = self.config.disk.clone() {
+            let watching = super::watch_disk::watch_space(Arc::downgrade(self), watched);
+            tasks.push(tokio::spawn(watching).abort_handle());
+        }
+        if self.replicas.is_some() {
+            let watching = super::watch_disk::watch_latency(Arc::downgrade(self));
+            tasks.push(tokio::spawn(watching).abort_handle());
         }
         if let Some(interval) = self.config.raw_sweep_interval {
             let sweep = super::raw_sweep::sweep_regularly(Arc::downgrade(self), interval);

@@ -250,6 +250,7 @@ impl Node {
         pairs: &[(&[u8], &[u8], u64)],
     ) -> Result<(), RawError> {
         target.check_keys(context, pairs.iter().map(|(key, _, _)| *key))?;
+        self.check_room(context)?;
         self.config.limits().check(pairs.iter().map(|(key, value, _)| (*key, *value)))?;
         let now = self.raw_now();
         let mut batch = WriteBatch::new();
@@ -372,6 +373,7 @@ impl Node {
     ) -> Result<kvrpcpb::RawCasResponse, RawError> {
         let target = self.raw_target(request.context.as_ref(), &request.cf)?;
         target.check_keys(request.context.as_ref(), [&request.key[..]])?;
+        self.check_room(request.context.as_ref())?;
         self.config.limits().check([(&request.key[..], &request.value[..])])?;
         let key = target.space.engine_key(&request.key);
         let latches = self.scheduler.latches.acquire(std::iter::once(&key[..])).await;

@@ -13,7 +13,9 @@ use tidewater_proto::{
     StoreRequest, StoreResponse, StoreService, metapb, pdpb,
     raftpb::{self, request::Body},
 };
-use tidewater_raft::{Applied, Observer, Position, RaftNode, Role, SendError, Start, Status, Transport};
+use tidewater_raft::{
+    Applied, DeviceError, Observer, Position, RaftNode, Role, SendError, Start, Status, Transport,
+};
 use tokio::sync::mpsc;
 
 use super::{Node, NodeError, follower::FollowerView, open::current_ts};
@@ -230,6 +232,11 @@ impl Replicas {
             links: Mutex::default(),
         };
         Ok((replicas, Events(received)))
+    }
+
+    /// Writes something to the log's device that changes nothing; `done` is called when it is durable.
+    pub(super) fn probe_log(&self, done: impl FnOnce(Result<(), DeviceError>) + Send + 'static) {
+        self.raft.probe(done);
     }
 
     pub(super) fn count(&self) -> usize {

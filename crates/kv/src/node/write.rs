@@ -47,6 +47,11 @@ impl Node {
 
     pub(super) async fn prewrite(&self, request: kvrpcpb::PrewriteRequest) -> kvrpcpb::PrewriteResponse {
         let region = try_region!(self.regions.check(request.context.as_ref()));
+        let grows =
+            |mutation: &kvrpcpb::Mutation| matches!(mutation.op(), kvrpcpb::Op::Put | kvrpcpb::Op::Insert);
+        if request.mutations.iter().any(grows) {
+            try_region!(self.check_room(request.context.as_ref()));
+        }
         let written = request.mutations.iter().map(|mutation| (&mutation.key[..], &mutation.value[..]));
         try_command!(api::check_keys(
             request.context.as_ref(),

@@ -1,14 +1,16 @@
 //! Regions with three replicas over sockets: nothing stops and nothing is lost while a store is away.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use tidewater_codec::Key;
-use tidewater_kv::{MemoryEngine, Node, NodeConfig, RaftSettings};
+use tidewater_kv::{Disk, DiskSpace, DiskWatch, MemoryEngine, Node, NodeConfig, RaftSettings};
 use tidewater_pd::{PdConfig, ScheduleConfig};
 use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, kvrpcpb, metapb, pdpb};
-use tidewater_raft::{MemoryDevice, RaftConfig};
+use tidewater_raft::{
+    DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, RaftConfig, Urgency, Written,
+};
 use tidewater_rpc::{ChannelOptions, GrpcConnector, GrpcPd, RpcServer, Security, store_routes};
 use tidewater_txn::{ReplicaRead, TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions};
 use tokio::runtime::{Builder, Runtime};
@@ -22,8 +24,53 @@ const ACCOUNTS: u32 = 20;
 /// What is left of a store that is down, and the store.
 struct Store {
     engine: Arc<MemoryEngine>,
-    log: Arc<MemoryDevice>,
+    log: Arc<Sluggish>,
     running: Option<Running>,
+}
+
+/// A log device that may become slow, for good.
+#[derive(Default)]
+struct Sluggish {
+    inner: Arc<MemoryDevice>,
+    slow: OnceLock<mpsc::Sender<(Vec<LogOp>, Written)>>,
+}
+
+impl Sluggish {
+    /// From now on every write takes this long, one after the other.
+    fn slow_down(&self, latency: Duration) {
+        let (queue, writes) = mpsc::channel::<(Vec<LogOp>, Written)>();
+        let inner = self.inner.clone();
+        std::thread::spawn(move || {
+            while let Ok(first) = writes.recv() {
+                std::thread::sleep(latency);
+                // As a disk does: what has gathered is written at once.
+                let rest: Vec<_> = std::iter::once(first).chain(writes.try_iter()).collect();
+                rest.into_iter().for_each(|(ops, written)| inner.submit(ops, Urgency::Now, written));
+            }
+        });
+        self.slow.set(queue).expect("once");
+    }
+}
+
+impl LogDevice for Sluggish {
+    fn submit(&self, ops: Vec<LogOp>, urgency: Urgency, written: Written) {
+        match self.slow.get() {
+            Some(queue) => queue.send((ops, written)).expect("the disk works"),
+            None => self.inner.submit(ops, urgency, written),
+        }
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeviceError> {
+        self.inner.get(key)
+    }
+
+    fn scan(&self, start: &[u8], end: &[u8], bytes_max: usize) -> Result<KeysAndValues, DeviceError> {
+        self.inner.scan(start, end, bytes_max)
+    }
+
+    fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<KeyAndValue>, DeviceError> {
+        self.inner.last(start, end)
+    }
 }
 
 /// A store on threads of its own, which end with all its tasks and connections when it is killed.
@@ -368,4 +415,61 @@ async fn regions_are_merged_while_money_moves_and_a_store_dies() {
     }
     assert_eq!(total(&cluster.client(), ACCOUNTS).await, u64::from(ACCOUNTS) * 100);
     cluster.wait_for_replicas(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_disk_loses_its_leaders() {
+    let cluster = Replicated::start(3, quick()).await;
+    put_accounts(&cluster.client(), ACCOUNTS).await;
+    cluster.wait_for_replicas(3).await;
+    let slow = cluster.leading_store().await;
+    cluster.stores[slow].log.slow_down(Duration::from_millis(600));
+    let begun = std::time::Instant::now();
+    while cluster.node(slow).region_count() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "score {}", cluster.node(slow).slow_score());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("the slow store led nothing after {:?}", begun.elapsed());
+    assert!(cluster.node(slow).slow_score() >= 60);
+    assert_eq!(total(&cluster.client(), ACCOUNTS).await, u64::from(ACCOUNTS) * 100);
+}
+
+/// A disk of which a test says how much room is left.
+struct Room(AtomicU64);
+
+impl Disk for Room {
+    fn space(&self) -> Option<DiskSpace> {
+        Some(DiskSpace { total: 1 << 30, available: self.0.load(Ordering::Relaxed) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_takes_nothing_in_but_what_makes_room() {
+    let room = Arc::new(Room(AtomicU64::new(1 << 29)));
+    let watch = DiskWatch { disk: room.clone(), reserve_bytes: 1 << 20 };
+    let cluster = Replicated::start(1, NodeConfig { disk: Some(watch), ..quick() }).await;
+    let client = cluster.client();
+    put_accounts(&client, ACCOUNTS).await;
+    room.0.store(1 << 10, Ordering::Relaxed);
+    for _ in 0..100 {
+        if cluster.node(0).is_disk_full() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(cluster.node(0).is_disk_full());
+    let writer = cluster.client();
+    let waits = tokio::spawn(async move { put_accounts(&writer, 1).await });
+    let mut txn = client.begin(TxnOptions::default()).await.unwrap();
+    txn.delete(Key::new("account 0019")).unwrap();
+    txn.commit().await.unwrap();
+    let mut txn = client.begin(TxnOptions::default()).await.unwrap();
+    txn.put(Key::new("a small thing that must be"), vec![1]).unwrap();
+    txn.commit_on_full_disk();
+    txn.commit().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!waits.is_finished());
+    room.0.store(1 << 29, Ordering::Relaxed);
+    waits.await.unwrap();
+    assert_eq!(total(&client, ACCOUNTS - 1).await, u64::from(ACCOUNTS - 1) * 100);
 }

@@ -64,6 +64,7 @@ pub(super) struct TwoPhase {
     pub(super) mutations: Vec<Mutation>,
     pub(super) bytes: usize,
     pub(super) gate: Option<Arc<dyn CommitGate>>,
+    pub(super) on_full_disk: bool,
 }
 
 /// What trying to commit in one phase led to.
@@ -214,6 +215,7 @@ impl Transaction {
             bytes: mutations.iter().map(Keyed::bytes).sum(),
             mutations,
             gate: self.commit_gate.clone(),
+            on_full_disk: self.on_full_disk,
         }
     }
 

@@ -102,7 +102,13 @@ impl TwoPhase {
             TxnKind::Optimistic => 0,
             TxnKind::Pessimistic => self.for_update_ts.into_inner(),
         };
+        let disk_full_opt = match self.on_full_disk {
+            true => kvrpcpb::DiskFullOpt::AllowedOnAlmostFull,
+            false => kvrpcpb::DiskFullOpt::NotAllowedOnFull,
+        };
+        let context = kvrpcpb::Context { disk_full_opt: disk_full_opt.into(), ..Default::default() };
         kvrpcpb::PrewriteRequest {
+            context: Some(context),
             mutations: mutations.iter().map(wire).collect(),
             primary_lock: self.primary.clone(),
             start_version: self.start.into_inner(),

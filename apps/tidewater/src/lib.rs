@@ -26,5 +26,5 @@
 mod direct;
 mod open;
 
-pub use open::{Database, OpenError, OpenOptions};
+pub use open::{Database, KeyValueStore, OpenError, OpenOptions};
 pub use tidewater_session::{OkResult, RecordSet, ResultField, Session, StatementResult};

@@ -1,5 +1,6 @@
 //! All of Tidewater in one program: the one-binary server, the parts of a cluster, and a cluster to play with.
 
+mod backup;
 mod playground;
 mod serve;
 
@@ -23,6 +24,10 @@ enum Command {
     Serve(serve::Options),
     /// Start a cluster of processes on this machine, and stop it with Ctrl-C.
     Playground(playground::Options),
+    /// Write a whole database, as of one timestamp, into a directory.
+    Backup(backup::Backup),
+    /// Restore a backup into an empty database.
+    Restore(backup::Restore),
     /// Run a placement driver, as the program tidewater-pd does.
     Pd(tidewater_pd_server::Options),
     /// Run a store, as the program tidewater-store does.
@@ -35,6 +40,8 @@ fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(options) => serve::run(options),
         Command::Playground(options) => playground::run(&options),
+        Command::Backup(options) => backup::run_backup(options),
+        Command::Restore(options) => backup::run_restore(options),
         Command::Pd(options) => tidewater_pd_server::run(options),
         Command::Store(options) => tidewater_store_server::run(options),
         Command::Sql(options) => tidewater_sql_server::run(options),

@@ -56,6 +56,44 @@ pub enum OpenError {
     Sql(#[from] SqlError),
 }
 
+/// An open database without its SQL layer: transactions of keys and values.
+pub struct KeyValueStore {
+    /// Reads and writes.
+    pub client: TxnClient,
+    /// The placement driver.
+    pub pd: Arc<PlacementDriver>,
+    /// The store.
+    pub node: Arc<Node>,
+}
+
+impl KeyValueStore {
+    /// Opens or creates it. Its background tasks run on the current runtime.
+    pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
+        let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
+        let (engine, storage): (Arc<dyn Engine>, Arc<dyn Storage>) = match &options.path {
+            Some(path) => {
+                (Arc::new(RocksEngine::open(path.join("kv"))?), Arc::new(FileStorage::open(path.join("pd"))?))
+            }
+            None => (Arc::new(MemoryEngine::new()), Arc::new(MemoryStorage::new())),
+        };
+        let pd = PlacementDriver::open(PdConfig::default(), storage, clock)?;
+        let watch = |path: &PathBuf| DiskWatch {
+            disk: Arc::new(FolderDisk(path.clone())),
+            reserve_bytes: DISK_RESERVE_BYTES,
+        };
+        let store = NodeConfig {
+            compute: options.compute.or(options.store.compute),
+            disk: options.store.disk.or(options.path.as_ref().map(watch)),
+            ..options.store
+        };
+        let node = Node::open(store, engine, pd.clone() as Arc<dyn PdService>).await?;
+        let connector = Arc::new(DirectConnector(node.clone()));
+        let config = TxnConfig { seed: options.seed, ..TxnConfig::default() };
+        let client = TxnClient::new(pd.clone(), connector, config);
+        Ok(Self { client, pd, node })
+    }
+}
+
 /// An open database.
 pub struct Database {
     sql: Arc<tidewater_session::Database>,
@@ -79,29 +117,12 @@ impl Database {
     pub async fn open_with(options: OpenOptions) -> Result<Self, OpenError> {
         let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
         let seed = if options.seed == 0 { clock.now_micros().unsigned_abs() } else { options.seed };
-        let (engine, storage): (Arc<dyn Engine>, Arc<dyn Storage>) = match &options.path {
-            Some(path) => {
-                (Arc::new(RocksEngine::open(path.join("kv"))?), Arc::new(FileStorage::open(path.join("pd"))?))
-            }
-            None => (Arc::new(MemoryEngine::new()), Arc::new(MemoryStorage::new())),
-        };
-        let pd = PlacementDriver::open(PdConfig::default(), storage, clock.clone())?;
-        let watch = |path: &PathBuf| DiskWatch {
-            disk: Arc::new(FolderDisk(path.clone())),
-            reserve_bytes: DISK_RESERVE_BYTES,
-        };
-        let store = NodeConfig {
-            compute: options.compute.clone().or(options.store.compute),
-            disk: options.store.disk.or(options.path.as_ref().map(watch)),
-            ..options.store
-        };
-        let node = Node::open(store, engine, pd.clone() as Arc<dyn PdService>).await?;
-        let connector = Arc::new(DirectConnector(node.clone()));
-        let txn = TxnClient::new(pd.clone(), connector, TxnConfig { seed, ..TxnConfig::default() });
+        let compute = options.compute.clone();
+        let KeyValueStore { client, pd, node } = KeyValueStore::open(OpenOptions { seed, ..options }).await?;
         let sql = tidewater_session::Database::open(DatabaseOptions {
-            txn: Arc::new(txn),
+            txn: Arc::new(client),
             clock,
-            compute: options.compute,
+            compute,
             seed,
             server_version: SERVER_VERSION.to_owned(),
             split_tables: TableSplit::Never,

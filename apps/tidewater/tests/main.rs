@@ -1,5 +1,6 @@
 //! The whole system over real sockets, as one test binary.
 
+mod backup;
 mod bad_packets;
 mod clients;
 mod cluster_kill;

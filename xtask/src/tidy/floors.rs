@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tidewater-pd", 5),
     ("tidewater-txn", 5),
     ("tidewater-planner", 5),
+    ("tidewater-backup", 6),
     ("tidewater-sim", 6),
     ("tidewater-table", 6),
     ("tidewater-distsql", 6),

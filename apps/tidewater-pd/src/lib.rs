@@ -82,7 +82,8 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     )
 }
 
-async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+/// Runs the placement driver within a runtime until it is told to stop.
+pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = install_metrics();
     let ports = Ports::bind(&settings).await?;
     let folder = settings.data_dir.clone();

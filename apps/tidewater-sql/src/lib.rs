@@ -50,7 +50,8 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     tidewater_daemon::run(&common, |settings| &mut settings.log, change, serve)
 }
 
-async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {
+/// Runs the SQL node within a runtime until it is told to stop.
+pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = install_metrics();
     let channels = ChannelOptions { security: settings.security.cluster(), ..ChannelOptions::default() };
     let endpoints: Vec<String> = settings.path.split(',').map(|each| each.trim().to_owned()).collect();

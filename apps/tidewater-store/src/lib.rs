@@ -63,7 +63,8 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     tidewater_daemon::run(&common, |settings| &mut settings.log, change, serve)
 }
 
-async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {
+/// Runs the store within a runtime until it is told to stop.
+pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = install_metrics();
     let server = RpcServer::bind(&settings.server.addr, settings.security.clone()).await?;
     let address = match settings.server.advertise_addr.is_empty() {

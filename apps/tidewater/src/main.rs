@@ -1,6 +1,7 @@
 //! All of Tidewater in one program: the one-binary server, the parts of a cluster, and a cluster to play with.
 
 mod backup;
+mod cluster;
 mod playground;
 mod serve;
 
@@ -24,6 +25,8 @@ enum Command {
     Serve(serve::Options),
     /// Start a cluster of processes on this machine, and stop it with Ctrl-C.
     Playground(playground::Options),
+    /// Add a store to a cluster, or to a server that was started with --cluster.
+    Join(cluster::Join),
     /// Write a whole database, as of one timestamp, into a directory.
     Backup(backup::Backup),
     /// Restore a backup into an empty database.
@@ -40,6 +43,7 @@ fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(options) => serve::run(options),
         Command::Playground(options) => playground::run(&options),
+        Command::Join(options) => cluster::run_join(options),
         Command::Backup(options) => backup::run_backup(options),
         Command::Restore(options) => backup::run_restore(options),
         Command::Pd(options) => tidewater_pd_server::run(options),

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use tidewater::{Database, OpenOptions};
+use tidewater::{Database, OpenError, OpenOptions};
+use tidewater_kv::NodeError;
 use tidewater_rpc::{StatusPages, StatusServer, install_metrics};
 use tidewater_server::{Server, ServerOptions, TlsSettings, status_report};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{self, ClusterOptions, SqlPlace};
 
 /// Options of the server.
 #[derive(Args)]
@@ -37,6 +40,8 @@ pub struct Options {
     /// Private key in PEM.
     #[arg(long, requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
     /// What to log, such as `info` or `tidewater_kv=debug,info`.
     #[arg(long, default_value = "info", env = "TIDEWATER_LOG")]
     log: String,
@@ -49,12 +54,24 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn serve(options: Options, compute: Handle, stop: CancellationToken) -> anyhow::Result<()> {
+    if options.cluster.cluster {
+        let sql = SqlPlace {
+            host: options.host,
+            port: options.port,
+            status_port: options.status_port,
+            max_connections: options.max_connections,
+        };
+        return cluster::serve(options.cluster, &options.data, sql, compute, stop).await;
+    }
     let metrics = install_metrics();
     let path = (!options.in_memory).then(|| options.data.clone());
     let open = OpenOptions { path, compute: Some(compute), ..OpenOptions::default() };
     let database = match Database::open_with(open).await {
         Ok(database) => database,
         Err(error) if options.in_memory => bail!(error),
+        Err(error @ OpenError::Node(NodeError::Replicated)) => {
+            bail!("{error}\nIt is a part of a cluster: start it with --cluster, as before.")
+        }
         Err(error) => bail!("{error}\nThe data in {} was left as it is.", options.data.display()),
     };
     let tls = match (options.tls_cert, options.tls_key) {

@@ -97,6 +97,12 @@ impl ClusterProcess {
 
 impl Part {
     fn start(name: &str, arguments: &[&str]) -> Self {
+        let common = ["--stop-with-stdin", "--log-level", "warn"];
+        Self::start_plain(name, &[arguments, &common].concat())
+    }
+
+    /// A process that knows none of the options that the parts of a cluster share.
+    pub fn start_plain(name: &str, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|each| (*each).to_owned()).collect();
         let mut part = Self { name: name.to_owned(), arguments, child: None };
         part.restart();
@@ -110,7 +116,7 @@ impl Part {
     /// Starts the process, on the data and the port it had before; waits until it says that it is ready.
     pub fn restart(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidewater"));
-        command.args(&self.arguments).args(["--stop-with-stdin", "--log-level", "warn"]);
+        command.args(&self.arguments);
         let mut child =
             command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the built program starts");
         let stderr = child.stderr.take().expect("stderr is piped");
@@ -155,7 +161,7 @@ fn root_at(port: u16) -> Opts {
 }
 
 /// A port that nobody had a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }

@@ -6,6 +6,7 @@ mod clients;
 mod cluster_kill;
 mod cluster_process;
 mod interrupt;
+mod join;
 mod kill;
 mod pd_kill;
 mod refusals;

@@ -16,8 +16,14 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts a server on a data directory and waits until it says where it listens.
     pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same with further options.
+    pub fn start_with(data: &Path, options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidewater"));
         command.args(["serve", "--port", "0", "--status-port", "0", "--log", "warn", "--data"]).arg(data);
+        command.args(options);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the built program starts");
         let stderr = child.stderr.take().expect("stderr is piped");
         let mut lines = BufReader::new(stderr).lines();

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,15 +24,21 @@ const BATCHES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0];
 /// How often recorded samples are put into their buckets. Until then each takes memory.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Collects what the crates count with the `metrics` macros. Once per process; a second call gives `None`.
+/// Collects what the crates count with the `metrics` macros. Once per process; further calls give the same.
 ///
 /// Samples of histograms pile up until somebody calls the handle's `run_upkeep`, as [`StatusPages::upkeep`] does.
 pub fn install_metrics() -> Option<PrometheusHandle> {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
-        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_batches".to_owned()), &BATCHES))
-        .and_then(PrometheusBuilder::install_recorder)
-        .ok()
+    static INSTALLED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let install = || {
+        PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix("_batches".to_owned()), &BATCHES)
+            })
+            .and_then(PrometheusBuilder::install_recorder)
+            .ok()
+    };
+    INSTALLED.get_or_init(install).clone()
 }
 
 /// What `/status` answers.

@@ -74,15 +74,23 @@ impl TxnClient {
         &self.cluster
     }
 
-    /// Has the regions cut at these keys, so that each begins one. Keys that begin a region already are left alone.
-    pub async fn split_regions(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), TxnError> {
+    /// Has the regions cut at these keys, so that each begins one. Keys that begin a region already are left alone. Gives the ids of the
+    /// regions that are new.
+    pub async fn split_regions(&self, keys: impl IntoIterator<Item = Key>) -> Result<Vec<u64>, TxnError> {
+        let mut new = Vec::new();
         for key in keys {
             let mut backoff = self.cluster.backoff(self.cluster.config.patience.commit);
+            let mut is_asked = false;
             loop {
                 let region = self.cluster.locate(key.as_bytes(), &mut backoff).await?;
                 if region.start()[..] == *key.as_bytes() {
+                    // An answer that was lost may have said so.
+                    if is_asked {
+                        new.push(region.id());
+                    }
                     break;
                 }
+                is_asked = true;
                 let command = || kvrpcpb::SplitRegionRequest {
                     split_keys: vec![Bytes::copy_from_slice(key.as_bytes())],
                     // Raw here means "not memcomparable": the store encodes.
@@ -98,10 +106,14 @@ impl TxnClient {
                     let peer = piece.peers.iter().find(|peer| peer.store_id == leader).copied();
                     self.cluster.install(piece, peer.as_ref())?;
                 }
+                let part = self.cluster.locate(key.as_bytes(), &mut backoff).await?;
+                if part.start()[..] == *key.as_bytes() {
+                    new.push(part.id());
+                }
                 break;
             }
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Removes all keys of a range from all stores at once, whatever transactions may be reading there: for dropped tables, after the

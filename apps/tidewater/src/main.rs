@@ -1,5 +1,6 @@
 //! All of Tidewater in one program: the one-binary server, the parts of a cluster, and a cluster to play with.
 
+mod ctl;
 mod playground;
 mod serve;
 
@@ -23,6 +24,8 @@ enum Command {
     Serve(serve::Options),
     /// Start a cluster of processes on this machine, and stop it with Ctrl-C.
     Playground(playground::Options),
+    /// Look at a cluster and change it, through its placement driver.
+    Ctl(ctl::Options),
     /// Run a placement driver, as the program tidewater-pd does.
     Pd(tidewater_pd_server::Options),
     /// Run a store, as the program tidewater-store does.
@@ -35,6 +38,7 @@ fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(options) => serve::run(options),
         Command::Playground(options) => playground::run(&options),
+        Command::Ctl(options) => ctl::run(options),
         Command::Pd(options) => tidewater_pd_server::run(options),
         Command::Store(options) => tidewater_store_server::run(options),
         Command::Sql(options) => tidewater_sql_server::run(options),

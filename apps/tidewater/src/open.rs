@@ -56,7 +56,7 @@ pub struct Database {
     sql: Arc<tidewater_session::Database>,
     // The SQL layer reaches these through services; they live as long as the database.
     _node: Arc<Node>,
-    _pd: Arc<PlacementDriver>,
+    pd: Arc<PlacementDriver>,
 }
 
 impl Database {
@@ -81,8 +81,12 @@ impl Database {
             None => (Arc::new(MemoryEngine::new()), Arc::new(MemoryStorage::new())),
         };
         let pd = PlacementDriver::open(PdConfig::default(), storage, clock.clone())?;
-        let store =
-            NodeConfig { compute: options.compute.clone().or(options.store.compute), ..options.store };
+        let store = NodeConfig {
+            // Nobody comes by way of the network.
+            address: String::new(),
+            compute: options.compute.clone().or(options.store.compute),
+            ..options.store
+        };
         let node = Node::open(store, engine, pd.clone() as Arc<dyn PdService>).await?;
         let connector = Arc::new(DirectConnector(node.clone()));
         let txn = TxnClient::new(pd.clone(), connector, TxnConfig { seed, ..TxnConfig::default() });
@@ -100,7 +104,7 @@ impl Database {
             sleeper: Some(Arc::new(ThreadSleeper)),
         })
         .await?;
-        Ok(Self { sql, _node: node, _pd: pd })
+        Ok(Self { sql, _node: node, pd })
     }
 
     /// A session that may do everything.
@@ -111,6 +115,11 @@ impl Database {
     /// The SQL layer, for servers.
     pub fn sql(&self) -> &Arc<tidewater_session::Database> {
         &self.sql
+    }
+
+    /// The placement driver, for its pages.
+    pub fn placement_driver(&self) -> &Arc<PlacementDriver> {
+        &self.pd
     }
 
     /// Ends all sessions and background work.

@@ -96,7 +96,8 @@ impl ClusterProcess {
 }
 
 impl Part {
-    fn start(name: &str, arguments: &[&str]) -> Self {
+    /// Starts a process, and waits until it says that it is ready.
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|each| (*each).to_owned()).collect();
         let mut part = Self { name: name.to_owned(), arguments, child: None };
         part.restart();
@@ -155,7 +156,7 @@ fn root_at(port: u16) -> Opts {
 }
 
 /// A port that nobody had a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }

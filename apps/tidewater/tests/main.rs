@@ -4,6 +4,7 @@ mod bad_packets;
 mod clients;
 mod cluster_kill;
 mod cluster_process;
+mod ctl;
 mod interrupt;
 mod kill;
 mod pd_kill;

@@ -13,8 +13,8 @@ use tidewater_daemon::{CommonOptions, set};
 use tidewater_pd::{FileStorage, Member, MemberError};
 use tidewater_raft::FileDevice;
 use tidewater_rpc::{
-    ChannelOptions, GrpcPeerConnector, RpcServer, StatusPages, install_metrics, pd_member_routes,
-    pd_peer_routes,
+    ChannelOptions, GrpcPeerConnector, RpcServer, StatusPages, install_metrics, pd_leader_pages,
+    pd_member_routes, pd_peer_routes,
 };
 use tidewater_types::clock::SystemClock;
 use tokio_util::sync::CancellationToken;
@@ -99,7 +99,9 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
     let pages = StatusPages::new(report(&settings, &member), metrics);
     let mut routes = pd_member_routes(member.clone(), member.clone());
     let router = routes.axum_router_mut();
-    *router = std::mem::take(router).merge(pages.router());
+    let leading = member.clone();
+    let placement = tidewater_pd_http::pages(move || leading.driver());
+    *router = std::mem::take(router).merge(pages.router()).merge(pd_leader_pages(placement, member.clone()));
     let told = async {
         member.ready().await?;
         eprintln!("The placement driver {} is ready: {}", settings.name, ports.url);

@@ -92,6 +92,7 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
     let pages = StatusPages::new(status_report(database.clone()), metrics);
     let status = StatusServer::bind(&format!("{host}:{}", settings.status.status_port), pages).await?;
     let (sql, http) = (server.local_addr()?, status.local_addr()?);
+    database.announce(&sql.to_string(), &http.to_string());
     eprintln!(
         "The SQL node is ready: mariadb -h {} -P {} -u root (status: http://{http}/status)",
         sql.ip(),

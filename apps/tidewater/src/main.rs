@@ -2,6 +2,7 @@
 
 mod backup;
 mod cluster;
+mod ctl;
 mod playground;
 mod serve;
 
@@ -31,6 +32,8 @@ enum Command {
     Backup(backup::Backup),
     /// Restore a backup into an empty database.
     Restore(backup::Restore),
+    /// Look at a cluster and change it, through its placement driver.
+    Ctl(ctl::Options),
     /// Run a placement driver, as the program tidewater-pd does.
     Pd(tidewater_pd_server::Options),
     /// Run a store, as the program tidewater-store does.
@@ -46,6 +49,7 @@ fn main() -> std::process::ExitCode {
         Command::Join(options) => cluster::run_join(options),
         Command::Backup(options) => backup::run_backup(options),
         Command::Restore(options) => backup::run_restore(options),
+        Command::Ctl(options) => ctl::run(options),
         Command::Pd(options) => tidewater_pd_server::run(options),
         Command::Store(options) => tidewater_store_server::run(options),
         Command::Sql(options) => tidewater_sql_server::run(options),

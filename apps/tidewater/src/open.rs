@@ -82,6 +82,8 @@ impl KeyValueStore {
             reserve_bytes: DISK_RESERVE_BYTES,
         };
         let store = NodeConfig {
+            // Nobody comes by way of the network.
+            address: String::new(),
             compute: options.compute.or(options.store.compute),
             disk: options.store.disk.or(options.path.as_ref().map(watch)),
             ..options.store
@@ -99,7 +101,7 @@ pub struct Database {
     sql: Arc<tidewater_session::Database>,
     // The SQL layer reaches these through services; they live as long as the database.
     _node: Arc<Node>,
-    _pd: Arc<PlacementDriver>,
+    pd: Arc<PlacementDriver>,
 }
 
 impl Database {
@@ -133,7 +135,7 @@ impl Database {
             sleeper: Some(Arc::new(ThreadSleeper)),
         })
         .await?;
-        Ok(Self { sql, _node: node, _pd: pd })
+        Ok(Self { sql, _node: node, pd })
     }
 
     /// A session that may do everything.
@@ -144,6 +146,11 @@ impl Database {
     /// The SQL layer, for servers.
     pub fn sql(&self) -> &Arc<tidewater_session::Database> {
         &self.sql
+    }
+
+    /// The placement driver, for its pages.
+    pub fn placement_driver(&self) -> &Arc<PlacementDriver> {
+        &self.pd
     }
 
     /// Ends all sessions and background work.

@@ -86,8 +86,11 @@ async fn serve(options: Options, compute: Handle, stop: CancellationToken) -> an
     let server = Server::bind(&format!("{}:{}", options.host, options.port), server_options).await?;
     let status_address = format!("{}:{}", options.host, options.status_port);
     let pages = StatusPages::new(status_report(database.sql().clone()), metrics);
-    let status = StatusServer::bind(&status_address, pages).await?;
+    let driver = database.placement_driver().clone();
+    let placement = tidewater_pd_http::pages(move || Some(driver.clone()));
+    let status = StatusServer::bind(&status_address, pages).await?.beside(placement);
     let (sql, http) = (server.local_addr()?, status.local_addr()?);
+    database.sql().announce(&sql.to_string(), &http.to_string());
     eprintln!("Tidewater {} is ready.", env!("CARGO_PKG_VERSION"));
     eprintln!("  connect:  mariadb -h {} -P {} -u root", sql.ip(), sql.port());
     eprintln!("  status:   http://{http}/status and http://{http}/metrics");

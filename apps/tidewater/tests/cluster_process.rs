@@ -96,7 +96,8 @@ impl ClusterProcess {
 }
 
 impl Part {
-    fn start(name: &str, arguments: &[&str]) -> Self {
+    /// Starts a process, and waits until it says that it is ready.
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
         let common = ["--stop-with-stdin", "--log-level", "warn"];
         Self::start_plain(name, &[arguments, &common].concat())
     }

@@ -5,6 +5,7 @@ mod bad_packets;
 mod clients;
 mod cluster_kill;
 mod cluster_process;
+mod ctl;
 mod interrupt;
 mod join;
 mod kill;

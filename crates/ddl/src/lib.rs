@@ -33,7 +33,7 @@ mod worker;
 
 pub use alter::{AlterContext, AlterStep, plan_alter};
 pub use error::DdlError;
-pub use members::Membership;
+pub use members::{Membership, NodeInfo};
 pub use meta::{DeleteRange, Meta, Notices, SchemaDiff};
 pub use schema::SchemaCache;
 pub use worker::{Ddl, SchemaGuard};

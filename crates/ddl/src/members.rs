@@ -84,6 +84,19 @@ pub enum Membership {
     OneOfSeveral,
 }
 
+/// Where a SQL node is, and what it runs: for people, nothing follows from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Where MySQL clients reach it; empty if nobody has told.
+    pub address: String,
+    /// Where its status pages are; empty if nobody has told.
+    pub status_address: String,
+    /// The version it tells its clients.
+    pub version: String,
+    /// When it started, in microseconds since 1970; 0 if nobody has told.
+    pub started_micros: i64,
+}
+
 /// What a node says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NodeRecord {
@@ -91,6 +104,8 @@ pub(crate) struct NodeRecord {
     version: i64,
     /// After this timestamp it commits nothing by that version, unless the record was renewed.
     expires_ts: u64,
+    #[serde(default)]
+    info: NodeInfo,
 }
 
 impl NodeRecord {
@@ -163,6 +178,34 @@ impl Ddl {
     /// Whether this node carries out the jobs, and whatever else only one node should do.
     pub fn is_owner(&self) -> bool {
         self.members.as_ref().is_none_or(|members| members.is_owner.load(Ordering::Relaxed))
+    }
+
+    /// Tells where this node is; the others can see it with the next renewal of its record.
+    pub fn announce(&self, info: NodeInfo) {
+        *self.info.lock() = info;
+    }
+
+    /// The SQL nodes whose lease runs, each with its id; of a node that is alone, itself with the id 0.
+    pub async fn nodes(&self) -> Result<Vec<(i64, NodeInfo)>, DdlError> {
+        let own = self.info.lock().clone();
+        let Some(members) = &self.members else { return Ok(vec![(0, own)]) };
+        let node = members.node;
+        let mut known = self
+            .with_meta(|meta| {
+                Box::pin(async move {
+                    let now = meta.now();
+                    let mut nodes = meta.nodes().await?;
+                    nodes.retain(|(_, record)| !record.is_expired(now));
+                    Ok(nodes)
+                })
+            })
+            .await?;
+        known.sort_by_key(|(id, _)| *id);
+        // What was announced a moment ago is not in our record yet.
+        Ok(known
+            .into_iter()
+            .map(|(id, record)| (id, if id == node { own.clone() } else { record.info }))
+            .collect())
     }
 
     /// Counters of changes that other nodes should load; `None` where there are no other nodes.
@@ -282,7 +325,8 @@ impl Ddl {
         let now = TimeStamp::new(meta.now());
         let lease_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
         let expires_ts = TimeStamp::compose(now.physical_ms().saturating_add(lease_ms), 0).into_inner();
-        meta.put_node(node, &NodeRecord { version, expires_ts })?;
+        let info = self.info.lock().clone();
+        meta.put_node(node, &NodeRecord { version, expires_ts, info })?;
         let mut owner = meta.owner().await?;
         if counts && owner != Some(node) && self.is_gone(meta, owner).await? {
             if let Some(gone) = owner {

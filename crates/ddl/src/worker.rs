@@ -18,7 +18,7 @@ use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard, onesho
 use tokio::task::JoinHandle;
 
 use crate::error::{DdlError, job_failure};
-use crate::members::{JOBS_INTERVAL, Members, Membership};
+use crate::members::{JOBS_INTERVAL, Members, Membership, NodeInfo};
 use crate::meta::{Meta, SchemaDiff};
 use crate::schema::SchemaCache;
 use crate::steps;
@@ -35,6 +35,8 @@ pub struct Ddl {
     pub(crate) auto_ids: Arc<AutoIds>,
     /// This node among others; `None` if it is alone.
     pub(crate) members: Option<Members>,
+    /// Where this node is, for people.
+    pub(crate) info: Mutex<NodeInfo>,
     gate: Arc<RwLock<()>>,
     wake: Notify,
     waiting: Mutex<HashMap<i64, oneshot::Sender<Job>>>,
@@ -89,6 +91,7 @@ impl Ddl {
             schema,
             auto_ids,
             members: None,
+            info: Mutex::default(),
             gate: Arc::default(),
             wake: Notify::new(),
             waiting: Mutex::default(),

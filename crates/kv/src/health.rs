@@ -39,7 +39,9 @@ impl Disk for FolderDisk {
     fn space(&self) -> Option<DiskSpace> {
         let stat = rustix::fs::statvfs(&self.0).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-        Some(DiskSpace { total: bytes(stat.f_blocks), available: bytes(stat.f_bavail) })
+        // Blocks that nobody but the system may use count for nothing, as in `df`.
+        let used = stat.f_blocks.saturating_sub(stat.f_bfree);
+        Some(DiskSpace { total: bytes(used + stat.f_bavail), available: bytes(stat.f_bavail) })
     }
 }
 

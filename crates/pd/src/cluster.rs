@@ -24,6 +24,8 @@ pub(crate) struct Cluster {
     pub(crate) rules: Rules,
     /// Stores whose leaders go elsewhere because somebody said so.
     pub(crate) evicting: BTreeSet<u64>,
+    /// What was set by hand, by name.
+    pub(crate) settings: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -65,6 +67,7 @@ pub(crate) enum Update {
     Keyspace(KeyspaceMeta),
     Rule { id: String, rule: Option<PlacementRule> },
     Evicting { store_id: u64, on: bool },
+    Setting { name: String, value: Option<String> },
 }
 
 impl Update {
@@ -107,6 +110,9 @@ impl Update {
             Self::Evicting { store_id, on } => {
                 batch.push((records::evicting(*store_id), on.then(|| records::encode_u64(*store_id))));
             }
+            Self::Setting { name, value } => {
+                batch.push((records::setting(name), value.clone().map(String::into_bytes)));
+            }
         }
     }
 }
@@ -135,6 +141,12 @@ impl Cluster {
             }
             Update::Evicting { store_id, on: false } => {
                 self.evicting.remove(&store_id);
+            }
+            Update::Setting { name, value: Some(value) } => {
+                self.settings.insert(name, value);
+            }
+            Update::Setting { name, value: None } => {
+                self.settings.remove(&name);
             }
         }
     }
@@ -165,6 +177,10 @@ impl Cluster {
                 }
                 _ if name.starts_with(records::EVICTING_PREFIX) => {
                     cluster.evicting.insert(records::decode_u64(name, value)?);
+                }
+                _ if name.starts_with(records::SETTING_PREFIX) => {
+                    let setting = name.trim_start_matches(records::SETTING_PREFIX).to_owned();
+                    cluster.settings.insert(setting, records::decode_text(name, value)?);
                 }
                 _ if name.starts_with(records::SERVICE_PREFIX) => {
                     let (id, safe_point, expires_micros) = records::decode_service(name, value)?;

@@ -1,4 +1,5 @@
 pub(crate) mod admin;
+mod plans;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,14 +14,17 @@ use crate::balance::{Move, Moves};
 use crate::cluster::{Cluster, Update};
 use crate::error::storage_failed;
 use crate::id::IdAllocator;
-use crate::merge::{Merges, Verdict};
+use crate::merge::Merges;
 use crate::regions::RegionRecord;
 use crate::replica::Leadership;
 use crate::safe_point::Claim;
 use crate::schedule::{self, Coordinator};
+use crate::settings::Settings;
 use crate::storage::{Batch, Storage, Store};
 use crate::tso::{LOGICAL_LIMIT, Oracle, Refill, Taken};
-use crate::{OpenError, PdConfig, ScheduleConfig, records};
+use crate::{OpenError, PdConfig, records};
+
+use plans::{Order, Plans};
 
 /// Most timestamps one call may ask for. A range never crosses a step of the physical part.
 const TIMESTAMPS_PER_CALL_MAX: u32 = LOGICAL_LIMIT - 1;
@@ -44,15 +48,6 @@ pub struct PlacementDriver {
     /// Held from deciding on a change until it is durable and applied; readers only take `cluster`.
     writer: Arc<tokio::sync::Mutex<()>>,
     plans: Mutex<Plans>,
-}
-
-/// Orders that were given, and what they follow from.
-struct Plans {
-    config: ScheduleConfig,
-    moves: Moves,
-    merges: Merges,
-    /// For replicated regions, in the place of `moves`.
-    coordinator: Coordinator,
 }
 
 /// What a driver begins with.
@@ -92,11 +87,14 @@ impl Opening {
     fn finish(mut self, config: PdConfig) -> PlacementDriver {
         self.oracle.note_window(self.window);
         let opened_micros = self.clock.now_micros();
+        let given = Settings { schedule: config.schedule, replication: config.replication };
+        let in_force = given.with(&self.cluster.settings);
         let plans = Plans {
-            config: config.schedule,
+            given,
+            config: in_force.schedule,
             moves: Moves::default(),
             merges: Merges::new(opened_micros),
-            coordinator: Coordinator::new(config.replication, opened_micros),
+            coordinator: Coordinator::new(in_force.replication, opened_micros),
         };
         PlacementDriver {
             cluster_id: self.cluster_id,
@@ -143,6 +141,11 @@ impl PlacementDriver {
     /// The id every client and store must name.
     pub fn cluster_id(&self) -> u64 {
         self.cluster_id
+    }
+
+    /// The time by the driver's clock, in microseconds since 1970.
+    pub fn now_micros(&self) -> i64 {
+        self.clock.now_micros()
     }
 
     /// How many regions are known.
@@ -205,14 +208,28 @@ impl PlacementDriver {
         }
     }
 
+    /// Most reports tell the size that is known; only others need the lock for writing. Zero is "not known".
+    fn note_region_size(&self, region_id: u64, mebibytes: u64) {
+        if mebibytes != 0 && self.cluster.read().regions.size_of(region_id) != mebibytes {
+            self.cluster.write().regions.note_size(region_id, mebibytes);
+        }
+    }
+
     /// What a region that has reported itself is to do, put into the answer.
     async fn give_orders(
         &self,
+        request: &pdpb::RegionHeartbeatRequest,
         report: &RegionRecord,
         response: pdpb::RegionHeartbeatResponse,
     ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
+        self.note_region_size(report.region.id, request.approximate_size);
         let now = self.clock.now_micros();
-        let verdict = self.plans.lock().decide(&self.cluster.read(), report, now);
+        let verdict = {
+            let mut plans = self.plans.lock();
+            let Plans { config, coordinator, .. } = &mut *plans;
+            coordinator.note_report(config, request, now);
+            plans.decide(&self.cluster.read(), report, now)
+        };
         match verdict {
             Order::None => Ok(response),
             Order::Merge(target) => {
@@ -268,11 +285,7 @@ impl PlacementDriver {
         report: &RegionRecord,
         response: pdpb::RegionHeartbeatResponse,
     ) -> Result<pdpb::RegionHeartbeatResponse, PdError> {
-        let (id, size) = (report.region.id, request.approximate_size);
-        // Most reports tell the size that is known; only others need the lock for writing. Zero is "not known".
-        if size != 0 && self.cluster.read().regions.size_of(id) != size {
-            self.cluster.write().regions.note_size(id, size);
-        }
+        self.note_region_size(report.region.id, request.approximate_size);
         let now = self.clock.now_micros();
         let order = {
             let mut plans = self.plans.lock();
@@ -351,48 +364,6 @@ impl PlacementDriver {
     }
 }
 
-/// What a region is to do.
-enum Order {
-    None,
-    Move(Move),
-    Merge(metapb::Region),
-}
-
-impl Plans {
-    fn decide(&mut self, cluster: &Cluster, report: &RegionRecord, now_micros: i64) -> Order {
-        let config = &self.config;
-        let id = report.region.id;
-        let (moved, neighbor) = match self.merges.decide(config, cluster, report, now_micros) {
-            Verdict::Wait => return Order::None,
-            Verdict::Keep => (self.moves.decide(config, cluster, report, now_micros), None),
-            Verdict::Follow { neighbor, .. } | Verdict::Into(neighbor)
-                if self.moves.is_on_its_way(neighbor) =>
-            {
-                return Order::None;
-            }
-            Verdict::Follow { neighbor, store_id } => {
-                (self.moves.send_to(config, cluster, report, store_id, now_micros), Some(neighbor))
-            }
-            Verdict::Into(target) => {
-                let Some(record) = cluster.regions.by_id(target) else { return Order::None };
-                self.merges.note_ordered(config, cluster, id, target, now_micros);
-                return Order::Merge(record.region.clone());
-            }
-        };
-        let Some(moved) = moved else { return Order::None };
-        if let Some(neighbor) = neighbor {
-            self.merges.note_ordered(config, cluster, id, neighbor, now_micros);
-        }
-        Order::Move(moved)
-    }
-
-    fn note_gone(&mut self, region_ids: &[u64], now_micros: i64) {
-        self.moves.note_gone(region_ids);
-        self.merges.note_gone(region_ids);
-        self.coordinator.note_gone(region_ids, now_micros);
-    }
-}
-
 #[async_trait]
 impl PdService for PlacementDriver {
     async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
@@ -442,31 +413,38 @@ impl PdService for PlacementDriver {
         request: pdpb::ScanRegionsRequest,
     ) -> Result<pdpb::ScanRegionsResponse, PdError> {
         let limit = usize::try_from(request.limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+        // Heart beats need that lock: most who ask do not.
+        let plans = request.with_statistics.then(|| self.plans.lock());
         let cluster = self.cluster.read();
         let mut response = pdpb::ScanRegionsResponse { header: self.header(), ..Default::default() };
         for record in cluster.regions.scan(&request.start_key, &request.end_key).take(limit) {
             // The first two lists are what old clients read.
             response.region_metas.push(record.region.clone());
             response.leaders.push(record.leader.unwrap_or_default());
-            response.regions.push(pdpb::Region {
-                region: Some(record.region.clone()),
-                leader: record.leader,
-                ..Default::default()
+            response.regions.push(match &plans {
+                Some(plans) => admin::region_with_statistics(plans, &cluster, record),
+                None => pdpb::Region {
+                    region: Some(record.region.clone()),
+                    leader: record.leader,
+                    ..Default::default()
+                },
             });
         }
         Ok(response)
     }
 
     async fn get_store(&self, request: pdpb::GetStoreRequest) -> Result<pdpb::GetStoreResponse, PdError> {
-        let cluster = self.cluster.read();
+        let (plans, cluster) = (self.plans.lock(), self.cluster.read());
         let record = cluster
             .stores
             .get(&request.store_id)
             .ok_or(PdError::StoreNotFound { store_id: request.store_id })?;
+        let ctx = plans.coordinator.context(&plans.config, &cluster, self.clock.now_micros());
         Ok(pdpb::GetStoreResponse {
             header: self.header(),
             store: Some(record.store.clone()),
             stats: record.stats,
+            statistics: Some(admin::store_statistics(&ctx, record)),
         })
     }
 
@@ -482,9 +460,17 @@ impl PdService for PlacementDriver {
 
     async fn put_store(&self, request: pdpb::PutStoreRequest) -> Result<pdpb::PutStoreResponse, PdError> {
         let mut store = valid_store(request.store)?;
+        if store.start_timestamp == 0 {
+            // It says that it is there when it starts.
+            store.start_timestamp = self.clock.now_micros() / 1_000_000;
+        }
         let (store_id, stays) = (store.id, !is_tombstone(&store));
         self.update(move |cluster| {
-            let known = cluster.stores.get(&store.id).map(|known| known.store.state());
+            let record = cluster.stores.get(&store.id);
+            // Labels may have been given by hand, which the store does not know.
+            let given = record.map_or(&[][..], |record| &record.store.labels);
+            store.labels = admin::merge_labels(given, &store.labels);
+            let known = record.map(|known| known.store.state());
             if known == Some(metapb::StoreState::Tombstone) {
                 return Err(PdError::StoreTombstone { store_id: store.id });
             }
@@ -584,7 +570,7 @@ impl PdService for PlacementDriver {
         self.plans.lock().merges.note_size(&request);
         match is_replicated {
             true => self.give_replica_orders(&request, &report, response).await,
-            false => self.give_orders(&report, response).await,
+            false => self.give_orders(&request, &report, response).await,
         }
     }
 
@@ -704,6 +690,11 @@ impl PdService for PlacementDriver {
             ttl: lowest.map_or(0, |(_, claim)| (claim.expires_micros - now) / 1_000_000),
             min_safe_point: lowest.map_or(cluster.safe_points.gc, |(_, claim)| claim.safe_point),
         })
+    }
+
+    async fn members(&self) -> Result<Vec<pdpb::Member>, PdError> {
+        let binary_version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(vec![pdpb::Member { name: "pd".to_owned(), binary_version, ..Default::default() }])
     }
 
     async fn load_keyspace(&self, name: &str) -> Result<KeyspaceMeta, PdError> {

@@ -50,17 +50,20 @@ mod regions;
 mod replica;
 mod safe_point;
 mod schedule;
+mod settings;
 mod storage;
 mod tso;
 
 pub use config::{BalanceBy, PdConfig, ReplicationConfig, ScheduleConfig, TsoConfig};
 pub use driver::PlacementDriver;
 pub use driver::admin::{
-    FinishedOperator, HotRegion, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo, StoreState,
+    FinishedOperator, HotRegion, OperatorError, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo,
+    StoreState,
 };
 pub use error::{OpenError, StorageError};
 pub use replica::{Member, MemberConfig, MemberError};
 pub use schedule::{
     LabelConstraint, LabelOp, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind, Step,
 };
+pub use settings::{SettingSection, SettingValue};
 pub use storage::{Batch, FileStorage, MemoryStorage, Residence, Storage};

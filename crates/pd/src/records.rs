@@ -19,6 +19,7 @@ pub(crate) const REGION_PREFIX: &str = "region/";
 pub(crate) const KEYSPACE_PREFIX: &str = "keyspace/";
 pub(crate) const SERVICE_PREFIX: &str = "gc/service/";
 pub(crate) const RULE_PREFIX: &str = "schedule/rule/";
+pub(crate) const SETTING_PREFIX: &str = "schedule/setting/";
 pub(crate) const EVICTING_PREFIX: &str = "schedule/evict_leaders/";
 
 /// Records with this prefix are a member's own; all others are the same for all members.
@@ -87,6 +88,10 @@ pub(crate) fn evicting(store_id: u64) -> String {
     format!("{EVICTING_PREFIX}{store_id:020}")
 }
 
+pub(crate) fn setting(name: &str) -> String {
+    format!("{SETTING_PREFIX}{name}")
+}
+
 pub(crate) fn member(id: u64) -> String {
     format!("{MEMBER_PREFIX}{id:020}")
 }
@@ -103,6 +108,10 @@ pub(crate) fn encode_u64(value: u64) -> Vec<u8> {
 pub(crate) fn decode_u64(name: &str, value: &[u8]) -> Result<u64, OpenError> {
     let bytes = value.try_into().map_err(|_| damaged(name, "a number of eight bytes was expected"))?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+pub(crate) fn decode_text(name: &str, value: &[u8]) -> Result<String, OpenError> {
+    String::from_utf8(value.to_vec()).map_err(|error| damaged(name, &error.to_string()))
 }
 
 pub(crate) fn decode_store(name: &str, value: &[u8]) -> Result<metapb::Store, OpenError> {

@@ -144,6 +144,12 @@ impl RegionTree {
         self.of_store(store_id).map_or(0, |store| store.leaders.len())
     }
 
+    /// Mebibytes of the regions a store leads.
+    pub(crate) fn mebibytes_led_by(&self, store_id: u64) -> u64 {
+        let leaders = self.of_store(store_id).into_iter().flat_map(|store| &store.leaders);
+        leaders.map(|id| self.size_of(*id)).sum()
+    }
+
     fn count(&mut self, record: &RegionRecord) {
         let (id, mebibytes) = (record.region.id, self.size_of(record.region.id));
         for peer in &record.region.peers {

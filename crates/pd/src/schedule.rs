@@ -21,8 +21,8 @@
 //!
 //! # What it leaves out
 //! Splitting hot regions, moving followers of hot regions, regions that straddle placement rules (the first key decides), joint changes of
-//! several members (one at a time is what stores understand), and witnesses. Configuration set at run time, removed schedulers and pauses are not
-//! kept over restarts; rules, store states and evictions are.
+//! several members (one at a time is what stores understand), and witnesses. Removed schedulers and pauses are not kept over restarts; settings,
+//! rules, store states and evictions are.
 
 mod balance;
 mod builder;
@@ -40,7 +40,7 @@ mod status;
 use tidewater_proto::pdpb;
 
 use builder::PeerIds;
-use context::Context;
+pub(crate) use context::Context;
 use schedulers::Schedulers;
 use status::Statuses;
 
@@ -144,6 +144,16 @@ impl Coordinator {
                 .is_some_and(|known| known.region.region_epoch == region.region_epoch)
     }
 
+    /// Takes in what a region reports of itself.
+    pub(crate) fn note_report(
+        &mut self,
+        config: &ScheduleConfig,
+        report: &pdpb::RegionHeartbeatRequest,
+        now_micros: i64,
+    ) {
+        self.statuses.note(report, config.hot_load_min, now_micros);
+    }
+
     /// Takes in what a region reports and tells what its leader should do.
     pub(crate) fn on_report(
         &mut self,
@@ -155,7 +165,7 @@ impl Coordinator {
     ) -> Option<Order> {
         let (request, record) = report;
         let id = record.region.id;
-        self.statuses.note(request, config.hot_load_min, now_micros);
+        self.note_report(config, request, now_micros);
         if let Some(order) = self.go_on(config, cluster, record, now_micros) {
             return order;
         }

@@ -140,6 +140,11 @@ pub trait PdService: Send + Sync {
         request: pdpb::UpdateServiceGcSafePointRequest,
     ) -> Result<pdpb::UpdateServiceGcSafePointResponse, PdError>;
 
+    /// The members of the driver, each with where its clients find it. A driver inside of the asker's process is one without an address.
+    async fn members(&self) -> Result<Vec<pdpb::Member>, PdError> {
+        Ok(Vec::new())
+    }
+
     /// A keyspace by its name. A driver without keyspaces knows none.
     async fn load_keyspace(&self, name: &str) -> Result<keyspacepb::KeyspaceMeta, PdError> {
         Err(PdError::KeyspaceNotFound { name: name.to_owned() })

@@ -25,7 +25,8 @@ mod status;
 pub use client::{ChannelOptions, GrpcConnector, GrpcPd, GrpcPeerConnector};
 pub use security::{Security, SecurityError};
 pub use server::{
-    PdIdentity, RpcServer, ServeError, pd_member_routes, pd_peer_routes, pd_routes, store_routes,
+    PdIdentity, RpcServer, ServeError, pd_leader_pages, pd_member_routes, pd_peer_routes, pd_routes,
+    store_routes,
 };
 pub use status::{StatusPages, StatusServer, install_metrics};
 

@@ -21,6 +21,7 @@ use tonic::transport::server::TcpIncoming;
 use crate::{Security, SecurityError};
 
 pub use pd::{PdIdentity, pd_member_routes, pd_routes};
+pub use pd_http::pd_leader_pages;
 pub use pd_members::pd_peer_routes;
 pub use store::store_routes;
 

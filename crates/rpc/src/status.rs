@@ -93,6 +93,7 @@ async fn metrics_text(State(pages): State<StatusPages>) -> String {
 pub struct StatusServer {
     listener: TcpListener,
     pages: StatusPages,
+    beside: Router,
 }
 
 impl StatusServer {
@@ -101,7 +102,7 @@ impl StatusServer {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| ServeError::Bind { address: address.to_owned(), source })?;
-        Ok(Self { listener, pages })
+        Ok(Self { listener, pages, beside: Router::new() })
     }
 
     /// The address it listens on.
@@ -109,10 +110,15 @@ impl StatusServer {
         self.listener.local_addr()
     }
 
+    /// Serves these pages, too.
+    pub fn beside(self, pages: Router) -> Self {
+        Self { beside: self.beside.merge(pages), ..self }
+    }
+
     /// Serves until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        let serving =
-            axum::serve(self.listener, self.pages.router()).with_graceful_shutdown(stop.cancelled_owned());
+        let serving = axum::serve(self.listener, self.pages.router().merge(self.beside))
+            .with_graceful_shutdown(stop.cancelled_owned());
         let served = tokio::select! {
             served = serving.into_future() => served,
             never = self.pages.upkeep() => match never {},

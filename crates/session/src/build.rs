@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_catalog::TableInfo;
 use tidewater_chunk::{Chunk, ChunkBuilder};
@@ -19,12 +20,15 @@ use tidewater_executor::{
 };
 use tidewater_planner::{self as planner, LockWait, PhysicalPlan, ScanColumn};
 use tidewater_txn::TxnError;
-use tidewater_types::{Datum, FieldType};
+use tidewater_types::{Datum, FieldType, SqlError};
 
 use crate::infoschema::Row;
 
-/// Computes the rows of virtual tables.
-pub(crate) type VirtualRows = Arc<dyn Fn(&TableInfo) -> Vec<Row> + Send + Sync>;
+/// Computes the rows of virtual tables, for which others may have to be asked.
+pub(crate) type VirtualRows = Arc<dyn Fn(&Arc<TableInfo>) -> AskedRows + Send + Sync>;
+
+/// Rows that are on their way.
+type AskedRows = BoxFuture<'static, Result<Vec<Row>, SqlError>>;
 
 /// Run-time statistics by plan node.
 pub(crate) type NodeStats = Arc<Mutex<BTreeMap<u32, Arc<RuntimeStats>>>>;
@@ -61,6 +65,43 @@ impl KeyLocker for LockList {
             self.push(key, wait);
         }
         Ok(())
+    }
+}
+
+/// Gives the rows of a virtual table; they are asked for when it is opened.
+struct VirtualScan {
+    ctx: ExecContext,
+    columns: Arc<[ScanColumn]>,
+    /// Until it is opened.
+    asked: Option<AskedRows>,
+    values: Values,
+}
+
+#[async_trait]
+impl Operator for VirtualScan {
+    fn schema(&self) -> &[FieldType] {
+        self.values.schema()
+    }
+
+    async fn open(&mut self) -> Result<(), ExecError> {
+        let Some(asked) = self.asked.take() else { return Ok(()) };
+        let cell = |row: &Row, column: &ScanColumn| match column {
+            ScanColumn::Column(offset) => row.get(*offset).cloned().unwrap_or(Datum::Null),
+            ScanColumn::RowId => Datum::Null,
+        };
+        let rows = asked.await.map_err(ExecError::Sql)?;
+        let rows = rows.iter().map(|row| self.columns.iter().map(|column| cell(row, column)).collect());
+        let rows = rows.collect();
+        self.values = Values::from_rows(&self.ctx, self.values.schema().to_vec(), rows);
+        self.values.open().await
+    }
+
+    async fn next(&mut self) -> Result<Option<Chunk>, ExecError> {
+        self.values.next().await
+    }
+
+    async fn close(&mut self) {
+        self.values.close().await;
     }
 }
 
@@ -147,23 +188,13 @@ impl Builder {
     }
 
     fn virtual_scan(&self, node: &planner::VirtualTableScan) -> BoxedOperator {
-        let rows = match &self.virtual_rows {
-            Some(provider) => provider(&node.table.info),
-            None => Vec::new(),
-        };
-        let rows = rows
-            .into_iter()
-            .map(|row| {
-                node.columns
-                    .iter()
-                    .map(|column| match column {
-                        ScanColumn::Column(offset) => row.get(*offset).cloned().unwrap_or(Datum::Null),
-                        ScanColumn::RowId => Datum::Null,
-                    })
-                    .collect()
-            })
-            .collect();
-        Box::new(Values::from_rows(self.ctx(), node.base.field_types(), rows))
+        let schema = node.base.field_types();
+        Box::new(VirtualScan {
+            ctx: self.ctx().clone(),
+            columns: node.columns.clone(),
+            asked: self.virtual_rows.as_ref().map(|provider| provider(&node.table.info)),
+            values: Values::empty(self.ctx(), schema),
+        })
     }
 
     fn apply(&self, node: &planner::Apply) -> Result<BoxedOperator, ExecError> {

@@ -182,6 +182,10 @@ impl Database {
         u64::try_from((self.options.clock.now_micros() - self.started_micros) / 1_000_000).unwrap_or(0)
     }
 
+    pub(crate) fn started_micros(&self) -> i64 {
+        self.started_micros
+    }
+
     /// Statements run so far.
     pub fn questions(&self) -> u64 {
         self.questions.load(Ordering::Relaxed)

@@ -3,6 +3,7 @@
 //! `definitions` lists the tables and their columns; the other files compute the rows of one family of tables each.
 
 mod catalog_tables;
+mod cluster_tables;
 pub(crate) mod columns;
 mod definitions;
 mod keys;
@@ -12,13 +13,15 @@ use std::sync::Arc;
 
 use tidewater_catalog::{DbInfo, InfoSchema, InfoSchemaBuilder, TableInfo, VirtualKind};
 use tidewater_codec::{DbId, TableId};
-use tidewater_types::Datum;
+use tidewater_types::{Datum, SqlError, TimeZone};
 
+use crate::database::Database;
 use crate::privileges::Privileges;
 use crate::processes::ProcessInfo;
 use crate::variables::Values;
 
 pub(crate) use catalog_tables::table_time;
+pub(crate) use cluster_tables::bound_text;
 pub(crate) use columns as columns_of;
 pub(crate) use keys::key_parts;
 pub(crate) use server_tables as server_rows;
@@ -45,6 +48,8 @@ pub(crate) struct Source {
     pub(crate) status: Vec<(String, String)>,
     /// Now, microseconds since the epoch.
     pub(crate) now_micros: i64,
+    /// The session's.
+    pub(crate) time_zone: TimeZone,
     /// Rows of tables by statistics, `None` when unknown.
     pub(crate) row_counts: Box<dyn Fn(TableId) -> Option<u64> + Send + Sync>,
     /// The next AUTO_INCREMENT value of tables, as far as this node knows.
@@ -79,7 +84,19 @@ pub(crate) fn is_virtual_database(name: &str) -> bool {
     name.eq_ignore_ascii_case("information_schema") || name.eq_ignore_ascii_case("performance_schema")
 }
 
-/// The rows of a virtual table, in step with its columns.
+/// The rows of a virtual table, in step with its columns, those included that others must be asked for.
+pub(crate) async fn ask_rows(
+    source: &Source,
+    database: &Database,
+    table: &TableInfo,
+) -> Result<Vec<Row>, SqlError> {
+    match cluster_tables::ClusterTable::from_name(table.name.lower()) {
+        Some(of_cluster) => of_cluster.rows(source, database).await,
+        None => Ok(rows(source, table)),
+    }
+}
+
+/// The rows of a virtual table that this node knows, in step with its columns.
 pub(crate) fn rows(source: &Source, table: &TableInfo) -> Vec<Row> {
     match table.name.lower() {
         "schemata" => catalog_tables::schemata(source),

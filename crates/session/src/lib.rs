@@ -25,6 +25,7 @@ mod auth;
 mod batch;
 mod bootstrap;
 mod build;
+mod cluster;
 mod context;
 mod database;
 mod dispatch;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::ready;
 use tidewater_catalog::InfoSchema;
 use tidewater_chunk::Chunk;
 use tidewater_codec::TableId;
@@ -195,8 +197,12 @@ impl Session {
             }
         }
         let virtual_rows = has_virtual.then(|| {
-            let source = self.virtual_source_for(Arc::clone(schema));
-            let provider: VirtualRows = Arc::new(move |table| infoschema::rows(&source, table));
+            let source = Arc::new(self.virtual_source_for(Arc::clone(schema)));
+            let db = Arc::clone(&self.db);
+            let provider: VirtualRows = Arc::new(move |table| {
+                let (source, db, table) = (Arc::clone(&source), Arc::clone(&db), Arc::clone(table));
+                async move { infoschema::ask_rows(&source, &db, &table).await }.boxed()
+            });
             provider
         });
         Builder { read, virtual_rows, locks, stats: None }
@@ -218,6 +224,7 @@ impl Session {
             global: self.db.variables.values(),
             status: self.status_lines(),
             now_micros: self.db.options.clock.now_micros(),
+            time_zone: self.vars.hot.time_zone.clone(),
             row_counts: Box::new(move |table| counts.stats().row_count(table)),
             next_auto_increment: Box::new(move |table| db.auto_ids().peek(table)),
         }
@@ -247,7 +254,7 @@ impl Session {
         let snapshot = self.db.client().snapshot(Snapshot::LATEST);
         let mut builder = self.builder(&plan.root, snapshot, &schema, &context);
         let rows = Arc::new(rows);
-        builder.virtual_rows = Some(Arc::new(move |_| rows.as_ref().clone()));
+        builder.virtual_rows = Some(Arc::new(move |_| ready(Ok(rows.as_ref().clone())).boxed()));
         let mut operator = builder.build(&plan.root).map_err(from_exec)?;
         let types = plan.root.field_types();
         let chunks = tidewater_executor::collect(&mut *operator).await.map_err(from_exec)?;

@@ -7,6 +7,7 @@ mod explain;
 mod kill;
 mod locks;
 mod prepare;
+mod regions;
 mod schema;
 mod set;
 mod show;

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tidewater_catalog::{ColumnChange, DefaultValue, FULL_LENGTH, HandleKind, IndexInfo, TableInfo};
+use tidewater_catalog::{
+    ColumnChange, DefaultValue, FULL_LENGTH, HandleKind, IndexColumn, IndexInfo, TableInfo,
+};
 use tidewater_codec::{ColumnId, DecodeError, Handle, Key, datum, index_value, row, table_key};
 use tidewater_types::{
     Collation, ConvertContext, Datum, FieldType, SqlMode, TimeZone, TypeCode, convert_from,
@@ -193,13 +195,8 @@ impl TableLayout {
             let column = &self.info.columns[part.offset];
             let value = &row[part.offset];
             has_null |= value.is_null();
-            let prefix =
-                (part.length != FULL_LENGTH).then(|| cut(value, &column.field_type, part.length)).flatten();
-            let utc = self.to_utc(part.offset, value)?;
-            let value = prefix.as_ref().or(utc.as_ref()).unwrap_or(value);
-            datum::encode_key_datum(value, &column.field_type, &mut key)
-                .map_err(|source| self.corrupt(source))?;
-            if let Some(kept) = restored_value(value, &column.field_type) {
+            let value = self.write_index_part(part, value, &mut key)?;
+            if let Some(kept) = restored_value(&value, &column.field_type) {
                 restored.push((column.id, kept.0, kept.1));
             }
         }
@@ -231,6 +228,34 @@ impl TableLayout {
             &mut value,
         );
         Ok(IndexEntry { key: Key::new(key), value, distinct })
+    }
+
+    /// Appends one value of an entry to its key; gives what was written, which may be cut or of another time zone.
+    fn write_index_part<'v>(
+        &self,
+        part: &IndexColumn,
+        value: &'v Datum,
+        key: &mut Vec<u8>,
+    ) -> Result<Cow<'v, Datum>, TableError> {
+        let field_type = &self.info.columns[part.offset].field_type;
+        let prefix = (part.length != FULL_LENGTH).then(|| cut(value, field_type, part.length)).flatten();
+        let written = match prefix {
+            Some(prefix) => Some(prefix),
+            None => self.to_utc(part.offset, value)?,
+        };
+        let value = written.map_or(Cow::Borrowed(value), Cow::Owned);
+        datum::encode_key_datum(&value, field_type, key).map_err(|source| self.corrupt(source))?;
+        Ok(value)
+    }
+
+    /// The key below all entries of an index whose first values are these, or greater.
+    pub fn index_bound(&self, index: &IndexInfo, values: &[Datum]) -> Result<Key, TableError> {
+        let mut key = Vec::with_capacity(32 + 16 * values.len());
+        table_key::write_index_prefix(self.info.id, index.id, &mut key);
+        for (part, value) in index.columns.iter().zip(values) {
+            self.write_index_part(part, value, &mut key)?;
+        }
+        Ok(Key::new(key))
     }
 
     /// Whether an index has entries of its own: the clustered primary key is the rows themselves.

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use crate::resolver::earlier_end;
 use crate::snapshot::{Isolation, Snapshot};
 use crate::transaction::{Transaction, TxnOptions};
 use crate::{Region, TxnConfig, TxnError};
+
+/// Keys of one request to cut a region: the placement driver gives ids for four times as many.
+const SPLIT_KEYS_MAX: usize = 256;
 
 /// A client of one cluster. Cheap to clone; clones share connections, the region cache and what is known about other transactions.
 #[derive(Clone)]
@@ -74,34 +78,53 @@ impl TxnClient {
         &self.cluster
     }
 
-    /// Has the regions cut at these keys, so that each begins one. Keys that begin a region already are left alone.
-    pub async fn split_regions(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), TxnError> {
-        for key in keys {
-            let mut backoff = self.cluster.backoff(self.cluster.config.patience.commit);
-            loop {
-                let region = self.cluster.locate(key.as_bytes(), &mut backoff).await?;
-                if region.start()[..] == *key.as_bytes() {
-                    break;
+    /// Has the regions cut at these keys, so that each begins one. Keys that begin a region already are left alone. Gives the ids of the
+    /// regions that are new, in the order of their keys.
+    ///
+    /// All keys of one region go in one request: a part of a replicated region takes no further cut before it has a leader.
+    pub async fn split_regions(&self, keys: impl IntoIterator<Item = Key>) -> Result<Vec<u64>, TxnError> {
+        let mut left: BTreeSet<Key> = keys.into_iter().collect();
+        let mut asked = BTreeSet::new();
+        let mut new = Vec::new();
+        let mut backoff = self.cluster.backoff(self.cluster.config.patience.commit);
+        while let Some(first) = left.first().cloned() {
+            let region = self.cluster.locate(first.as_bytes(), &mut backoff).await?;
+            if region.start()[..] == *first.as_bytes() {
+                // An answer that was lost may have said so.
+                if asked.contains(&first) {
+                    new.push(region.id());
                 }
-                let command = || kvrpcpb::SplitRegionRequest {
-                    split_keys: vec![Bytes::copy_from_slice(key.as_bytes())],
-                    // Raw here means "not memcomparable": the store encodes.
-                    is_raw_key: false,
-                    ..Default::default()
-                };
-                let Sent::Answer(response) = self.cluster.send(&region, &mut backoff, command).await? else {
-                    continue;
-                };
-                self.cluster.regions.forget(&region);
-                let leader = region.leader().store_id;
-                for piece in response.regions {
-                    let peer = piece.peers.iter().find(|peer| peer.store_id == leader).copied();
-                    self.cluster.install(piece, peer.as_ref())?;
+                left.remove(&first);
+                continue;
+            }
+            let inside = left.iter().take_while(|key| region.contains(key.as_bytes()));
+            let inside: Vec<Key> = inside.take(SPLIT_KEYS_MAX).cloned().collect();
+            asked.extend(inside.iter().cloned());
+            let command = || kvrpcpb::SplitRegionRequest {
+                split_keys: inside.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect(),
+                // Raw here means "not memcomparable": the store encodes.
+                is_raw_key: false,
+                ..Default::default()
+            };
+            let Sent::Answer(response) = self.cluster.send(&region, &mut backoff, command).await? else {
+                continue;
+            };
+            self.cluster.regions.forget(&region);
+            let leader = region.leader().store_id;
+            for piece in response.regions {
+                let peer = piece.peers.iter().find(|peer| peer.store_id == leader).copied();
+                self.cluster.install(piece, peer.as_ref())?;
+            }
+            backoff = self.cluster.backoff(self.cluster.config.patience.commit);
+            for key in inside {
+                let part = self.cluster.locate(key.as_bytes(), &mut backoff).await?;
+                if part.start()[..] == *key.as_bytes() {
+                    new.push(part.id());
                 }
-                break;
+                left.remove(&key);
             }
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Removes all keys of a range from all stores at once, whatever transactions may be reading there: for dropped tables, after the

@@ -38,6 +38,7 @@ mod decimal;
 mod duration;
 mod error;
 mod field_type;
+mod human;
 mod interval;
 mod json;
 pub mod number;
@@ -52,6 +53,7 @@ pub use decimal::{DIV_SCALE_INCREMENT, Decimal, DecimalError, MAX_PRECISION, MAX
 pub use duration::{Duration, DurationError, ParsedDuration};
 pub use error::{ErrorCode, SqlError, Warning, WarningLevel, Warnings};
 pub use field_type::{EvalType, FieldType, TypeCode, TypeFlags, UnknownTypeCode};
+pub use human::{size_text, span_text};
 pub use interval::{Interval, IntervalUnit};
 pub use json::{
     ArrayIndex, JSON_DEPTH_MAX, Json, JsonError, JsonPath, JsonRef, JsonType, JsonValue, ModifyMode, PathLeg,

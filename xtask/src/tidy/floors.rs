@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tidewater-planner", 5),
     ("tidewater-backup", 6),
     ("tidewater-sim", 6),
+    ("tidewater-pd-http", 6),
     ("tidewater-table", 6),
     ("tidewater-distsql", 6),
     ("tidewater-ddl", 7),

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidewater_proto::{PdError, metapb};
+use tidewater_proto::{PdError, metapb, pdpb};
 
 use super::{PlacementDriver, Plans, invalid};
 use crate::cluster::Update;
 use crate::schedule::{
     self, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind, Step, Wish,
 };
+use crate::settings::{SettingSection, SettingValue, Settings};
 use crate::{ReplicationConfig, ScheduleConfig};
+
+/// Most bytes of a label's key, and of its value.
+const LABEL_BYTES_MAX: usize = 63;
 
 /// Whether a store is a part of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,59 @@ pub enum StoreState {
     Tombstone,
 }
 
+/// Why an operator that was asked for by hand was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OperatorError {
+    /// No such region, or it has not reported itself yet.
+    #[error("region {region_id} is not known, or has not reported itself yet")]
+    RegionNotFound {
+        /// Its id.
+        region_id: u64,
+    },
+    /// Regions of this cluster have one copy each and move whole.
+    #[error("regions are not replicated: start the placement driver with max-replicas above 1")]
+    NotReplicated,
+    /// Something is under way with the region.
+    #[error("region {region_id} has an operator already: wait for its end, or cancel it")]
+    Busy {
+        /// The region.
+        region_id: u64,
+    },
+    /// The region has no peer there, or one that does not vote.
+    #[error("region {region_id} has no such peer on store {store_id}")]
+    NoSuchPeer {
+        /// The region.
+        region_id: u64,
+        /// The store.
+        store_id: u64,
+    },
+    /// The store is not known, not up, not heard of, or has a peer already; or its peer has not caught up.
+    #[error(
+        "store {store_id} cannot do that for region {region_id}: it is not up, or has a peer already, or its peer has not caught up"
+    )]
+    StoreUnfit {
+        /// The region.
+        region_id: u64,
+        /// The store.
+        store_id: u64,
+    },
+    /// Too few healthy voters would be left.
+    #[error("region {region_id} would be left without a healthy majority")]
+    Unsafe {
+        /// The region.
+        region_id: u64,
+    },
+    /// No order of steps leads there.
+    #[error("there is no safe way for region {region_id}")]
+    NoWay {
+        /// The region.
+        region_id: u64,
+    },
+    /// The driver could not reserve the ids of the new peers.
+    #[error(transparent)]
+    Driver(#[from] PdError),
+}
+
 /// A store as the driver sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreInfo {
@@ -30,6 +87,12 @@ pub struct StoreInfo {
     pub id: u64,
     /// Where it is reached.
     pub address: String,
+    /// Where its status page is; empty if it has not told.
+    pub status_address: String,
+    /// Of its program.
+    pub version: String,
+    /// When it started, in seconds since 1970; 0 if it has not told.
+    pub start_seconds: i64,
     /// Whether it is a part of the cluster.
     pub state: StoreState,
     /// Whether it was heard of lately.
@@ -44,6 +107,8 @@ pub struct StoreInfo {
     pub leader_count: usize,
     /// Mebibytes of the regions with a peer on it.
     pub region_mebibytes: u64,
+    /// Mebibytes of the regions it leads.
+    pub leader_mebibytes: u64,
     /// What the balance of regions compares: peers or mebibytes, with the running operators carried out.
     pub region_score: i64,
     /// What the balance of leaders compares: leaders, with the running operators carried out.
@@ -54,6 +119,8 @@ pub struct StoreInfo {
     pub capacity: u64,
     /// Bytes it has free, as it reports.
     pub available: u64,
+    /// Bytes it holds, as it reports.
+    pub used: u64,
     /// How slow it finds itself, 1 to 100; 0 if it does not tell.
     pub slow_score: u64,
     /// Whether leaders are kept off it: by hand, or because it is slow.
@@ -102,6 +169,10 @@ pub struct RegionInfo {
     pub read_load: u64,
     /// The same of what is written.
     pub write_load: u64,
+    /// Bytes read between its last two reports.
+    pub bytes_read: u64,
+    /// Bytes written between its last two reports.
+    pub bytes_written: u64,
 }
 
 /// A running operator.
@@ -164,6 +235,9 @@ impl PlacementDriver {
             StoreInfo {
                 id,
                 address: record.store.address.clone(),
+                status_address: record.store.status_address.clone(),
+                version: record.store.version.clone(),
+                start_seconds: record.store.start_timestamp,
                 state: match record.store.state() {
                     metapb::StoreState::Up => StoreState::Up,
                     metapb::StoreState::Offline => StoreState::Offline,
@@ -180,11 +254,13 @@ impl PlacementDriver {
                 region_count: regions.map_or(0, |regions| regions.peers.len()),
                 leader_count: cluster.regions.led_by(id),
                 region_mebibytes: regions.map_or(0, |regions| regions.mebibytes),
+                leader_mebibytes: cluster.regions.mebibytes_led_by(id),
                 region_score: ctx.region_score(id),
                 leader_score: ctx.leader_score(id),
                 hot_load: ctx.statuses.hot_load(id),
                 capacity: stats.capacity,
                 available: stats.available,
+                used: stats.used_size,
                 slow_score: stats.slow_score,
                 evicts_leaders: cluster.evicting.contains(&id) || ctx.slow_store == Some(id),
                 heard_micros: record.heard_micros,
@@ -206,6 +282,20 @@ impl PlacementDriver {
         cluster.regions.by_id(region_id).map(|record| region_info(&plans, &cluster, record))
     }
 
+    /// The region that holds an encoded key.
+    pub fn region_of_key(&self, key: &[u8]) -> Option<RegionInfo> {
+        let (plans, cluster) = (self.plans.lock(), self.cluster.read());
+        cluster.regions.by_key(key).map(|record| region_info(&plans, &cluster, record))
+    }
+
+    /// The regions with a peer on a store, by id, `limit` at most.
+    pub fn regions_of_store(&self, store_id: u64, limit: usize) -> Vec<RegionInfo> {
+        let (plans, cluster) = (self.plans.lock(), self.cluster.read());
+        let ids = cluster.regions.of_store(store_id).into_iter().flat_map(|store| &store.peers);
+        let records = ids.filter_map(|id| cluster.regions.by_id(*id)).take(limit);
+        records.map(|record| region_info(&plans, &cluster, record)).collect()
+    }
+
     /// The running operators, by region.
     pub fn operators(&self) -> Vec<OperatorInfo> {
         self.plans.lock().coordinator.operators().all().map(operator_info).collect()
@@ -225,17 +315,22 @@ impl PlacementDriver {
     }
 
     /// Lets another store lead a region; it must have a voter there that has caught up.
-    pub async fn transfer_leader(&self, region_id: u64, to_store: u64) -> Result<(), PdError> {
+    pub async fn transfer_leader(&self, region_id: u64, to_store: u64) -> Result<(), OperatorError> {
         self.wish(region_id, Wish::TransferLeader { to_store }).await
     }
 
     /// Gives a region one more peer. Rules that ask for fewer will have it removed.
-    pub async fn add_peer(&self, region_id: u64, store_id: u64, role: ReplicaRole) -> Result<(), PdError> {
+    pub async fn add_peer(
+        &self,
+        region_id: u64,
+        store_id: u64,
+        role: ReplicaRole,
+    ) -> Result<(), OperatorError> {
         self.wish(region_id, Wish::AddPeer { store_id, role }).await
     }
 
     /// Removes a peer, if a majority of the rest is well. Rules that ask for more will have another one added.
-    pub async fn remove_peer(&self, region_id: u64, store_id: u64) -> Result<(), PdError> {
+    pub async fn remove_peer(&self, region_id: u64, store_id: u64) -> Result<(), OperatorError> {
         self.wish(region_id, Wish::RemovePeer { store_id }).await
     }
 
@@ -291,6 +386,31 @@ impl PlacementDriver {
         .await
     }
 
+    /// Gives a store labels, beside those it has; a label without a value is taken away. Kept over restarts; what the store says of itself
+    /// when it starts comes before.
+    pub async fn set_store_labels(
+        &self,
+        store_id: u64,
+        labels: Vec<(String, String)>,
+    ) -> Result<(), PdError> {
+        if let Some((key, value)) = labels.iter().find(|(key, value)| !is_label(key, value)) {
+            return Err(invalid(format!(
+                "the label {key:?} = {value:?} is refused: keys and values are of letters, digits, '-', '_', '.' and '/', {LABEL_BYTES_MAX} at most"
+            )));
+        }
+        let changed = labels.into_iter().map(|(key, value)| metapb::StoreLabel { key, value });
+        let changed: Vec<_> = changed.collect();
+        self.update(move |cluster| {
+            let known = cluster.stores.get(&store_id).ok_or(PdError::StoreNotFound { store_id })?;
+            if super::is_tombstone(&known.store) {
+                return Err(PdError::StoreTombstone { store_id });
+            }
+            let labels = merge_labels(&known.store.labels, &changed);
+            Ok((vec![Update::Store(metapb::Store { labels, ..known.store.clone() })], ()))
+        })
+        .await
+    }
+
     /// Moves the leaders off a store and lets none come, until [`Self::stop_evicting_leaders`]; kept over restarts.
     pub async fn evict_leaders(&self, store_id: u64) -> Result<(), PdError> {
         self.update(move |cluster| {
@@ -322,9 +442,11 @@ impl PlacementDriver {
         self.plans.lock().config.clone()
     }
 
-    /// Changes how regions are placed, until the driver restarts.
+    /// Changes how regions are placed where nothing was set by [`Self::change_settings`], until the driver restarts.
     pub fn set_schedule_config(&self, config: ScheduleConfig) {
-        self.plans.lock().config = config;
+        let (mut plans, cluster) = (self.plans.lock(), self.cluster.read());
+        plans.given.schedule = config;
+        plans.take_settings(&cluster.settings);
     }
 
     /// How many replicas regions have, and how far apart.
@@ -332,9 +454,41 @@ impl PlacementDriver {
         self.plans.lock().coordinator.replication.clone()
     }
 
-    /// Changes how many replicas regions have, and how far apart, until the driver restarts.
+    /// Changes how many replicas regions have, and how far apart, where nothing was set by [`Self::change_settings`], until the driver
+    /// restarts.
     pub fn set_replication_config(&self, config: ReplicationConfig) {
-        self.plans.lock().coordinator.replication = config;
+        let (mut plans, cluster) = (self.plans.lock(), self.cluster.read());
+        plans.given.replication = config;
+        plans.take_settings(&cluster.settings);
+    }
+
+    /// The settings in force that can be changed by name, as PD names them.
+    pub fn settings(&self) -> Vec<(SettingSection, &'static str, SettingValue)> {
+        let plans = self.plans.lock();
+        let (schedule, replication) = (plans.config.clone(), plans.coordinator.replication.clone());
+        Settings { schedule, replication }.list()
+    }
+
+    /// Changes settings by name, all or none; kept over restarts, for all members. Without a value, what the driver was opened with comes
+    /// back. The error names the setting that is not known, or the value that cannot be.
+    pub async fn change_settings(&self, changes: Vec<(String, Option<String>)>) -> Result<(), PdError> {
+        let given = self.plans.lock().given.clone();
+        self.update(move |cluster| {
+            let mut settings = given.with(&cluster.settings);
+            for (name, value) in &changes {
+                match value {
+                    Some(value) => settings.set(name, value)?,
+                    None if cluster.settings.contains_key(name) => {}
+                    None => return Err(invalid(format!("{name:?} was not set by hand"))),
+                }
+            }
+            let update = |(name, value)| Update::Setting { name, value };
+            Ok((changes.into_iter().map(update).collect(), ()))
+        })
+        .await?;
+        let (mut plans, cluster) = (self.plans.lock(), self.cluster.read());
+        plans.take_settings(&cluster.settings);
+        Ok(())
     }
 
     /// The placement rules, by name. What no rule for voters holds follows [`ReplicationConfig`].
@@ -362,31 +516,98 @@ impl PlacementDriver {
         self.update(move |_| Ok((vec![Update::Rule { id, rule: None }], ()))).await
     }
 
-    async fn wish(&self, region_id: u64, wish: Wish) -> Result<(), PdError> {
+    async fn wish(&self, region_id: u64, wish: Wish) -> Result<(), OperatorError> {
         let needs_ids = self.plans.lock().coordinator.needs_ids();
         if needs_ids {
             self.refill_peer_ids().await?;
         }
+        let store_id = match wish {
+            Wish::TransferLeader { to_store: store_id }
+            | Wish::AddPeer { store_id, .. }
+            | Wish::RemovePeer { store_id } => store_id,
+        };
         let mut plans = self.plans.lock();
         let Plans { config, coordinator, .. } = &mut *plans;
         if !config.replicated {
-            return Err(invalid("regions are not replicated".to_owned()));
+            return Err(OperatorError::NotReplicated);
         }
         coordinator.wish(config, &self.cluster.read(), region_id, wish, self.clock.now_micros()).map_err(
             |refusal| match refusal {
-                schedule::Refusal::UnknownRegion => PdError::RegionNotFound { region_id },
-                schedule::Refusal::Busy => invalid(format!("region {region_id} has an operator already")),
-                schedule::Refusal::NoSuchPeer => invalid(format!("region {region_id} has no such peer")),
-                schedule::Refusal::StoreUnfit => {
-                    invalid(format!("the store cannot do that for region {region_id}"))
-                }
-                schedule::Refusal::Unsafe => {
-                    invalid(format!("region {region_id} would be left without a healthy majority"))
-                }
-                schedule::Refusal::NoWay => invalid(format!("there is no safe way for region {region_id}")),
+                schedule::Refusal::UnknownRegion => OperatorError::RegionNotFound { region_id },
+                schedule::Refusal::Busy => OperatorError::Busy { region_id },
+                schedule::Refusal::NoSuchPeer => OperatorError::NoSuchPeer { region_id, store_id },
+                schedule::Refusal::StoreUnfit => OperatorError::StoreUnfit { region_id, store_id },
+                schedule::Refusal::Unsafe => OperatorError::Unsafe { region_id },
+                schedule::Refusal::NoWay => OperatorError::NoWay { region_id },
             },
         )
     }
+}
+
+/// A region as the protocol tells of it, with what its leader has reported beside.
+pub(super) fn region_with_statistics(
+    plans: &Plans,
+    cluster: &crate::cluster::Cluster,
+    record: &crate::regions::RegionRecord,
+) -> pdpb::Region {
+    let region = &record.region;
+    let status = plans.coordinator.statuses().get(region.id).cloned().unwrap_or_default();
+    let peer = |id: u64| region.peers.iter().find(|peer| peer.id == id).copied();
+    let down = status.down.iter().filter_map(|(id, down_seconds)| {
+        Some(pdpb::PeerStats { peer: Some(peer(*id)?), down_seconds: *down_seconds })
+    });
+    pdpb::Region {
+        region: Some(region.clone()),
+        leader: record.leader,
+        down_peers: down.collect(),
+        pending_peers: status.pending.iter().filter_map(|(id, _)| peer(*id)).collect(),
+        statistics: Some(pdpb::RegionStatistics {
+            approximate_size: cluster.regions.size_of(region.id),
+            approximate_keys: status.keys,
+            bytes_written: status.bytes_written,
+            bytes_read: status.bytes_read,
+            is_scheduled: plans.coordinator.operators().is_busy(region.id),
+        }),
+    }
+}
+
+fn is_label(key: &str, value: &str) -> bool {
+    let is_plain = |text: &str| {
+        text.len() <= LABEL_BYTES_MAX
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+    };
+    !key.is_empty() && is_plain(key) && is_plain(value)
+}
+
+/// What is counted of a store, as the protocol tells it.
+pub(super) fn store_statistics(
+    ctx: &schedule::Context<'_>,
+    record: &crate::cluster::StoreRecord,
+) -> pdpb::StoreStatistics {
+    let id = record.store.id;
+    let regions = ctx.cluster.regions.of_store(id);
+    pdpb::StoreStatistics {
+        leader_count: ctx.cluster.regions.led_by(id) as u64,
+        region_count: regions.map_or(0, |regions| regions.peers.len() as u64),
+        leader_size: ctx.cluster.regions.mebibytes_led_by(id),
+        region_size: regions.map_or(0, |regions| regions.mebibytes),
+        leader_score: ctx.leader_score(id),
+        region_score: ctx.region_score(id),
+        heard_micros: record.heard_micros,
+        is_alive: ctx.is_alive(id),
+        is_lost: ctx.is_lost(id),
+    }
+}
+
+/// Labels with those of the same keys replaced, in the order of the keys. One without a value is taken away.
+pub(super) fn merge_labels(
+    known: &[metapb::StoreLabel],
+    changed: &[metapb::StoreLabel],
+) -> Vec<metapb::StoreLabel> {
+    let labels = known.iter().chain(changed).map(|label| (label.key.clone(), label.value.clone()));
+    let by_key: std::collections::BTreeMap<_, _> = labels.collect();
+    let labels = by_key.into_iter().filter(|(_, value)| !value.is_empty());
+    labels.map(|(key, value)| metapb::StoreLabel { key, value }).collect()
 }
 
 fn region_info(
@@ -419,6 +640,8 @@ fn region_info(
         keys: status.keys,
         read_load: status.read_load,
         write_load: status.write_load,
+        bytes_read: status.bytes_read,
+        bytes_written: status.bytes_written,
     }
 }
 

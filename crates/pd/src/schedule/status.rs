@@ -26,6 +26,9 @@ pub(crate) struct RegionStatus {
     pub(crate) read_load: u64,
     pub(crate) write_load: u64,
     pub(crate) keys: u64,
+    /// Between the last two reports.
+    pub(crate) bytes_read: u64,
+    pub(crate) bytes_written: u64,
     /// Reports in a row with a load that is hot.
     pub(crate) hot_reports: u32,
     pub(crate) reported_micros: i64,
@@ -77,6 +80,7 @@ impl RegionStatus {
             report.down_peers.iter().filter_map(|down| Some((id_of(down.peer.as_ref()?), down.down_seconds)));
         self.down = down.collect();
         self.keys = report.approximate_keys;
+        (self.bytes_read, self.bytes_written) = (report.bytes_read, report.bytes_written);
         let seconds = match &report.interval {
             Some(interval) => interval.end_timestamp.saturating_sub(interval.start_timestamp),
             None => u64::try_from((now_micros - self.reported_micros) / 1_000_000).unwrap_or_default(),

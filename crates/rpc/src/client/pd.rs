@@ -534,6 +534,14 @@ impl PdService for GrpcPd {
         call!(self, pd, update_service_gc_safe_point, request)
     }
 
+    async fn members(&self) -> Result<Vec<pdpb::Member>, PdError> {
+        let ask = |connection: Arc<Connection>| async move {
+            let answered = connection.pd.clone().get_members(Request::new(Default::default())).await;
+            answered.map(Response::into_inner).map_err(|status| Failure::of(&connection.address, &status))
+        };
+        Ok(self.insist(Repeat::Always, ask).await?.members)
+    }
+
     async fn load_keyspace(&self, name: &str) -> Result<keyspacepb::KeyspaceMeta, PdError> {
         let request = keyspacepb::LoadKeyspaceRequest { name: name.to_owned(), ..Default::default() };
         let answered = call!(self, keyspaces, load_keyspace, request)?;

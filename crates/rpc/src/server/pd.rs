@@ -421,6 +421,7 @@ async fn scan_ranges(
             start_key: range.start_key.clone(),
             end_key: range.end_key.clone(),
             limit: i32::try_from(limit - regions.len()).unwrap_or(i32::MAX),
+            ..Default::default()
         };
         let last = regions.last().and_then(|last| last.region.as_ref()).map(|last| last.id);
         let found = pd.scan_regions(scan).await?.regions;

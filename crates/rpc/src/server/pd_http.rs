@@ -1,8 +1,8 @@
-//! The placement driver's pages over HTTP, on the port of its gRPC; paths and names are PD's.
+//! The placement driver's pages about its members and keyspaces over HTTP, on the port of its gRPC; paths and names are PD's.
 
 use std::sync::Arc;
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Redirect, Response};
@@ -10,13 +10,10 @@ use axum::routing::{delete, get};
 use axum::{Router, extract::Path};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidewater_proto::{PdError, metapb, pdpb, pdpeerpb};
+use tidewater_proto::{PdError, PdPeer, pdpb, pdpeerpb};
 
 use super::pd::Inner;
 use super::pd_members::{Known, Membership};
-
-/// Regions listed when the asker gives no limit.
-const REGIONS_LISTED: i32 = 16;
 
 type Shared = State<Arc<Inner>>;
 
@@ -25,26 +22,26 @@ pub(super) fn router(inner: Arc<Inner>) -> Router {
         .route("/pd/api/v1/version", get(version))
         .route("/pd/api/v1/status", get(version))
         .route("/pd/api/v1/health", get(health))
-        .route("/pd/api/v1/cluster", get(cluster))
         .route("/pd/api/v1/members", get(members))
         .route("/pd/api/v1/leader", get(leader))
         .route("/pd/api/v1/members/name/{name}", delete(remove_by_name))
         .route("/pd/api/v1/members/id/{id}", delete(remove_by_id));
     Router::new()
-        .route("/pd/api/v1/stores", get(stores))
-        .route("/pd/api/v1/store/{id}", get(store))
-        .route("/pd/api/v1/regions", get(regions))
-        .route("/pd/api/v1/region/id/{id}", get(region))
         .route("/pd/api/v2/keyspaces", get(keyspaces).post(create_keyspace))
         .route("/pd/api/v2/keyspaces/{name}", get(keyspace))
-        .layer(from_fn_with_state(inner.clone(), to_the_leader))
+        .layer(from_fn_with_state(inner.membership.clone(), to_the_leader))
         .merge(by_any_member)
         .with_state(inner)
 }
 
+/// Pages that only the leader can answer: a member that does not lead sends who asks for them there, whatever the method.
+pub fn pd_leader_pages(pages: Router, member: Arc<dyn PdPeer>) -> Router {
+    pages.layer(from_fn_with_state(Membership::Member(member), to_the_leader))
+}
+
 /// What only the leader knows is asked for there.
-async fn to_the_leader(State(inner): Shared, request: Request, next: Next) -> Response {
-    if let Ok(known) = inner.known().await
+async fn to_the_leader(State(membership): State<Membership>, request: Request, next: Next) -> Response {
+    if let Ok(known) = membership.known().await
         && let Some(leader) = known.leader.filter(|leader| leader.member_id != known.me.member_id)
         && let Some(url) = leader.client_urls.first()
     {
@@ -104,10 +101,6 @@ async fn health(State(inner): Shared) -> Page {
     Ok(Json(pages.collect()))
 }
 
-async fn cluster(State(inner): Shared) -> Page {
-    Ok(Json(json!({ "id": known(&inner).await?.cluster_id, "max_peer_count": 1 })))
-}
-
 fn member_page(member: &pdpb::Member) -> Value {
     json!({
         "name": member.name, "member_id": member.member_id,
@@ -157,77 +150,6 @@ async fn remove(inner: &Inner, remove: pdpeerpb::Remove) -> Response {
         },
         Err(error) => Failure(error.into()).into_response(),
     }
-}
-
-fn store_page(store: &metapb::Store, stats: Option<&pdpb::StoreStats>) -> Value {
-    let state = match store.state() {
-        metapb::StoreState::Up => "Up",
-        metapb::StoreState::Offline => "Offline",
-        metapb::StoreState::Tombstone => "Tombstone",
-    };
-    json!({
-        "store": {
-            "id": store.id, "address": store.address, "status_address": store.status_address,
-            "version": store.version, "state_name": state, "last_heartbeat": store.last_heartbeat,
-        },
-        "status": stats.map(|stats| json!({
-            "capacity": stats.capacity, "available": stats.available, "used_size": stats.used_size,
-            "region_count": stats.region_count, "leader_count": stats.region_count,
-        })),
-    })
-}
-
-async fn stores(State(inner): Shared) -> Page {
-    let all = inner.pd.get_all_stores(pdpb::GetAllStoresRequest::default()).await?.stores;
-    let mut pages = Vec::with_capacity(all.len());
-    for store in all {
-        let request = pdpb::GetStoreRequest { store_id: store.id, ..Default::default() };
-        pages.push(store_page(&store, inner.pd.get_store(request).await?.stats.as_ref()));
-    }
-    Ok(Json(json!({ "count": pages.len(), "stores": pages })))
-}
-
-async fn store(State(inner): Shared, Path(store_id): Path<u64>) -> Page {
-    let found = inner.pd.get_store(pdpb::GetStoreRequest { store_id, ..Default::default() }).await?;
-    let store = found.store.ok_or(PdError::StoreNotFound { store_id })?;
-    Ok(Json(store_page(&store, found.stats.as_ref())))
-}
-
-fn key_text(key: &[u8]) -> String {
-    key.iter().map(|byte| format!("{byte:02X}")).collect()
-}
-
-fn region_page(region: &metapb::Region, leader: Option<&metapb::Peer>) -> Value {
-    let peer = |peer: &metapb::Peer| json!({ "id": peer.id, "store_id": peer.store_id });
-    let epoch = region.region_epoch.unwrap_or_default();
-    json!({
-        "id": region.id, "start_key": key_text(&region.start_key), "end_key": key_text(&region.end_key),
-        "epoch": { "conf_ver": epoch.conf_ver, "version": epoch.version },
-        "peers": region.peers.iter().map(peer).collect::<Vec<_>>(),
-        "leader": leader.map(peer),
-    })
-}
-
-#[derive(Deserialize)]
-struct Listing {
-    limit: Option<i32>,
-}
-
-/// `count` is the number of all regions, listed or not.
-async fn regions(State(inner): Shared, Query(listing): Query<Listing>) -> Page {
-    let all = inner.pd.scan_regions(pdpb::ScanRegionsRequest::default()).await?.regions;
-    let limit = usize::try_from(listing.limit.unwrap_or(REGIONS_LISTED)).unwrap_or(usize::MAX);
-    let page =
-        |found: &pdpb::Region| found.region.as_ref().map(|region| region_page(region, found.leader.as_ref()));
-    let pages: Vec<_> = all.iter().take(limit).filter_map(page).collect();
-    Ok(Json(json!({ "count": all.len(), "regions": pages })))
-}
-
-async fn region(State(inner): Shared, Path(region_id): Path<u64>) -> Page {
-    let request = pdpb::GetRegionByIdRequest { region_id, ..Default::default() };
-    let found = inner.pd.get_region_by_id(request).await?;
-    let region = found.region.ok_or(PdError::RegionNotFound { region_id })?;
-    Ok(Json(region_page(&region, found.leader.as_ref())))
 }
 
 fn keyspace_page(keyspace: &tidewater_proto::keyspacepb::KeyspaceMeta) -> Value {

@@ -11,6 +11,7 @@ use super::pd::PdIdentity;
 use crate::MESSAGE_BYTES_MAX;
 
 /// Where a server knows the members from.
+#[derive(Clone)]
 pub(super) enum Membership {
     /// It is the only one.
     Alone(PdIdentity),

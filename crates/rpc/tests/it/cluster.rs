@@ -36,7 +36,10 @@ pub async fn start_pd(config: PdConfig, stop: &CancellationToken) -> (Arc<GrpcPd
         client_urls: vec![url.clone()],
         peer_urls: vec![url.clone()],
     };
-    tokio::spawn(server.run(pd_routes(pd, identity), stop.clone()));
+    let mut routes = pd_routes(pd.clone(), identity);
+    let router = routes.axum_router_mut();
+    *router = std::mem::take(router).merge(tidewater_pd_http::pages(move || Some(pd.clone())));
+    tokio::spawn(server.run(routes, stop.clone()));
     (GrpcPd::connect(&[url], ChannelOptions::default()).await.unwrap(), address, cluster_id)
 }
 

@@ -10,7 +10,9 @@ use tidewater_pd::{Member, MemberConfig, MemoryStorage};
 use tidewater_proto::pdpb::pd_client::PdClient;
 use tidewater_proto::{PdService, metapb, pdpb};
 use tidewater_raft::MemoryDevice;
-use tidewater_rpc::{ChannelOptions, GrpcPd, GrpcPeerConnector, RpcServer, Security, pd_member_routes};
+use tidewater_rpc::{
+    ChannelOptions, GrpcPd, GrpcPeerConnector, RpcServer, Security, pd_leader_pages, pd_member_routes,
+};
 use tidewater_types::clock::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
@@ -39,7 +41,11 @@ impl Host {
             let connector = Arc::new(GrpcPeerConnector::new(ChannelOptions::default()));
             let member =
                 Member::open(config, storage, device, connector, Arc::new(SystemClock)).await.unwrap();
-            let routes = pd_member_routes(member.clone(), member.clone());
+            let mut routes = pd_member_routes(member.clone(), member.clone());
+            let leading = member.clone();
+            let pages = tidewater_pd_http::pages(move || leading.driver());
+            let router = routes.axum_router_mut();
+            *router = std::mem::take(router).merge(pd_leader_pages(pages, member.clone()));
             tokio::spawn(server.run(routes, CancellationToken::new()));
             member
         });

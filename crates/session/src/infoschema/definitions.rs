@@ -15,6 +15,10 @@ pub(super) enum Column {
     UInt,
     /// DATETIME.
     DateTime,
+    /// DOUBLE.
+    Double,
+    /// JSON.
+    Json,
 }
 
 impl Column {
@@ -26,11 +30,13 @@ impl Column {
             Self::Int => FieldType::int(),
             Self::UInt => FieldType::uint(),
             Self::DateTime => FieldType::datetime(0),
+            Self::Double => FieldType::double(),
+            Self::Json => FieldType::json(),
         }
     }
 }
 
-use Column::{DateTime, Int, Long, UInt};
+use Column::{DateTime, Double, Int, Json, Long, UInt};
 
 /// A name.
 const NAME: Column = Column::Text(64);
@@ -56,6 +62,76 @@ const PROCESSLIST: Columns = &[
     ("INFO", Long),
 ];
 
+/// The processes of the cluster.
+const CLUSTER_INFO: Columns = &[
+    ("TYPE", NAME),
+    ("INSTANCE", NAME),
+    ("STATUS_ADDRESS", NAME),
+    ("VERSION", NAME),
+    ("GIT_HASH", NAME),
+    ("START_TIME", DateTime),
+    ("UPTIME", vc(32)),
+    ("SERVER_ID", UInt),
+];
+
+/// Peers of regions.
+const TIKV_REGION_PEERS: Columns = &[
+    ("REGION_ID", Int),
+    ("PEER_ID", Int),
+    ("STORE_ID", Int),
+    ("IS_LEARNER", Int),
+    ("IS_LEADER", Int),
+    ("STATUS", vc(10)),
+    ("DOWN_SECONDS", Int),
+];
+
+/// Regions, with the tables and indexes whose keys they hold.
+const TIKV_REGION_STATUS: Columns = &[
+    ("REGION_ID", Int),
+    ("START_KEY", Long),
+    ("END_KEY", Long),
+    ("TABLE_ID", Int),
+    ("DB_NAME", NAME),
+    ("TABLE_NAME", NAME),
+    ("IS_INDEX", Int),
+    ("INDEX_ID", Int),
+    ("INDEX_NAME", NAME),
+    ("IS_PARTITION", Int),
+    ("PARTITION_ID", Int),
+    ("PARTITION_NAME", NAME),
+    ("EPOCH_CONF_VER", Int),
+    ("EPOCH_VERSION", Int),
+    ("WRITTEN_BYTES", Int),
+    ("READ_BYTES", Int),
+    ("APPROXIMATE_SIZE", Int),
+    ("APPROXIMATE_KEYS", Int),
+    ("REPLICATIONSTATUS_STATE", NAME),
+    ("REPLICATIONSTATUS_STATEID", Int),
+];
+
+/// Stores.
+const TIKV_STORE_STATUS: Columns = &[
+    ("STORE_ID", Int),
+    ("ADDRESS", NAME),
+    ("STORE_STATE", Int),
+    ("STORE_STATE_NAME", NAME),
+    ("LABEL", Json),
+    ("VERSION", NAME),
+    ("CAPACITY", NAME),
+    ("AVAILABLE", NAME),
+    ("LEADER_COUNT", Int),
+    ("LEADER_WEIGHT", Double),
+    ("LEADER_SCORE", Double),
+    ("LEADER_SIZE", Int),
+    ("REGION_COUNT", Int),
+    ("REGION_WEIGHT", Double),
+    ("REGION_SCORE", Double),
+    ("REGION_SIZE", Int),
+    ("START_TS", DateTime),
+    ("LAST_HEARTBEAT_TS", DateTime),
+    ("UPTIME", vc(64)),
+];
+
 /// `information_schema`.
 pub(super) const INFORMATION_SCHEMA: Tables = &[
     (
@@ -76,6 +152,7 @@ pub(super) const INFORMATION_SCHEMA: Tables = &[
             ("CHECK_CLAUSE", Long),
         ],
     ),
+    ("CLUSTER_INFO", CLUSTER_INFO),
     (
         "COLLATIONS",
         &[
@@ -422,6 +499,9 @@ pub(super) const INFORMATION_SCHEMA: Tables = &[
             ("IS_GRANTABLE", vc(3)),
         ],
     ),
+    ("TIKV_REGION_PEERS", TIKV_REGION_PEERS),
+    ("TIKV_REGION_STATUS", TIKV_REGION_STATUS),
+    ("TIKV_STORE_STATUS", TIKV_STORE_STATUS),
     (
         "TRIGGERS",
         &[

@@ -1,10 +1,10 @@
-//! FLUSH, CHECK and CHECKSUM TABLE, ADMIN, SPLIT TABLE.
+//! FLUSH, CHECK and CHECKSUM TABLE, ADMIN.
 
 use std::sync::Arc;
 
 use tidewater_catalog::TableInfo;
-use tidewater_codec::{Handle, Key, table_key};
-use tidewater_parser::ast::{Admin, Flush, FlushTarget, MaintainTable, MaintainVerb, SplitBy, SplitTable};
+use tidewater_codec::{Key, table_key};
+use tidewater_parser::ast::{Admin, Flush, FlushTarget, MaintainTable, MaintainVerb};
 use tidewater_table::TableLayout;
 use tidewater_types::{Datum, ErrorCode, FieldType, SqlError, TimeZone};
 
@@ -248,49 +248,6 @@ impl Session {
             rows,
         );
         Ok(StatementResult::Rows(rows_of(self, table)))
-    }
-
-    /// SPLIT TABLE: cuts regions at handles or at evenly spaced places between two.
-    pub(crate) async fn run_split(&mut self, split: &SplitTable) -> Result<StatementResult, SqlError> {
-        let schema = self.db.schema();
-        let (_, table) = self.known_table(&schema, &split.table)?;
-        let mut handles = Vec::new();
-        match &split.by {
-            SplitBy::Values(rows) => {
-                for row in rows {
-                    if let Some(expr) = row.first() {
-                        handles.push(self.integer_of(expr).await?);
-                    }
-                }
-            }
-            SplitBy::Between { lower, upper, regions } => {
-                let (Some(lower), Some(upper)) = (lower.first(), upper.first()) else {
-                    return Err(sql_error(ErrorCode::WrongArguments, "Incorrect arguments to SPLIT"));
-                };
-                let (lower, upper) = (self.integer_of(lower).await?, self.integer_of(upper).await?);
-                let step = (i128::from(upper) - i128::from(lower)) / i128::from(*regions).max(1);
-                for region in 0..i128::from(*regions) {
-                    handles.push((i128::from(lower) + step * region) as i64);
-                }
-            }
-        }
-        let keys: Vec<Key> =
-            handles.iter().map(|handle| table_key::row_key(table.id, &Handle::Int(*handle))).collect();
-        let count = keys.len();
-        self.db.client().split_regions(keys).await.map_err(|error| from_txn(&error))?;
-        let shown = Table::new(
-            &[("TOTAL_SPLIT_REGION", FieldType::int()), ("SCATTER_FINISH_RATIO", FieldType::double())],
-            vec![vec![Datum::Int(count as i64), Datum::Double(1.0)]],
-        );
-        Ok(StatementResult::Rows(rows_of(self, shown)))
-    }
-
-    async fn integer_of(&mut self, expr: &tidewater_parser::ast::Expr) -> Result<i64, SqlError> {
-        match self.evaluate(expr).await?.0 {
-            Datum::Int(value) => Ok(value),
-            Datum::UInt(value) => Ok(value as i64),
-            _ => Err(sql_error(ErrorCode::WrongArguments, "Incorrect arguments to SPLIT")),
-        }
     }
 }
 

@@ -276,7 +276,8 @@ impl Session {
         for index in 1..=3 {
             keys.push(table_key::index_prefix(table, tidewater_codec::IndexId(index)));
         }
-        self.db.client().split_regions(keys).await.map_err(|error| from_txn(&error))
+        self.db.client().split_regions(keys).await.map_err(|error| from_txn(&error))?;
+        Ok(())
     }
 
     pub(crate) async fn alter_table(

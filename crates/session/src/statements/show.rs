@@ -18,7 +18,12 @@ const SHOW_ID: i64 = (1 << 60) + 1_000_000;
 
 pub(crate) async fn run_show(session: &mut Session, statement: &Show) -> Result<StatementResult, SqlError> {
     let source = session.virtual_source();
-    let mut table = show::compute(session, &source, &statement.kind)?;
+    let mut table = match &statement.kind {
+        ShowKind::TableRegions { table, partitions, index } => {
+            session.table_regions(table, partitions, index.as_ref()).await?
+        }
+        kind => show::compute(session, &source, kind)?,
+    };
     show::filter_like(&mut table, statement.filter.as_ref());
     if let Some(ShowFilter::Where(condition)) = &statement.filter {
         table.rows = filter_where(session, &table, condition).await?;

@@ -459,3 +459,24 @@ fn nobody_waits_for_a_node_that_was_closed() {
         b.database.close().await;
     });
 }
+
+#[test]
+fn each_node_knows_where_the_others_are() {
+    simulate(7, async {
+        let cluster = Cluster::new(7, calm()).await;
+        let (one, two) = (cluster.sql(1).await, cluster.sql(2).await);
+        one.database.announce("one:4000", "one:10080");
+        two.database.announce("two:4000", "two:10080");
+        // What a node says of itself is written with its next renewal.
+        sleep(Duration::from_secs(2)).await;
+        let ask = "SELECT instance, status_address FROM information_schema.cluster_info WHERE type = 'tidb' ORDER BY 1";
+        for sql in [&one, &two] {
+            let Answer::Rows(rows) = must(&mut sql.session(), ask).await else { panic!("rows") };
+            assert_eq!(rows, [["one:4000", "one:10080"], ["two:4000", "two:10080"]]);
+        }
+        two.database.close().await;
+        let Answer::Rows(rows) = must(&mut one.session(), ask).await else { panic!("rows") };
+        assert_eq!(rows, [["one:4000", "one:10080"]]);
+        one.database.close().await;
+    });
+}

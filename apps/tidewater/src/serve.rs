@@ -70,8 +70,7 @@ async fn serve(options: Options, compute: Handle, stop: CancellationToken) -> an
         Ok(database) => database,
         Err(error) if options.in_memory => bail!(error),
         Err(
-            error @ (OpenError::Node(NodeError::Replicated)
-            | OpenError::Pd(tidewater_pd::OpenError::Member)),
+            error @ (OpenError::Node(NodeError::Replicated) | OpenError::Pd(tidewater_pd::OpenError::Member)),
         ) => {
             bail!("{error}\nIt is a part of a cluster: start it with --cluster, as before.")
         }

@@ -12,6 +12,7 @@ const FORMAT_MAGIC: &[u8] = b"tidewater-kv\0";
 
 const FORMAT_KEY: &[u8] = b"\x01format";
 const IDENT_KEY: &[u8] = b"\x01ident";
+const CLUSTER_KEY: &[u8] = b"\x01cluster";
 const FENCE_KEY: &[u8] = b"\x01fence";
 const SPLIT_PENDING_KEY: &[u8] = b"\x01split-pending";
 const REGION_PREFIX: &[u8] = b"\x01region";
@@ -59,6 +60,20 @@ pub(crate) fn load_store_id(engine: &dyn Engine) -> Result<Option<u64>, EngineEr
 
 pub(crate) fn put_store_id(batch: &mut WriteBatch, store_id: u64) {
     batch.put(Cf::Default, IDENT_KEY.to_vec(), store_id.to_be_bytes().to_vec());
+}
+
+/// The cluster that this store belongs to.
+pub(crate) fn load_cluster_id(engine: &dyn Engine) -> Result<Option<u64>, EngineError> {
+    let Some(record) = engine.get(Cf::Default, CLUSTER_KEY)? else { return Ok(None) };
+    let id = <[u8; 8]>::try_from(&record[..]).map_err(|_| EngineError::Corrupt {
+        what: "cluster identity",
+        reason: "its length is wrong".into(),
+    })?;
+    Ok(Some(u64::from_be_bytes(id)))
+}
+
+pub(crate) fn put_cluster_id(batch: &mut WriteBatch, cluster_id: u64) {
+    batch.put(Cf::Default, CLUSTER_KEY.to_vec(), cluster_id.to_be_bytes().to_vec());
 }
 
 pub(crate) fn put_region(batch: &mut WriteBatch, region: &metapb::Region) {

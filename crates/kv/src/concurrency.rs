@@ -28,11 +28,18 @@ pub(crate) struct ConcurrencyManager {
     /// How many locks `locks` holds: readers look at the map only when there are any.
     lock_count: AtomicUsize,
     locks: RwLock<BTreeMap<DataKey, Lock>>,
+    /// Readers do not look: a fault that simulations make.
+    is_blind: bool,
 }
 
 impl ConcurrencyManager {
     pub(crate) fn new(max_ts: TimeStamp) -> Arc<Self> {
         Arc::new(Self { max_ts: AtomicU64::new(max_ts.into_inner()), ..Self::default() })
+    }
+
+    /// One whose readers do not look at locks, for simulations of that fault.
+    pub(crate) fn blind(max_ts: TimeStamp) -> Arc<Self> {
+        Arc::new(Self { max_ts: AtomicU64::new(max_ts.into_inner()), is_blind: true, ..Self::default() })
     }
 
     /// Notes that someone reads at `ts`. `u64::MAX` (read the newest) promises nothing and is not noted.
@@ -62,7 +69,7 @@ impl ConcurrencyManager {
         read_ts: TimeStamp,
         passable: &PassableLocks,
     ) -> Result<(), CommandError> {
-        if self.lock_count.load(Ordering::SeqCst) == 0 {
+        if self.is_blind || self.lock_count.load(Ordering::SeqCst) == 0 {
             return Ok(());
         }
         match self.locks.read().get(key) {
@@ -79,7 +86,7 @@ impl ConcurrencyManager {
         read_ts: TimeStamp,
         passable: &PassableLocks,
     ) -> Result<(), CommandError> {
-        if self.lock_count.load(Ordering::SeqCst) == 0 {
+        if self.is_blind || self.lock_count.load(Ordering::SeqCst) == 0 {
             return Ok(());
         }
         let start = DataKey::from_raw(start);

@@ -6,7 +6,7 @@ use tidewater_codec::Key;
 use tidewater_raft::{LogDevice, RaftConfig};
 use tidewater_types::clock::{SystemClock, WallClock};
 
-use crate::limits::Limits;
+use crate::{flaws::Flaws, limits::Limits};
 
 /// Settings of a [`Node`](crate::Node).
 #[derive(Clone)]
@@ -49,6 +49,9 @@ pub struct NodeConfig {
     pub raft: Option<RaftSettings>,
     /// Where the coprocessor runs long scans; the current runtime if absent.
     pub compute: Option<tokio::runtime::Handle>,
+    /// What is broken on purpose: for simulations.
+    #[doc(hidden)]
+    pub flaws: Flaws,
 }
 
 /// How a node replicates its regions.
@@ -83,6 +86,7 @@ impl Default for NodeConfig {
             safe_ts_age_max: Duration::from_secs(1),
             raft: None,
             compute: None,
+            flaws: Flaws::default(),
         }
     }
 }

@@ -37,6 +37,7 @@ mod deadlock;
 mod detector;
 mod engine;
 mod error;
+mod flaws;
 mod latch;
 mod limits;
 mod lock_wait;
@@ -62,6 +63,8 @@ pub use engine::{
 #[cfg(feature = "rocksdb")]
 pub use engine::{RocksConfig, RocksEngine};
 pub use error::{Assertion, CommandError, ConflictReason};
+#[doc(hidden)]
+pub use flaws::Flaws;
 pub use limits::LimitError;
 pub use mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};
 pub use node::{Node, NodeError, ReplicaInfo, SplitError};

@@ -503,7 +503,8 @@ impl Node {
                 return None;
             }
         };
-        region.lead = Some(Lead { group: replica.group.clone(), term });
+        let is_careless = self.config.flaws.reads_without_lease;
+        region.lead = Some(Lead { group: replica.group.clone(), term, is_careless });
         let bytes = super::open::approximate_bytes(&*self.scheduler.engine, &region);
         region.load.bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
         let region = Arc::new(region);

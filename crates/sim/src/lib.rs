@@ -237,7 +237,11 @@ async fn judge(world: &World, options: &Options) -> Result<(), Finding> {
         _ => (world.truth(options.workload).await?, BTreeMap::new()),
     };
     world.pds.check()?;
-    check::check(options.workload, &world.history, &truth, &last)
+    check::check(options.workload, &world.history, &truth, &last)?;
+    match options.replicated {
+        true => world.compare_replicas().await,
+        false => Ok(()),
+    }
 }
 
 fn report(world: &World, simulated: Duration) -> Report {

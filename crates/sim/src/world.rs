@@ -29,8 +29,11 @@ const REPLICATED_STORES: usize = 5;
 const WORKERS_PER_CLIENT: usize = 2;
 /// After the last fault: locks lapse, moves end.
 const CALM: Duration = Duration::from_secs(8);
+/// The same where nothing moves as a whole.
+const REPLICATED_CALM: Duration = Duration::from_secs(3);
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 
+mod replicas;
 #[cfg(test)]
 mod tests;
 
@@ -158,7 +161,7 @@ impl World {
         self.network.journal.note("everybody is done");
         self.network.heal_all();
         self.pds.repair_clocks();
-        sleep(CALM).await;
+        sleep(if options.replicated { REPLICATED_CALM } else { CALM }).await;
     }
 
     /// Every region has one owner in the end, and every key a region.

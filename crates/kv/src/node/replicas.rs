@@ -432,6 +432,11 @@ impl Node {
         if is_known {
             return Ok(());
         }
+        // The log of a peer that was removed is still here if the store stopped, or its disk failed, before the log went, too. Its successor has
+        // none of what that log builds on.
+        if !replicas.raft.is_log_empty(region_id)? {
+            replicas.raft.remove(region_id).await?;
+        }
         self.start_member(region_id, peer_id, None, Start::New).await
     }
 

@@ -7,6 +7,8 @@ mod messages;
 
 use tidewater_kv::Flaws;
 
+use crate::workload::Workload;
+
 pub(crate) use messages::{Meddler, context_mut};
 
 /// What is broken on purpose.
@@ -123,6 +125,15 @@ impl Sabotage {
             | Self::DropEpochCheck
             | Self::SkipMemoryLocks
             | Self::SplitKeepsVersion => Habitat::Single,
+        }
+    }
+
+    /// The workloads to look for it with.
+    pub const fn shown_by(self) -> &'static [Workload] {
+        match self {
+            // A scan of many rows notices what a single key does not.
+            Self::SplitKeepsVersion | Self::DropEpochCheck => &[Workload::Index],
+            _ => &[Workload::Bank, Workload::Lists, Workload::Registers, Workload::Index],
         }
     }
 

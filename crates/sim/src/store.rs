@@ -283,12 +283,15 @@ impl Line {
         }
     }
 
-    /// A piece of a region may come again, much later.
-    fn maybe_straggle(&self, request: &StoreRequest) {
-        if let StoreRequest::InstallRegion(_) = request
+    /// A piece of a region that was taken may come again, much later. (One that was refused for a broken disk, and comes again when the disk is
+    /// whole, gives the region two owners: docs/simulation.md.)
+    fn maybe_straggle(&self, request: Option<StoreRequest>, answer: &Result<StoreResponse, TransportError>) {
+        let is_refused =
+            matches!(answer, Ok(StoreResponse::InstallRegion(answer)) if !answer.error.is_empty());
+        if let Some(request) = request.filter(|_| !is_refused)
             && let Some(late) = self.stores.straggles()
         {
-            let (host, request) = (self.host.clone(), request.clone());
+            let host = self.host.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(late).await;
                 if let Some((node, _)) = host.running() {
@@ -312,13 +315,14 @@ impl StoreService for Line {
         }
         let (node, life) = self.host.running().ok_or(TransportError::Closed)?;
         let what = COMMAND_NAMES[command_index(&request)];
-        network.journal.message(self.from, self.host.place, what, || format!(" {request:?}"));
-        self.maybe_straggle(&request);
+        network.journal.message(self.from, self.host.place, what, || brief(&request));
+        let piece = matches!(request, StoreRequest::InstallRegion(_)).then(|| request.clone());
         let mut answer = tokio::select! {
             biased;
             () = life.ended() => Err(TransportError::Closed),
             answer = node.call(request) => answer,
         };
+        self.maybe_straggle(piece, &answer);
         network.pass(self.host.place, self.from).await?;
         self.must_live().await;
         if let Ok(answer) = &mut answer {
@@ -326,4 +330,13 @@ impl StoreService for Line {
         }
         answer
     }
+}
+
+/// As much of a request as one wants to read.
+fn brief(request: &StoreRequest) -> String {
+    const SHOWN: usize = 300;
+    let text = format!("{request:?}");
+    // What all requests begin with says little.
+    let text = text.split_once("cluster_id: 0 }), ").map_or(&text[..], |(_, rest)| rest);
+    format!(" {}", text.chars().take(SHOWN).collect::<String>())
 }

@@ -1,13 +1,16 @@
 //! A whole cluster, its clients, and what befalls them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tidewater_codec::StartTs;
-use tidewater_proto::{PdService, StoreConnector, StoreRequest, StoreResponse, StoreService, kvrpcpb, pdpb};
+use tidewater_proto::{
+    PdService, StoreConnector, StoreRequest, StoreResponse, StoreService, kvrpcpb, metapb, pdpb,
+};
 use tidewater_txn::fault::Faults;
 use tidewater_txn::{RawClient, TxnClient, TxnConfig, TxnKind, TxnOptions};
 use tokio::time::{Instant, sleep};
@@ -175,17 +178,33 @@ impl World {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let counts: Vec<_> =
-                    nodes.iter().map(|node| (node.store_id(), node.region_count())).collect();
-                let replicas = nodes.iter().flat_map(|node| node.replica_infos());
-                let replicas: Vec<_> = replicas.map(|replica| format!("\n{replica:?}")).collect();
-                let replicas = replicas.concat();
-                let text =
-                    format!("the stores serve {counts:?} regions, of {known:?} that are known{replicas}");
+                let text = self.tell_regions();
                 return Err(Finding { text, keys: Vec::new() });
             }
             sleep(Duration::from_millis(30)).await;
         }
+    }
+
+    /// Who serves what, and what the placement driver knows of it.
+    fn tell_regions(&self) -> String {
+        let mut text = "the stores do not serve the regions that are known".to_owned();
+        for node in self.stores.nodes() {
+            for region in node.served_regions() {
+                let metapb::Region { id, start_key, end_key, region_epoch, peers } = region;
+                let _ = write!(
+                    text,
+                    "\nstore {} serves {id} {start_key:?}..{end_key:?} {region_epoch:?} {peers:?}",
+                    node.store_id()
+                );
+            }
+            for replica in node.replica_infos() {
+                let _ = write!(text, "\n{replica:?}");
+            }
+        }
+        for region in self.pds.driver().map_or(Vec::new(), |driver| driver.regions(&[], &[], usize::MAX)) {
+            let _ = write!(text, "\nknown is {region:?}");
+        }
+        text
     }
 
     /// What raw keys hold in the end.

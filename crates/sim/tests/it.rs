@@ -110,12 +110,18 @@ fn equal_seeds_give_equal_histories() {
 
 /// How many runs it takes to find a fault, and what is found.
 fn found(sabotage: Sabotage) -> Option<(u64, String)> {
-    const WORKLOADS: [Workload; 4] = [Workload::Bank, Workload::Lists, Workload::Registers, Workload::Index];
     (0..SABOTAGE_SEEDS).find_map(|seed| {
-        let workload = WORKLOADS[(seed % 4) as usize];
-        let replicated = sabotage.habitat() == Habitat::Replicated;
-        let options = Options { sabotage: Some(sabotage), replicated, ..Options::new(seed, workload) };
-        run(&options).err().map(|failure| (seed, failure.finding))
+        let workload = sabotage.shown_by()[seed as usize % sabotage.shown_by().len()];
+        let options = match sabotage.habitat() {
+            Habitat::Single => Options::new(seed, workload),
+            Habitat::Replicated => Options::new(seed, workload).replicated(),
+        };
+        let failure = run(&Options { sabotage: Some(sabotage), ..options.clone() }).err()?;
+        // It must be the fault that shows, and nothing else.
+        if let Err(other) = run(&options) {
+            panic!("{other}");
+        }
+        Some((seed, failure.finding))
     })
 }
 

@@ -41,7 +41,9 @@ pub(crate) async fn wait() {
 }
 
 fn describe(panic: &PanicHookInfo<'_>) -> String {
-    let said = panic.payload_as_str().unwrap_or("no words");
+    let payload = panic.payload();
+    let said = payload.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words");
     let place =
         panic.location().map_or(String::new(), |place| format!(" at {}:{}", place.file(), place.line()));
     format!("a panic{place}: {said}")

@@ -145,10 +145,10 @@ impl Sabotage {
     /// What a store does wrong by itself.
     pub(crate) fn flaws(sabotage: Option<Self>) -> Flaws {
         let is = |fault| sabotage == Some(fault);
-        let mut flaws = Flaws::default();
-        flaws.reads_without_lease = is(Self::ReadWithoutLease);
-        flaws.ignores_memory_locks = is(Self::SkipMemoryLocks);
-        flaws.splits_keep_version = is(Self::SplitKeepsVersion);
-        flaws
+        Flaws {
+            reads_without_lease: is(Self::ReadWithoutLease),
+            ignores_memory_locks: is(Self::SkipMemoryLocks),
+            splits_keep_version: is(Self::SplitKeepsVersion),
+        }
     }
 }

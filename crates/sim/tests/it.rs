@@ -6,9 +6,9 @@ use std::time::Duration;
 use tidewater_sim::{Habitat, Incident, Options, Report, Sabotage, Workload, run, shrink};
 
 /// Seeds of each workload with single copies.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 45;
 /// Likewise with replicas, where a simulated second has many more messages; clients do a little less each.
-const REPLICATED_SEEDS: u64 = 20;
+const REPLICATED_SEEDS: u64 = 16;
 const REPLICATED_STEPS: usize = 10;
 /// A fault of our own must show within so many runs.
 const SABOTAGE_SEEDS: u64 = 200;

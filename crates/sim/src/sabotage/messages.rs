@@ -30,11 +30,11 @@ impl Meddler {
             (Some(Sabotage::ReadAroundLocks), request) => read_around_locks(request),
             (Some(Sabotage::ReadLatest), StoreRequest::Get(request)) => request.version = u64::MAX,
             (Some(Sabotage::ReadLatest), StoreRequest::BatchGet(request)) => request.version = u64::MAX,
-            (Some(Sabotage::LosePrewrites), StoreRequest::Prewrite(request)) => {
-                if request.mutations.len() > 1 && self.is_turn() {
-                    request.mutations.pop();
-                    request.pessimistic_actions.truncate(request.mutations.len());
-                }
+            (Some(Sabotage::LosePrewrites), StoreRequest::Prewrite(request))
+                if request.mutations.len() > 1 && self.is_turn() =>
+            {
+                request.mutations.pop();
+                request.pessimistic_actions.truncate(request.mutations.len());
             }
             (Some(Sabotage::ResolveAsRollback), StoreRequest::ResolveLock(request)) => {
                 request.commit_version = 0;

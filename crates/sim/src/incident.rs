@@ -207,7 +207,7 @@ impl World {
             1 => (there(&far_side, &side), "<-"),
             _ => (&there(&side, &far_side) | &there(&far_side, &side), "<->"),
         };
-        let longest = if rng.random_bool(0.15) { LONG_PARTITION_MILLIS_MAX } else { PARTITION_MILLIS_MAX };
+        let longest = if rng.random_bool(0.25) { LONG_PARTITION_MILLIS_MAX } else { PARTITION_MILLIS_MAX };
         let pause = millis(rng, longest);
         let names = |side: &BTreeSet<Place>| side.iter().map(Place::to_string).collect::<Vec<_>>().join(" ");
         let (side, far_side) = (names(&side), names(&far_side));

@@ -7,8 +7,6 @@ mod messages;
 
 use tidewater_kv::Flaws;
 
-use crate::workload::Workload;
-
 pub(crate) use messages::{Meddler, context_mut};
 
 /// What is broken on purpose.
@@ -109,7 +107,8 @@ impl Sabotage {
             | Self::ForgetPdLogSync
             | Self::SnapshotWithoutLocks
             | Self::ReadWithoutLease
-            | Self::SkipLeaderFence => Habitat::Replicated,
+            | Self::SkipLeaderFence
+            | Self::SkipMemoryLocks => Habitat::Replicated,
             Self::ForgetSync
             | Self::DropRollbacks
             | Self::RepeatTimestamps
@@ -123,17 +122,7 @@ impl Sabotage {
             | Self::LowerCommitTs
             | Self::SkipPessimisticCheck
             | Self::DropEpochCheck
-            | Self::SkipMemoryLocks
             | Self::SplitKeepsVersion => Habitat::Single,
-        }
-    }
-
-    /// The workloads to look for it with.
-    pub const fn shown_by(self) -> &'static [Workload] {
-        match self {
-            // A scan of many rows notices what a single key does not.
-            Self::SplitKeepsVersion | Self::DropEpochCheck => &[Workload::Index],
-            _ => &[Workload::Bank, Workload::Lists, Workload::Registers, Workload::Index],
         }
     }
 

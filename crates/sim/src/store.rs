@@ -29,6 +29,8 @@ use crate::sabotage::{Meddler, Sabotage, context_mut};
 /// How often stores report, and so get orders to move regions.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
 const LATE_PIECE_PROBABILITY: f64 = 0.1;
+/// How long clients wait for an answer: a leader that is cut off has none for a write.
+const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
 const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// The machine a store runs on.
@@ -277,6 +279,13 @@ struct Line {
 }
 
 impl Line {
+    async fn out_of_patience(&self) {
+        match self.from {
+            Place::Client(_) => tokio::time::sleep(CALL_TIMEOUT).await,
+            Place::Store(_) | Place::Pd(_) | Place::Outside => std::future::pending().await,
+        }
+    }
+
     async fn must_live(&self) {
         if let Some(caller) = &self.caller {
             caller.must_live().await;
@@ -321,6 +330,7 @@ impl StoreService for Line {
             biased;
             () = life.ended() => Err(TransportError::Closed),
             answer = node.call(request) => answer,
+            () = self.out_of_patience() => Err(TransportError::Timeout),
         };
         self.maybe_straggle(piece, &answer);
         network.pass(self.host.place, self.from).await?;

@@ -26,8 +26,6 @@ use crate::{
 
 /// Between looks at whether a new leader has applied everything.
 const READINESS_LOOK: Duration = Duration::from_millis(2);
-/// How long a leader that slept may take to hear from the others.
-const BARRIER_PATIENCE: Duration = Duration::from_millis(500);
 /// Between attempts to get a timestamp for a new leader.
 const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
 /// Between questions to the placement driver whether a replica was removed.
@@ -473,10 +471,6 @@ impl Node {
             }
             if replica.group.leased_term() == Some(term) {
                 break;
-            }
-            if replica.group.is_asleep() {
-                // Elected while this task was waited for, and asleep since: nobody renews the lease of a sleeper.
-                let _ = tokio::time::timeout(BARRIER_PATIENCE, replica.group.read_barrier()).await;
             }
             tokio::time::sleep(READINESS_LOOK).await;
         }

@@ -104,6 +104,8 @@ pub struct Group {
     lease_until: AtomicU64,
     /// The term in which the lease was given up, for leadership was handed over.
     waived_term: AtomicU64,
+    /// Log or state machine have failed: entries may be committed that are not, and never will be, applied here.
+    halted: Arc<AtomicBool>,
     incoming: Mutex<Option<Incoming>>,
     pub(crate) activity: AtomicU64,
     pub(crate) asleep: AtomicBool,
@@ -169,6 +171,7 @@ impl Group {
             quiet_until: opened + quiet,
             lease_until: AtomicU64::new(0),
             waived_term: AtomicU64::new(0),
+            halted: Arc::default(),
             incoming: Mutex::new(None),
             activity: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
@@ -220,7 +223,12 @@ impl Group {
         self.wake();
         let done = Arc::new(Mutex::new(Some(done)));
         let later = done.clone();
+        let halted = self.halted.clone();
         let responder = Responder::new(move |result| {
+            // Nobody answers: the member has stopped, or is about to. The lease goes before anybody acts on the outcome.
+            if result.is_none() {
+                halted.store(true, Ordering::Release);
+            }
             let result = match result {
                 Some(Ok(response)) => Ok(response),
                 Some(Err(error)) => Err(GroupError::from(error)),
@@ -283,6 +291,9 @@ impl Group {
     ///
     /// Costs a look at the clock. Where it fails, [`Self::read_barrier`] asks the others.
     pub fn has_lease(&self) -> bool {
+        if self.halted.load(Ordering::Acquire) {
+            return false;
+        }
         let now = Instant::now();
         let since = now.saturating_duration_since(self.opened).as_micros() as u64;
         if since < self.lease_until.load(Ordering::Acquire) {

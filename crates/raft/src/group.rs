@@ -433,7 +433,9 @@ impl Group {
         // From here on the others may elect it at once, whatever they have promised.
         self.waived_term.fetch_max(status.term, Ordering::AcqRel);
         self.lease_until.store(0, Ordering::Release);
-        self.raft.trigger().transfer_leader(peer_id).await.map_err(stopped)
+        self.raft.trigger().transfer_leader(peer_id).await.map_err(stopped)?;
+        tokio::spawn(step_down_unfollowed(self.raft.clone(), self.peer_id, status.term, self.timing.lease));
+        Ok(())
     }
 
     /// Asks for votes at once. Only for a group nobody has led yet: elsewhere it disturbs the leader.
@@ -596,6 +598,27 @@ impl Group {
             self.raft.runtime_config().tick(false);
         }
         raftpb::Response { body: Some(Answer::Sleep(raftpb::SleepResponse { asleep })) }
+    }
+}
+
+/// A leader that has handed over and was not followed cannot go on in its term: it has no lease, and takes no proposals, but its heart beats keep
+/// everybody else from standing. After a while it votes for itself in the next term, by which it stops leading this one; then anybody stands.
+async fn step_down_unfollowed(raft: RaftHandle, peer_id: u64, term: u64, patience: Duration) {
+    tokio::time::sleep(patience).await;
+    let status = status_of(&raft);
+    if status.role != Role::Leader || status.term != term {
+        return;
+    }
+    tracing::info!(peer = peer_id, term, "nobody took leadership over");
+    let message = raftpb::VoteRequest {
+        vote: Some(raftpb::Vote { term: term + 1, peer_id, committed: false }),
+        // No log is longer: nobody compares logs with himself.
+        last: Some(raftpb::LogId { term: term + 1, index: u64::MAX }),
+        leadership_transfer: true,
+        pre_vote: false,
+    };
+    if let Ok(request) = wire::to_vote_request(&message) {
+        let _ = raft.vote(request).await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::json;
 use tidewater_daemon::{CommonOptions, set};
@@ -111,13 +111,17 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
     let status = tokio::spawn(status.run(stop.clone()));
     let serving = CancellationToken::new();
     let leaving = tokio::spawn(leave(node.clone(), stop.clone(), serving.clone()));
-    let served = server.run(store_routes(node.clone()), serving).await;
+    let served = tokio::select! {
+        served = server.run(store_routes(node.clone()), serving) => served.map_err(anyhow::Error::from),
+        // Others lead its regions as soon as it is gone.
+        reason = node.log_failed() => Err(anyhow!("the Raft log in {} failed: {reason}", folder.display())),
+    };
     stop.cancel();
     let _ = leaving.await;
     node.close().await;
     let _ = status.await;
     eprintln!("Store {} has stopped.", node.store_id());
-    Ok(served?)
+    served
 }
 
 /// When the store is to stop, others are to lead its regions before it says no more: clients go on there.

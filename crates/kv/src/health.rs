@@ -10,11 +10,13 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
+
+use tokio::sync::Notify;
 
 /// Room on a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +80,9 @@ pub(crate) struct Health {
     available: AtomicU64,
     /// In hundredths; 0 is not known.
     score_hundredths: AtomicU64,
+    /// How the Raft log's device failed.
+    failure: OnceLock<String>,
+    failed: Notify,
 }
 
 impl Health {
@@ -107,6 +112,24 @@ impl Health {
         let is_full = space.available < needed;
         self.is_full.store(is_full, Ordering::Relaxed);
         is_full != was_full
+    }
+
+    /// Takes in that the Raft log's device has failed.
+    pub(crate) fn note_failure(&self, reason: String) {
+        let _ = self.failure.set(reason);
+        self.failed.notify_waiters();
+    }
+
+    /// Waits until the Raft log's device has failed.
+    pub(crate) async fn failure(&self) -> String {
+        loop {
+            // Registered before the look, so that it is not missed.
+            let failed = self.failed.notified();
+            if let Some(reason) = self.failure.get() {
+                return reason.clone();
+            }
+            failed.await;
+        }
     }
 
     /// Takes in how long a small synced write took, or is taking.

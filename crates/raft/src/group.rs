@@ -104,8 +104,9 @@ pub struct Group {
     lease_until: AtomicU64,
     /// The term in which the lease was given up, for leadership was handed over.
     waived_term: AtomicU64,
-    /// Log or state machine have failed: entries may be committed that are not, and never will be, applied here.
-    halted: Arc<AtomicBool>,
+    /// The last term in which a proposal of this member's was given up without an answer. If that is because log or state machine have failed, entries
+    /// may be committed that are not, and never will be, applied here.
+    halted_term: Arc<AtomicU64>,
     incoming: Mutex<Option<Incoming>>,
     pub(crate) activity: AtomicU64,
     pub(crate) asleep: AtomicBool,
@@ -171,7 +172,7 @@ impl Group {
             quiet_until: opened + quiet,
             lease_until: AtomicU64::new(0),
             waived_term: AtomicU64::new(0),
-            halted: Arc::default(),
+            halted_term: Arc::default(),
             incoming: Mutex::new(None),
             activity: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
@@ -223,11 +224,13 @@ impl Group {
         self.wake();
         let done = Arc::new(Mutex::new(Some(done)));
         let later = done.clone();
-        let halted = self.halted.clone();
+        let halted_term = self.halted_term.clone();
+        let proposed_in = term.unwrap_or_else(|| self.status().term);
         let responder = Responder::new(move |result| {
-            // Nobody answers: the member has stopped, or is about to. The lease goes before anybody acts on the outcome.
+            // Nobody answers: the member has stopped, or is about to, or does not lead any more. The lease of that term goes before anybody acts on
+            // the outcome.
             if result.is_none() {
-                halted.store(true, Ordering::Release);
+                halted_term.fetch_max(proposed_in, Ordering::AcqRel);
             }
             let result = match result {
                 Some(Ok(response)) => Ok(response),
@@ -291,7 +294,8 @@ impl Group {
     ///
     /// Costs a look at the clock. Where it fails, [`Self::read_barrier`] asks the others.
     pub fn has_lease(&self) -> bool {
-        if self.halted.load(Ordering::Acquire) {
+        let halted_term = self.halted_term.load(Ordering::Acquire);
+        if halted_term > 0 && self.mark.term() <= halted_term {
             return false;
         }
         let now = Instant::now();

@@ -144,7 +144,8 @@ impl Pds {
             move_patience: Duration::from_secs(5),
             moves_per_store_minute_max: u32::MAX,
             replicated: self.replicated,
-            split_merge_interval: Duration::from_secs(2),
+            // Single copies that merge and move at the same time, with disks that fail, are a story of their own: see `docs/simulation.md`.
+            split_merge_interval: Duration::from_secs(if self.replicated { 2 } else { 3600 }),
             // Membership has to change within the few seconds that a run lasts.
             store_silence_max: Duration::from_secs(2),
             store_down_max: Duration::from_secs(4),

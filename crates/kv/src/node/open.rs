@@ -107,11 +107,11 @@ impl Node {
         peers: Option<Arc<dyn StoreConnector>>,
     ) -> Result<Arc<Self>, NodeError> {
         meta::check_format(&*engine)?;
-        let cluster_id = check_cluster(&*engine, &*pd).await?;
+        check_cluster(&*engine, &*pd).await?;
         if peers.is_some() {
             check_clock(&config, &*pd).await?;
         }
-        let store_id = join_cluster(&config, &*engine, &*pd).await?;
+        let (store_id, cluster_id) = join_cluster(&config, &*engine, &*pd).await?;
         note_cluster(&*engine, cluster_id)?;
         let regions = RegionTable::new(store_id, cluster_id);
         let moves = meta::load_moves(&*engine.snapshot())?;
@@ -272,13 +272,13 @@ pub(super) fn approximate_bytes(engine: &dyn Engine, region: &Region) -> u64 {
     region.engine_ranges().iter().map(size).sum()
 }
 
-/// The cluster of the placement driver, which has to be the store's; zero if it does not tell.
-async fn check_cluster(engine: &dyn Engine, pd: &dyn PdService) -> Result<u64, NodeError> {
+/// The placement driver's cluster has to be the store's, as far as they know.
+async fn check_cluster(engine: &dyn Engine, pd: &dyn PdService) -> Result<(), NodeError> {
     let answer = pd.get_gc_safe_point(pdpb::GetGcSafePointRequest::default()).await?;
     let theirs = answer.header.map_or(0, |header| header.cluster_id);
     match meta::load_cluster_id(engine)? {
         Some(own) if theirs != 0 && own != theirs => Err(NodeError::OtherCluster { own, theirs }),
-        _ => Ok(theirs),
+        _ => Ok(()),
     }
 }
 
@@ -304,12 +304,14 @@ async fn check_clock(config: &NodeConfig, pd: &dyn PdService) -> Result<(), Node
     Ok(())
 }
 
-/// Finds out who this store is; gets an id, and the first region if the cluster is new. Returns the store's id.
+/// Finds out who this store is and in which cluster; gets an id, and the first region if the cluster is new.
+///
+/// Returns the store's id and the cluster's, which is zero if the placement driver does not tell.
 async fn join_cluster(
     config: &NodeConfig,
     engine: &dyn Engine,
     pd: &dyn PdService,
-) -> Result<u64, NodeError> {
+) -> Result<(u64, u64), NodeError> {
     let known = meta::load_store_id(engine)?;
     let store_id = match known {
         Some(store_id) => store_id,
@@ -336,8 +338,8 @@ async fn join_cluster(
         }
         bootstrap(engine, pd, &store).await?;
     }
-    pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
-    Ok(store_id)
+    let answer = pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
+    Ok((store_id, answer.header.map_or(0, |header| header.cluster_id)))
 }
 
 /// A first region that never became the cluster's goes: the store stopped before it heard that another had founded the cluster.

@@ -29,6 +29,8 @@ use crate::{
 
 /// Between looks at whether a new leader has applied everything.
 const READINESS_LOOK: Duration = Duration::from_millis(2);
+/// How long a leader that slept may take to hear from the others.
+const BARRIER_PATIENCE: Duration = Duration::from_millis(500);
 /// Between attempts to get a timestamp for a new leader.
 const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
 /// Between questions to the placement driver whether a replica was removed.
@@ -535,6 +537,10 @@ impl Node {
             if replica.group.leased_term() == Some(term) {
                 break;
             }
+            if replica.group.is_asleep() {
+                // Elected while this task was waited for, and asleep since: nobody renews the lease of a sleeper.
+                let _ = tokio::time::timeout(BARRIER_PATIENCE, replica.group.read_barrier()).await;
+            }
             tokio::time::sleep(READINESS_LOOK).await;
         }
         // Reads at earlier leaders had timestamps below this, and nothing may commit below them here.
@@ -769,7 +775,8 @@ async fn follow_events(node: Weak<Node>, mut events: Events) {
                 let is_due = asked.get(&region_id).is_none_or(|last| now - *last >= REMOVAL_PATIENCE);
                 if is_due {
                     asked.insert(region_id, now);
-                    node.ask_about_removal(region_id).await;
+                    // The placement driver may be long in coming, and news of leadership cannot wait.
+                    tokio::spawn(async move { node.ask_about_removal(region_id).await });
                 }
             }
             Event::Merging(region_id) => {

@@ -49,10 +49,11 @@ pub(super) async fn watch_latency(node: Weak<Node>) {
             let Some(node) = node.upgrade() else { return };
             let Some(replicas) = &node.replicas else { return };
             let answers = answers.clone();
-            replicas.probe_log(move |result| {
-                if result.is_ok() {
-                    let _ = answers.send(number);
-                }
+            let node = node.this.clone();
+            replicas.probe_log(move |result| match (result, node.upgrade()) {
+                (Ok(()), _) => drop(answers.send(number)),
+                (Err(error), Some(node)) => node.health.note_failure(error.to_string()),
+                (Err(_), None) => {}
             });
         }
         loop {
@@ -76,6 +77,12 @@ pub(super) async fn watch_latency(node: Weak<Node>) {
 }
 
 impl Node {
+    /// Waits until the device of the Raft log has failed, and says how: from then on no region is replicated here, and the process had better end,
+    /// for others lead its regions as soon as it does.
+    pub async fn log_failed(&self) -> String {
+        self.health.failure().await
+    }
+
     /// Refuses what would make the data larger while the disk is nearly full; what makes room, or says that it must be, goes on.
     pub(super) fn check_room(&self, context: Option<&kvrpcpb::Context>) -> Result<(), RegionError> {
         let is_urgent =

@@ -25,8 +25,9 @@ use crate::{
     scheduler::Scheduler,
 };
 
-/// A clock that is further off the placement driver's is wrong, and one that is a little off is worth a word.
-const CLOCK_DISTANCE_MAX: std::time::Duration = std::time::Duration::from_secs(3600);
+/// A clock that is further off the placement driver's timestamps is wrong, and one that is a little off is worth a word. The timestamps never go back:
+/// where the driver's clock was hours ahead once, they stay ahead, which must not keep out stores whose clocks are right.
+const CLOCK_DISTANCE_MAX: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 const CLOCK_DISTANCE_FINE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Between looks at whether the first region has elected itself.
 const ELECTION_LOOK: std::time::Duration = std::time::Duration::from_millis(5);

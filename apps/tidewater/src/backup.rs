@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -15,6 +14,7 @@ use tidewater_proto::PdService;
 use tidewater_rpc::{ChannelOptions, GrpcConnector, GrpcPd, Security};
 use tidewater_txn::{TxnClient, TxnConfig};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Which database is meant.

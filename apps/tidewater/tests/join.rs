@@ -1,10 +1,11 @@
 //! Start small, grow without a dump: a server of one process becomes the first store of a cluster, with its data.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use tidewater_proto::{PdService, metapb, pdpb};
 use tidewater_rpc::{ChannelOptions, GrpcPd};
+use tokio::time::Instant;
 
 use crate::cluster_process::{Part, free_port};
 use crate::server_process::ServerProcess;

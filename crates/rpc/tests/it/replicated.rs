@@ -42,7 +42,7 @@ impl Sluggish {
         let inner = self.inner.clone();
         std::thread::spawn(move || {
             while let Ok(first) = writes.recv() {
-                std::thread::sleep(latency);
+                std::thread::park_timeout(latency);
                 // As a disk does: what has gathered is written at once.
                 let rest: Vec<_> = std::iter::once(first).chain(writes.try_iter()).collect();
                 rest.into_iter().for_each(|(ops, written)| inner.submit(ops, Urgency::Now, written));
@@ -424,7 +424,7 @@ async fn a_slow_disk_loses_its_leaders() {
     cluster.wait_for_replicas(3).await;
     let slow = cluster.leading_store().await;
     cluster.stores[slow].log.slow_down(Duration::from_millis(600));
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     while cluster.node(slow).region_count() > 0 {
         assert!(begun.elapsed() < Duration::from_secs(20), "score {}", cluster.node(slow).slow_score());
         tokio::time::sleep(Duration::from_millis(50)).await;

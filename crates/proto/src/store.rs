@@ -137,9 +137,9 @@ macro_rules! names {
         /// The place of a command's name in [`COMMAND_NAMES`].
         pub fn command_index(request: &StoreRequest) -> usize {
             #[derive(Clone, Copy)]
-            enum Index { $($variant),* }
+            enum Place { $($variant),* }
             match request {
-                $(StoreRequest::$variant(_) => Index::$variant as usize,)*
+                $(StoreRequest::$variant(_) => Place::$variant as usize,)*
             }
         }
     };

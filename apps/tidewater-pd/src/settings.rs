@@ -80,6 +80,8 @@ pub struct Schedule {
     pub max_merge_region_size: u64,
     /// Neighbors are merged if they do not have more keys than this together; 0 merges none.
     pub max_merge_region_keys: u64,
+    /// A store whose disk is fuller than this part of it gets no copies, from 0 to 1.
+    pub low_space_ratio: f64,
     /// For so long after a split, and after the start of the placement driver, regions are not merged.
     pub split_merge_interval: Span,
 }
@@ -167,6 +169,7 @@ impl Default for Schedule {
             merge_schedule_limit: config.merges_max,
             max_merge_region_size: config.merge_region_bytes_max >> 20,
             max_merge_region_keys: config.merge_region_keys_max,
+            low_space_ratio: 1.0 - config.free_percent_min as f64 / 100.0,
             split_merge_interval: Span(config.split_merge_interval),
         }
     }
@@ -181,6 +184,7 @@ impl From<Schedule> for ScheduleConfig {
             merges_max: schedule.merge_schedule_limit,
             merge_region_bytes_max: schedule.max_merge_region_size.saturating_mul(1 << 20),
             merge_region_keys_max: schedule.max_merge_region_keys,
+            free_percent_min: ((1.0 - schedule.low_space_ratio.clamp(0.0, 1.0)) * 100.0).round() as u64,
             split_merge_interval: schedule.split_merge_interval.0,
             ..Self::default()
         }

@@ -69,7 +69,9 @@ async fn serve(options: Options, compute: Handle, stop: CancellationToken) -> an
     let database = match Database::open_with(open).await {
         Ok(database) => database,
         Err(error) if options.in_memory => bail!(error),
-        Err(error @ OpenError::Node(NodeError::Replicated)) => {
+        Err(
+            error @ (OpenError::Node(NodeError::Replicated) | OpenError::Pd(tidewater_pd::OpenError::Member)),
+        ) => {
             bail!("{error}\nIt is a part of a cluster: start it with --cluster, as before.")
         }
         Err(error) => bail!("{error}\nThe data in {} was left as it is.", options.data.display()),

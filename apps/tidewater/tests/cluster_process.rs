@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Regions so small that they split, move and merge all the time.
-const PD_SETTINGS: &str =
-    "[schedule]\nstore-limit = 60000\nmax-merge-region-keys = 20\nsplit-merge-interval = \"1s\"\n";
+const PD_SETTINGS: &str = "[schedule]\nstore-limit = 60000\nmax-merge-region-keys = 20\n\
+                           split-merge-interval = \"1s\"\nlow-space-ratio = 1.0\n";
 const STORE_SETTINGS: &str = "[coprocessor]\nregion-max-keys = 120\nregion-split-keys = 60\n\
                               [raftstore]\npd-heartbeat-tick-interval = \"200ms\"\n\
                               raft-heartbeat-interval = \"500ms\"\nraft-election-timeout = \"2500ms\"\n";

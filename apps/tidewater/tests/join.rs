@@ -34,6 +34,11 @@ async fn a_server_grows_into_a_cluster_while_it_serves() {
         Part::start_plain(name, &["join", "--pd", &pd, "--data", folder])
     };
     let (_second, mut third) = (join("second"), join("third"));
+    // However full the disk of this machine is.
+    let settled = std::process::Command::new(env!("CARGO_BIN_EXE_tidewater"))
+        .args(["ctl", "--pd", &pd, "config", "set", "low-space-ratio", "1.0"])
+        .status();
+    assert!(settled.expect("the program runs").success());
     let mut conn = first.connect().await;
     let client =
         GrpcPd::connect(std::slice::from_ref(&pd), ChannelOptions::default()).await.expect("PD answers");

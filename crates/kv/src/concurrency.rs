@@ -15,6 +15,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 use tidewater_codec::{CommitTs, StartTs, TimeStamp, mvcc::Lock};
 
 use crate::{
@@ -22,17 +23,29 @@ use crate::{
     mvcc::{DataKey, PassableLocks, check_memory_lock},
 };
 
+/// The locks on a key: one, but for the case above.
+type Published = SmallVec<[(u64, Lock); 1]>;
+
 #[derive(Default)]
 pub(crate) struct ConcurrencyManager {
     max_ts: AtomicU64,
     /// How many locks `locks` holds: readers look at the map only when there are any.
     lock_count: AtomicUsize,
-    locks: RwLock<BTreeMap<DataKey, Lock>>,
+    /// With the numbers of their guards: where the outcome of a write is unknown its lock stays, and whoever tries the key again has one beside it.
+    locks: RwLock<BTreeMap<DataKey, Published>>,
+    guards: AtomicU64,
+    /// Readers do not look: a fault that simulations make.
+    is_blind: bool,
 }
 
 impl ConcurrencyManager {
     pub(crate) fn new(max_ts: TimeStamp) -> Arc<Self> {
         Arc::new(Self { max_ts: AtomicU64::new(max_ts.into_inner()), ..Self::default() })
+    }
+
+    /// One whose readers do not look at locks, for simulations of that fault.
+    pub(crate) fn blind(max_ts: TimeStamp) -> Arc<Self> {
+        Arc::new(Self { max_ts: AtomicU64::new(max_ts.into_inner()), is_blind: true, ..Self::default() })
     }
 
     /// Notes that someone reads at `ts`. `u64::MAX` (read the newest) promises nothing and is not noted.
@@ -62,11 +75,16 @@ impl ConcurrencyManager {
         read_ts: TimeStamp,
         passable: &PassableLocks,
     ) -> Result<(), CommandError> {
-        if self.lock_count.load(Ordering::SeqCst) == 0 {
+        if self.is_blind || self.lock_count.load(Ordering::SeqCst) == 0 {
             return Ok(());
         }
         match self.locks.read().get(key) {
-            Some(lock) => check_memory_lock(lock, key.raw().as_bytes(), read_ts, passable),
+            Some(published) => {
+                let raw = key.raw();
+                published
+                    .iter()
+                    .try_for_each(|(_, lock)| check_memory_lock(lock, raw.as_bytes(), read_ts, passable))
+            }
             None => Ok(()),
         }
     }
@@ -79,7 +97,7 @@ impl ConcurrencyManager {
         read_ts: TimeStamp,
         passable: &PassableLocks,
     ) -> Result<(), CommandError> {
-        if self.lock_count.load(Ordering::SeqCst) == 0 {
+        if self.is_blind || self.lock_count.load(Ordering::SeqCst) == 0 {
             return Ok(());
         }
         let start = DataKey::from_raw(start);
@@ -89,15 +107,17 @@ impl ConcurrencyManager {
         {
             return Ok(());
         }
-        for (key, lock) in self.locks.read().range((Bound::Included(start), end)) {
-            check_memory_lock(lock, key.raw().as_bytes(), read_ts, passable)?;
+        for (key, published) in self.locks.read().range((Bound::Included(start), end)) {
+            for (_, lock) in published {
+                check_memory_lock(lock, key.raw().as_bytes(), read_ts, passable)?;
+            }
         }
         Ok(())
     }
 
     /// The start of the oldest transaction with a lock in memory.
     pub(crate) fn oldest_lock(&self) -> Option<StartTs> {
-        self.locks.read().values().map(|lock| lock.start_ts).min()
+        self.locks.read().values().flatten().map(|(_, lock)| lock.start_ts).min()
     }
 
     /// Publishes locks, then returns `max_ts` as it was when all of them could be seen, and a guard that withdraws them.
@@ -111,18 +131,20 @@ impl ConcurrencyManager {
         let mut table = self.locks.write();
         self.lock_count.fetch_add(locks.len(), Ordering::SeqCst);
         let min_commit_ts = finish(self.max_ts());
+        let guard = self.guards.fetch_add(1, Ordering::Relaxed);
         let keys = locks.iter().map(|(key, _)| key.clone()).collect();
         for (key, mut lock) in locks.drain(..) {
             lock.min_commit_ts = min_commit_ts;
-            table.insert(key, lock);
+            table.entry(key).or_default().push((guard, lock));
         }
-        (min_commit_ts, MemoryLockGuard { manager: self.clone(), keys })
+        (min_commit_ts, MemoryLockGuard { manager: self.clone(), guard, keys })
     }
 }
 
 /// Locks readers see in memory until the writes they stand for are visible.
 pub(crate) struct MemoryLockGuard {
     manager: Arc<ConcurrencyManager>,
+    guard: u64,
     keys: Vec<DataKey>,
 }
 
@@ -130,7 +152,12 @@ impl Drop for MemoryLockGuard {
     fn drop(&mut self) {
         let mut table = self.manager.locks.write();
         for key in &self.keys {
-            table.remove(key);
+            if let Some(published) = table.get_mut(key) {
+                published.retain(|(guard, _)| *guard != self.guard);
+                if published.is_empty() {
+                    table.remove(key);
+                }
+            }
         }
         self.manager.lock_count.fetch_sub(self.keys.len(), Ordering::SeqCst);
     }
@@ -177,5 +204,24 @@ mod tests {
         drop(guard);
         assert!(manager.check_key(&DataKey::from_raw(b"k"), ts(21), &passable).is_ok());
         assert_eq!(manager.lock_count.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_lock_stays_when_a_later_one_of_the_same_key_is_withdrawn() {
+        let manager = ConcurrencyManager::new(TimeStamp::new(5));
+        let publish = || {
+            let lock = Lock::new(LockType::Put, b"k".to_vec(), StartTs::new(10), 0);
+            manager.publish(vec![(DataKey::from_raw(b"k"), lock)], |max_ts| max_ts.next()).1
+        };
+        let is_locked = || {
+            let passable = PassableLocks::default();
+            manager.check_key(&DataKey::from_raw(b"k"), TimeStamp::new(30), &passable).is_err()
+        };
+        // The outcome of the first write is not known; its client sends it again, and that is refused.
+        let (unknown, refused) = (publish(), publish());
+        drop(refused);
+        assert!(is_locked());
+        drop(unknown);
+        assert!(!is_locked());
     }
 }

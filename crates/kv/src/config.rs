@@ -6,7 +6,7 @@ use tidewater_codec::Key;
 use tidewater_raft::{LogDevice, RaftConfig};
 use tidewater_types::clock::{SystemClock, WallClock};
 
-use crate::{health::DiskWatch, limits::Limits};
+use crate::{flaws::Flaws, health::DiskWatch, limits::Limits};
 
 /// Settings of a [`Node`](crate::Node).
 #[derive(Clone)]
@@ -51,6 +51,9 @@ pub struct NodeConfig {
     pub disk: Option<DiskWatch>,
     /// Where the coprocessor runs long scans; the current runtime if absent.
     pub compute: Option<tokio::runtime::Handle>,
+    /// What is broken on purpose: for simulations.
+    #[doc(hidden)]
+    pub flaws: Flaws,
 }
 
 /// How a node replicates its regions.
@@ -86,6 +89,7 @@ impl Default for NodeConfig {
             raft: None,
             disk: None,
             compute: None,
+            flaws: Flaws::default(),
         }
     }
 }

@@ -37,6 +37,7 @@ mod deadlock;
 mod detector;
 mod engine;
 mod error;
+mod flaws;
 mod health;
 mod latch;
 mod limits;
@@ -63,6 +64,8 @@ pub use engine::{
 #[cfg(feature = "rocksdb")]
 pub use engine::{RocksConfig, RocksEngine};
 pub use error::{Assertion, CommandError, ConflictReason};
+#[doc(hidden)]
+pub use flaws::Flaws;
 pub use health::{Disk, DiskSpace, DiskWatch, FolderDisk};
 pub use limits::LimitError;
 pub use mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};

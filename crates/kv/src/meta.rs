@@ -12,6 +12,7 @@ const FORMAT_MAGIC: &[u8] = b"tidewater-kv\0";
 
 const FORMAT_KEY: &[u8] = b"\x01format";
 const IDENT_KEY: &[u8] = b"\x01ident";
+const CLUSTER_KEY: &[u8] = b"\x01cluster";
 const FENCE_KEY: &[u8] = b"\x01fence";
 const SPLIT_PENDING_KEY: &[u8] = b"\x01split-pending";
 const REGION_PREFIX: &[u8] = b"\x01region";
@@ -51,14 +52,20 @@ pub(crate) fn check_format(engine: &dyn Engine) -> Result<(), EngineError> {
 
 /// The id PD gave this store.
 pub(crate) fn load_store_id(engine: &dyn Engine) -> Result<Option<u64>, EngineError> {
-    let Some(record) = engine.get(Cf::Default, IDENT_KEY)? else { return Ok(None) };
-    let id = <[u8; 8]>::try_from(&record[..])
-        .map_err(|_| EngineError::Corrupt { what: "store identity", reason: "its length is wrong".into() })?;
-    Ok(Some(u64::from_be_bytes(id)))
+    load_number(engine, IDENT_KEY, "store identity")
 }
 
 pub(crate) fn put_store_id(batch: &mut WriteBatch, store_id: u64) {
     batch.put(Cf::Default, IDENT_KEY.to_vec(), store_id.to_be_bytes().to_vec());
+}
+
+/// The cluster that this store belongs to.
+pub(crate) fn load_cluster_id(engine: &dyn Engine) -> Result<Option<u64>, EngineError> {
+    load_number(engine, CLUSTER_KEY, "cluster identity")
+}
+
+pub(crate) fn put_cluster_id(batch: &mut WriteBatch, cluster_id: u64) {
+    batch.put(Cf::Default, CLUSTER_KEY.to_vec(), cluster_id.to_be_bytes().to_vec());
 }
 
 pub(crate) fn put_region(batch: &mut WriteBatch, region: &metapb::Region) {
@@ -100,10 +107,7 @@ pub(crate) fn delete_gone(batch: &mut WriteBatch, region_id: u64) {
 
 /// In which generation a region went away from here; `None` if it never did.
 pub(crate) fn load_gone(engine: &dyn Engine, region_id: u64) -> Result<Option<u64>, EngineError> {
-    let Some(record) = engine.get(Cf::Default, &gone_key(region_id))? else { return Ok(None) };
-    let conf_ver = <[u8; 8]>::try_from(&record[..])
-        .map_err(|_| EngineError::Corrupt { what: "gone record", reason: "its length is wrong".into() })?;
-    Ok(Some(u64::from_be_bytes(conf_ver)))
+    load_number(engine, &gone_key(region_id), "gone record")
 }
 
 /// How far the replica of a region has applied its log.
@@ -159,10 +163,7 @@ pub(crate) fn put_tombstone(batch: &mut WriteBatch, region_id: u64, peer_id: u64
 
 /// The last peer of a region that was removed from this store.
 pub(crate) fn load_tombstone(engine: &dyn Engine, region_id: u64) -> Result<Option<u64>, EngineError> {
-    let Some(record) = engine.get(Cf::Default, &tombstone_key(region_id))? else { return Ok(None) };
-    let id = <[u8; 8]>::try_from(&record[..])
-        .map_err(|_| EngineError::Corrupt { what: "tombstone", reason: "its length is wrong".into() })?;
-    Ok(Some(u64::from_be_bytes(id)))
+    load_number(engine, &tombstone_key(region_id), "tombstone")
 }
 
 /// Notes what neighbor a region is prepared to become a part of, or that it is not.
@@ -248,6 +249,13 @@ fn applied_key(region_id: u64) -> Vec<u8> {
 
 fn tombstone_key(region_id: u64) -> Vec<u8> {
     [TOMBSTONE_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+fn load_number(engine: &dyn Engine, key: &[u8], what: &'static str) -> Result<Option<u64>, EngineError> {
+    let Some(record) = engine.get(Cf::Default, key)? else { return Ok(None) };
+    let number = <[u8; 8]>::try_from(&record[..])
+        .map_err(|_| EngineError::Corrupt { what, reason: "its length is wrong".into() })?;
+    Ok(Some(u64::from_be_bytes(number)))
 }
 
 fn merging_key(region_id: u64) -> Vec<u8> {

@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use tidewater_codec::TimeStamp;
 use tidewater_proto::{
     PdService, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
-    errorpb, kvrpcpb, tikvpb,
+    errorpb, kvrpcpb, metapb, tikvpb,
 };
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
@@ -131,6 +131,11 @@ impl Node {
     /// Whether regions have copies on other stores.
     pub fn is_replicated(&self) -> bool {
         self.replicas.is_some()
+    }
+
+    /// The regions the node serves: with replicas, those it leads.
+    pub fn served_regions(&self) -> Vec<metapb::Region> {
+        self.regions.all().iter().map(|region| region.meta.clone()).collect()
     }
 
     /// How many regions the node serves: with replicas, those it leads.

@@ -2,76 +2,25 @@
 //!
 //! `cargo bench -p tidewater-raft`
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
-use parking_lot::RwLock;
-use tidewater_proto::raftpb;
 use tidewater_raft::{
-    Applied, Committed, Content, Group, LogDevice, MachineError, Membership, MemoryDevice, Observer, Pieces,
-    RaftConfig, RaftNode, RocksDevice, SendError, Start, StateMachine, Status, Transport,
+    Applied, Group, LogDevice, Membership, MemoryDevice, RaftConfig, RaftNode, RocksDevice, Start,
 };
 use tokio::time::Instant;
 
+#[path = "common.rs"]
+mod common;
+
+use common::{Null, Silent, Stores};
+
 const GROUP: u64 = 1;
 const COMMAND: &[u8] = &[7; 128];
-
-/// Forgets everything but how far it is.
-struct Null(Applied);
-
-impl StateMachine for Null {
-    fn applied(&mut self) -> Result<Applied, MachineError> {
-        Ok(self.0.clone())
-    }
-
-    fn apply(&mut self, entries: Vec<Committed>) -> Result<Vec<Bytes>, MachineError> {
-        self.0.position = entries.last().map(|entry| entry.position);
-        for entry in &entries {
-            if let Content::Membership(membership) = &entry.content {
-                self.0.membership = membership.clone();
-                self.0.membership_position = Some(entry.position);
-            }
-        }
-        Ok(vec![Bytes::new(); entries.len()])
-    }
-
-    fn durable(&mut self) -> Result<Applied, MachineError> {
-        Ok(self.0.clone())
-    }
-
-    fn snapshot(&mut self) -> Result<(Applied, Pieces), MachineError> {
-        Ok((self.0.clone(), Box::new(std::iter::once(Ok(Bytes::from_static(b"nothing"))))))
-    }
-
-    fn install(&mut self, applied: &Applied, _: Pieces) -> Result<(), MachineError> {
-        self.0 = applied.clone();
-        Ok(())
-    }
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn status_changed(&self, _: &Status) {}
-    fn maybe_removed(&self) {}
-}
-
-#[derive(Clone, Default)]
-struct Stores(Arc<RwLock<BTreeMap<u64, Arc<RaftNode>>>>);
-
-#[async_trait]
-impl Transport for Stores {
-    async fn send(&self, request: raftpb::Request) -> Result<raftpb::Response, SendError> {
-        let node = self.0.read().get(&request.to_store).cloned();
-        Ok(node.ok_or_else(|| SendError("nobody".to_owned()))?.handle(request).await)
-    }
-}
 
 async fn cluster(device: impl Fn(u64) -> Arc<dyn LogDevice>) -> (Stores, Arc<Group>) {
     let stores = Stores::default();

@@ -104,6 +104,8 @@ pub struct Group {
     lease_until: AtomicU64,
     /// The term in which the lease was given up, for leadership was handed over.
     waived_term: AtomicU64,
+    /// Log or state machine have failed: entries may be committed that are not, and never will be, applied here.
+    halted: Arc<AtomicBool>,
     incoming: Mutex<Option<Incoming>>,
     pub(crate) activity: AtomicU64,
     pub(crate) asleep: AtomicBool,
@@ -169,6 +171,7 @@ impl Group {
             quiet_until: opened + quiet,
             lease_until: AtomicU64::new(0),
             waived_term: AtomicU64::new(0),
+            halted: Arc::default(),
             incoming: Mutex::new(None),
             activity: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
@@ -220,7 +223,12 @@ impl Group {
         self.wake();
         let done = Arc::new(Mutex::new(Some(done)));
         let later = done.clone();
+        let halted = self.halted.clone();
         let responder = Responder::new(move |result| {
+            // Nobody answers: the member has stopped, or is about to. The lease goes before anybody acts on the outcome.
+            if result.is_none() {
+                halted.store(true, Ordering::Release);
+            }
             let result = match result {
                 Some(Ok(response)) => Ok(response),
                 Some(Err(error)) => Err(GroupError::from(error)),
@@ -283,6 +291,9 @@ impl Group {
     ///
     /// Costs a look at the clock. Where it fails, [`Self::read_barrier`] asks the others.
     pub fn has_lease(&self) -> bool {
+        if self.halted.load(Ordering::Acquire) {
+            return false;
+        }
         let now = Instant::now();
         let since = now.saturating_duration_since(self.opened).as_micros() as u64;
         if since < self.lease_until.load(Ordering::Acquire) {
@@ -422,7 +433,9 @@ impl Group {
         // From here on the others may elect it at once, whatever they have promised.
         self.waived_term.fetch_max(status.term, Ordering::AcqRel);
         self.lease_until.store(0, Ordering::Release);
-        self.raft.trigger().transfer_leader(peer_id).await.map_err(stopped)
+        self.raft.trigger().transfer_leader(peer_id).await.map_err(stopped)?;
+        tokio::spawn(step_down_unfollowed(self.raft.clone(), self.peer_id, status.term, self.timing.lease));
+        Ok(())
     }
 
     /// Asks for votes at once. Only for a group nobody has led yet: elsewhere it disturbs the leader.
@@ -585,6 +598,27 @@ impl Group {
             self.raft.runtime_config().tick(false);
         }
         raftpb::Response { body: Some(Answer::Sleep(raftpb::SleepResponse { asleep })) }
+    }
+}
+
+/// A leader that has handed over and was not followed cannot go on in its term: it has no lease, and takes no proposals, but its heart beats keep
+/// everybody else from standing. After a while it votes for itself in the next term, by which it stops leading this one; then anybody stands.
+async fn step_down_unfollowed(raft: RaftHandle, peer_id: u64, term: u64, patience: Duration) {
+    tokio::time::sleep(patience).await;
+    let status = status_of(&raft);
+    if status.role != Role::Leader || status.term != term {
+        return;
+    }
+    tracing::info!(peer = peer_id, term, "nobody took leadership over");
+    let message = raftpb::VoteRequest {
+        vote: Some(raftpb::Vote { term: term + 1, peer_id, committed: false }),
+        // No log is longer: nobody compares logs with himself.
+        last: Some(raftpb::LogId { term: term + 1, index: u64::MAX }),
+        leadership_transfer: true,
+        pre_vote: false,
+    };
+    if let Ok(request) = wire::to_vote_request(&message) {
+        let _ = raft.vote(request).await;
     }
 }
 

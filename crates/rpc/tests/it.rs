@@ -12,6 +12,8 @@ mod merging;
 mod pd_members;
 #[path = "it/placement.rs"]
 mod placement;
+#[path = "it/refusals.rs"]
+mod refusals;
 #[path = "it/replicated.rs"]
 mod replicated;
 #[path = "it/tls.rs"]

@@ -1,6 +1,8 @@
 //! Whether what the clients saw can have happened.
 
+mod index;
 mod lists;
+mod long_fork;
 mod points;
 mod truth;
 
@@ -42,8 +44,10 @@ pub(crate) fn check(
     match workload {
         Workload::Bank => txns.iter().try_for_each(|txn| check_sum(&txn.reads))?,
         Workload::Lists => lists::check(&txns)?,
+        Workload::Index => index::check(&txns)?,
         Workload::Registers | Workload::Raw => {}
     }
+    long_fork::check(&txns, truth)?;
     truth::check(&txns, truth)?;
     points::check_latest(&txns, &points, truth)
 }

@@ -17,6 +17,7 @@ use tidewater_txn::{
 
 use crate::history::{History, Outcome, PointOp, Value};
 use crate::life::{Death, Life};
+use crate::network::Place;
 use crate::pd::PdLink;
 use crate::store::Stores;
 use crate::workload::{Plan, Workload};
@@ -59,8 +60,10 @@ impl Running {
     fn start(stores: &Arc<Stores>, number: u64, runs: u64, traces: &mut Vec<Arc<Trace>>) -> Self {
         let (life, death) = Life::begin();
         let seed = stores.seed ^ ((number + 1) << 16) ^ (runs << 24);
-        let pd = Arc::new(PdLink { host: stores.pd.clone(), life: Some(life.clone()) });
-        let network = FaultyConnector::new(stores.wire(Some(life.clone())), stores.faults.clone(), seed);
+        let place = Place::Client(number);
+        let pd = PdLink::new(stores.pds.clone(), place, Some(life.clone()));
+        let wire = stores.wire(place, Some(life.clone()));
+        let network = FaultyConnector::new(wire, stores.faults.clone(), seed);
         traces.push(network.trace());
         let connector: Arc<dyn StoreConnector> = Arc::new(network);
         let config = TxnConfig {
@@ -188,7 +191,10 @@ impl Worker {
             return Ok(());
         }
         for (key, value) in self.workload.change(number, &old, &mut self.rng) {
-            txn.put(wire(&key), value.clone())?;
+            match &value {
+                Some(value) => txn.put(wire(&key), value.clone())?,
+                None => txn.delete(wire(&key))?,
+            }
             self.history.note(number, |record| record.writes.insert(key, value));
         }
         Ok(())

@@ -33,7 +33,8 @@ pub(crate) struct Txn {
     pub(crate) reads: BTreeMap<String, Value>,
     /// Read under a lock, so that nothing comes between.
     pub(crate) locked: BTreeMap<String, Value>,
-    pub(crate) writes: BTreeMap<String, String>,
+    /// Nothing is a deletion.
+    pub(crate) writes: BTreeMap<String, Value>,
     pub(crate) outcome: Outcome,
     pub(crate) said: String,
 }
@@ -160,7 +161,7 @@ impl History {
             }
             for (key, value) in txn.writes.iter().filter(|(key, _)| touches(key)) {
                 touched = true;
-                let _ = write!(line, "\n             writes {key} = {}", brief(Some(value)));
+                let _ = write!(line, "\n             writes {key} = {}", brief(value.as_deref()));
             }
             let _ = write!(line, "\n             {:?} {}", txn.outcome, txn.said);
             if touched {

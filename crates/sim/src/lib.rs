@@ -1,4 +1,4 @@
-//! Whole clusters in one thread: stores that crash, clocks that jump, a bad network; and checkers of what clients saw.
+//! Whole clusters in one thread: machines that crash, clocks that jump, disks that fail, a bad network; and checkers of what clients saw.
 //!
 //! Floor 6, above `kv`, `pd` and `txn`, whose real code runs here; nothing above it depends on it, and it ships with nothing. One way in:
 //! [`run`] plays one seed and says what is wrong, if anything is.
@@ -12,9 +12,10 @@
 //!   and "unknown" allows either, but never half.
 //!
 //! # Tour
-//! `life` (processes), `pd` and `store` (machines and the wires to them), `client` (who works, and writes it down), `world` (all of it, and what
-//! befalls it); `workload` (what is done), `history` (what was seen), `check` (whether that can be); `sabotage` (faults of our own, to see
-//! the checkers find them).
+//! `life` (processes); `clock`, `disk`, `network` (what a machine has), `engine`, `log`, `storage` (what it keeps); `pd` and `store` (the machines and
+//! the wires to them), `client` (who works, and writes it down), `world` (all of it), `incident` (what befalls it), `journal` (what did); `workload`
+//! (what is done), `history` (what was seen), `check` (whether that can be); `sabotage` (faults of our own, to see the checkers find them);
+//! [`shrink`] (a smaller run that fails, too).
 //!
 //! ```
 //! use tidewater_sim::{Options, Workload, run};
@@ -25,11 +26,20 @@
 
 mod check;
 mod client;
+mod clock;
+mod disk;
+mod engine;
 mod history;
+mod incident;
+mod journal;
 mod life;
 mod log;
+mod network;
+mod panics;
 mod pd;
 mod sabotage;
+mod shrink;
+mod storage;
 mod store;
 mod workload;
 mod world;
@@ -37,6 +47,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -45,14 +56,21 @@ use check::Finding;
 use history::Outcome;
 use world::World;
 
-pub use sabotage::Sabotage;
+pub use incident::Incident;
+pub use journal::Tracing;
+pub use sabotage::{Habitat, Sabotage};
+pub use shrink::shrink;
 pub use workload::Workload;
 
 /// A run that takes longer is stuck.
 const SIMULATED_MAX: Duration = Duration::from_secs(1_200);
 
+/// What each client does, and how many there are, unless somebody says otherwise.
+const STEPS: usize = 16;
+const CLIENTS: u64 = 3;
+
 /// What to play.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Decides everything that is not decided here.
     pub seed: u64,
@@ -60,8 +78,15 @@ pub struct Options {
     pub workload: Workload,
     /// How many things each client does.
     pub steps: usize,
-    /// Whether regions have three replicas each, or one copy that moves.
+    /// How many client processes there are, of two workers each.
+    pub clients: u64,
+    /// Whether five stores keep three replicas of each region, and a placement driver of three members looks after them; or three stores keep one
+    /// copy of each, which moves, and the driver is alone.
     pub replicated: bool,
+    /// Incidents that do not happen.
+    pub spared: Vec<Incident>,
+    /// What is printed meanwhile; makes no difference else.
+    pub tracing: Tracing,
     /// What is broken on purpose.
     pub sabotage: Option<Sabotage>,
 }
@@ -69,12 +94,43 @@ pub struct Options {
 impl Options {
     /// A run of the usual length.
     pub fn new(seed: u64, workload: Workload) -> Self {
-        Self { seed, workload, steps: 16, replicated: false, sabotage: None }
+        Self {
+            seed,
+            workload,
+            steps: STEPS,
+            clients: CLIENTS,
+            replicated: false,
+            spared: Vec::new(),
+            tracing: Tracing::Off,
+            sabotage: None,
+        }
     }
 
     /// The same with replicated regions.
     pub fn replicated(self) -> Self {
         Self { replicated: true, ..self }
+    }
+
+    /// The command that plays it again.
+    pub fn command(&self) -> String {
+        let Self { seed, workload, steps, clients, replicated, spared, sabotage, .. } = self;
+        let mut command =
+            format!("cargo xtask sim --seeds {seed}..{} --workload {}", seed + 1, workload.name());
+        command += if *replicated { " --replicated" } else { " --single" };
+        if *steps != STEPS {
+            command += &format!(" --steps {steps}");
+        }
+        if *clients != CLIENTS {
+            command += &format!(" --clients {clients}");
+        }
+        if !spared.is_empty() {
+            let names: Vec<_> = spared.iter().map(|incident| incident.name()).collect();
+            command += &format!(" --without {}", names.join(","));
+        }
+        if let Some(sabotage) = sabotage {
+            command += &format!(" --sabotage {sabotage:?}");
+        }
+        command
     }
 }
 
@@ -102,6 +158,8 @@ pub struct Failure {
     pub options: Options,
     /// What was found.
     pub finding: String,
+    /// What befell the cluster.
+    pub incidents: String,
     /// The last operations on the keys in question.
     pub history: String,
 }
@@ -110,16 +168,14 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Options { seed, workload, .. } = &self.options;
         writeln!(f, "seed {seed}, workload {}: {}", workload.name(), self.finding)?;
-        let replicated = if self.options.replicated { " --replicated" } else { "" };
-        let (next, name) = (seed + 1, workload.name());
-        writeln!(f, "again: cargo xtask sim --seeds {seed}..{next} --workload {name}{replicated}")?;
-        write!(f, "{}", self.history)
+        writeln!(f, "again: {}", self.options.command())?;
+        write!(f, "what happened:\n{}what was done:\n{}", self.incidents, self.history)
     }
 }
 
 impl std::error::Error for Failure {}
 
-/// Plays one seed.
+/// Plays one seed. A panic, whoever it is that panics, is a failure.
 pub fn run(options: &Options) -> Result<Report, Box<Failure>> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true);
@@ -127,7 +183,25 @@ pub fn run(options: &Options) -> Result<Report, Box<Failure>> {
     builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&options.seed.to_le_bytes()));
     tidewater_raft::seed_randomness(Some(options.seed));
     let runtime = builder.build().expect("a runtime without sockets needs nothing");
-    runtime.block_on(play(options))
+    panics::begin();
+    let played = catch_unwind(AssertUnwindSafe(|| runtime.block_on(play(options))));
+    let failure = |finding: String| {
+        Err(Box::new(Failure {
+            options: options.clone(),
+            finding,
+            incidents: String::new(),
+            history: String::new(),
+        }))
+    };
+    match (played, panics::end()) {
+        (Ok(Err(mut failure)), Some(said)) => {
+            failure.finding = said;
+            Err(failure)
+        }
+        (Ok(played), None) => played,
+        (_, Some(said)) => failure(said),
+        (Err(_), None) => failure("a panic without words".to_owned()),
+    }
 }
 
 async fn play(options: &Options) -> Result<Report, Box<Failure>> {
@@ -139,12 +213,18 @@ async fn play(options: &Options) -> Result<Report, Box<Failure>> {
         world.work(options).await;
         judge(&world, options).await
     });
-    let stuck = || Err(Finding { text: "it does not come to an end".to_owned(), keys: Vec::new() });
-    match verdict.await.unwrap_or_else(|_| stuck()) {
+    let simple = |text: &str| Err(Finding { text: text.to_owned(), keys: Vec::new() });
+    let verdict = tokio::select! {
+        biased;
+        () = panics::wait() => simple("somebody panicked"),
+        verdict = verdict => verdict.unwrap_or_else(|_| simple("it does not come to an end")),
+    };
+    match verdict {
         Ok(()) => Ok(report(&world, begun.elapsed())),
         Err(finding) => Err(Box::new(Failure {
             options: options.clone(),
             finding: finding.text,
+            incidents: world.network.journal.tell(),
             history: world.history.tell(&finding.keys),
         })),
     }
@@ -156,12 +236,17 @@ async fn judge(world: &World, options: &Options) -> Result<(), Finding> {
         Workload::Raw => (check::Truth::new(), world.raw_values().await),
         _ => (world.truth(options.workload).await?, BTreeMap::new()),
     };
-    world.pd.check()?;
-    check::check(options.workload, &world.history, &truth, &last)
+    world.pds.check()?;
+    check::check(options.workload, &world.history, &truth, &last)?;
+    match options.replicated {
+        true => world.compare_replicas().await,
+        false => Ok(()),
+    }
 }
 
 fn report(world: &World, simulated: Duration) -> Report {
     let mut digest = DefaultHasher::new();
+    world.network.journal.digest().hash(&mut digest);
     for client in &world.clients {
         for trace in client.traces.lock().iter() {
             trace.digest().hash(&mut digest);
@@ -175,7 +260,7 @@ fn report(world: &World, simulated: Duration) -> Report {
         acknowledged: count(|outcome| matches!(outcome, Outcome::Committed(_))) + points.len() as u64,
         refused: count(|outcome| *outcome == Outcome::Aborted),
         unknown: count(|outcome| *outcome == Outcome::Unknown),
-        incidents: world.crashes,
+        incidents: world.incidents,
         simulated,
     }
 }

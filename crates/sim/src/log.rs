@@ -1,7 +1,6 @@
-//! The disk under a store's Raft log: slow, and forgetful when the power fails.
+//! The disk under a Raft log: slow, forgetful when the power fails, and sometimes broken.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
@@ -10,17 +9,25 @@ use tidewater_raft::{
     DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written,
 };
 
-use crate::sabotage::Sabotage;
+use crate::disk::Disk;
 
-/// How long a sync takes, at most.
-const SYNC_MAX: Duration = Duration::from_millis(3);
-
-/// A log device that keeps, through a power failure, what was synced, and maybe some of what was not.
+/// A log device that keeps, through a power failure, what was synced, and maybe some of what was not: whole submissions from the front, as a
+/// real device does that cuts a torn end off.
 pub(crate) struct SimLog {
     /// What reads see.
     written: MemoryDevice,
     state: Arc<Mutex<State>>,
-    sabotage: Option<Sabotage>,
+    disk: Arc<Disk>,
+    flaw: Option<LogFlaw>,
+}
+
+/// What is wrong with a log on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFlaw {
+    /// Says that something is durable before it is.
+    ForgetsSync,
+    /// Says that something was written that the disk has refused.
+    SwallowsErrors,
 }
 
 struct State {
@@ -31,6 +38,8 @@ struct State {
     syncs: bool,
     /// The power has failed: nobody hears of anything any more.
     is_dead: bool,
+    /// After a failure everything fails: nobody knows what is on the disk.
+    failure: Option<DeviceError>,
     rng: SmallRng,
 }
 
@@ -40,20 +49,21 @@ fn take(device: &MemoryDevice, ops: &[LogOp]) {
 }
 
 impl SimLog {
-    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Arc<Self> {
-        Self::over(MemoryDevice::new(), seed, sabotage)
+    pub(crate) fn new(seed: u64, disk: Arc<Disk>, flaw: Option<LogFlaw>) -> Arc<Self> {
+        Self::over(MemoryDevice::new(), seed, disk, flaw)
     }
 
-    fn over(durable: MemoryDevice, seed: u64, sabotage: Option<Sabotage>) -> Arc<Self> {
+    fn over(durable: MemoryDevice, seed: u64, disk: Arc<Disk>, flaw: Option<LogFlaw>) -> Arc<Self> {
         let written = durable.clone();
         let state = State {
             durable,
             queue: Vec::new(),
             syncs: false,
             is_dead: false,
+            failure: None,
             rng: SmallRng::seed_from_u64(seed),
         };
-        Arc::new(Self { written, state: Arc::new(Mutex::new(state)), sabotage })
+        Arc::new(Self { written, state: Arc::new(Mutex::new(state)), disk, flaw })
     }
 
     /// What a power failure leaves: some of what was queued may have reached the disk.
@@ -68,32 +78,52 @@ impl SimLog {
         drop(state);
         // Those who wait for a dead device wait for ever, and not in vain: nobody drops what they hold.
         std::mem::forget(queue);
-        Self::over(durable, seed, self.sabotage)
+        Self::over(durable, seed, self.disk.clone(), self.flaw)
     }
 }
 
-async fn sync(state: Arc<Mutex<State>>) {
+async fn sync(state: Arc<Mutex<State>>, disk: Arc<Disk>, flaw: Option<LogFlaw>) {
     loop {
-        let pause = {
+        let count = {
             let mut state = state.lock();
             if state.queue.is_empty() || state.is_dead {
                 state.syncs = false;
                 return;
             }
-            state.rng.random_range(Duration::ZERO..SYNC_MAX)
+            state.queue.len()
         };
-        let count = state.lock().queue.len();
-        tokio::time::sleep(pause).await;
-        let done: Vec<_> = {
+        tokio::time::sleep(disk.sync_time()).await;
+        let (told, result) = {
             let mut state = state.lock();
             if state.is_dead {
                 return;
             }
-            let done: Vec<_> = state.queue.drain(..count).collect();
-            done.iter().for_each(|(ops, _)| take(&state.durable, ops));
-            done
+            match disk.write() {
+                Ok(()) => {
+                    let done: Vec<_> = state.queue.drain(..count).collect();
+                    done.iter().for_each(|(ops, _)| take(&state.durable, ops));
+                    (done.into_iter().map(|(_, written)| written).collect::<Vec<_>>(), Ok(()))
+                }
+                Err(_) if flaw == Some(LogFlaw::SwallowsErrors) => {
+                    let lost = state.queue.drain(..count);
+                    (lost.map(|(_, written)| written).collect(), Ok(()))
+                }
+                Err(reason) => {
+                    let error = DeviceError::Failed { operation: "sync", reason };
+                    state.failure = Some(error.clone());
+                    state.syncs = false;
+                    // The steps stay: what a failed sync leaves behind may be on the disk or not.
+                    let nobody = || -> Written { Box::new(|_| ()) };
+                    let told =
+                        state.queue.iter_mut().map(|(_, written)| std::mem::replace(written, nobody()));
+                    (told.collect(), Err(error))
+                }
+            }
         };
-        done.into_iter().for_each(|(_, written)| written(Ok(())));
+        told.into_iter().for_each(|written| written(result.clone()));
+        if result.is_err() {
+            return;
+        }
     }
 }
 
@@ -105,7 +135,11 @@ impl LogDevice for SimLog {
             return;
         }
         take(&self.written, &ops);
-        if self.sabotage == Some(Sabotage::ForgetLogSync) {
+        if let Some(failure) = state.failure.clone() {
+            drop(state);
+            return written(Err(failure));
+        }
+        if self.flaw == Some(LogFlaw::ForgetsSync) {
             // Says so at once, and keeps it if the power lasts.
             state.queue.push((ops, Box::new(|_| ())));
             drop(state);
@@ -115,7 +149,7 @@ impl LogDevice for SimLog {
             state.queue.push((ops, written));
         }
         if !std::mem::replace(&mut state.syncs, true) {
-            tokio::spawn(sync(self.state.clone()));
+            tokio::spawn(sync(self.state.clone(), self.disk.clone(), self.flaw));
         }
     }
 

@@ -1,14 +1,13 @@
 //! Faults of our own making: a simulation that does not find these finds nothing.
+//!
+//! Most are made at seams: by an engine, a log or a message that is not what it should be. Where that is not possible, the crate in question has
+//! a hidden option for it, which no configuration file can set.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod messages;
 
-use bytes::Bytes;
-use parking_lot::Mutex;
-use tidewater_codec::mvcc::{Write, WriteType};
-use tidewater_kv::{
-    Cf, Durability, Engine, EngineError, MemoryEngine, Snapshot, WriteBatch, WriteCost, WriteOp,
-};
+use tidewater_kv::Flaws;
+
+pub(crate) use messages::{Meddler, context_mut};
 
 /// What is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,131 +26,120 @@ pub enum Sabotage {
     ForgetLogSync,
     /// Stores lose a write to the `write` family, now and then, and say it was made.
     LoseCommits,
+    /// Stores carry a write out a second time, a little later.
+    ApplyTwice,
+    /// Stores do not keep how far they have applied their logs.
+    ForgetApplied,
+    /// Stores take it for done when the disk under their logs fails.
+    SwallowErrors,
+    /// The placement driver does not keep how far it has given out timestamps.
+    LoseWindow,
+    /// Members of the placement driver acknowledge entries of their log before these are durable.
+    ForgetPdLogSync,
+    /// The last mutation of a prewrite gets lost on the way, now and then.
+    LosePrewrites,
+    /// Locks of committed transactions are rolled back.
+    ResolveAsRollback,
+    /// Reads see the latest version, whatever their timestamp.
+    ReadLatest,
+    /// Clients are told a smaller timestamp for an asynchronous commit than its locks have.
+    LowerCommitTs,
+    /// Pessimistic transactions do not notice that their locks are gone.
+    SkipPessimisticCheck,
+    /// Requests are served whatever the version of the region they believe in.
+    DropEpochCheck,
+    /// Snapshots of regions lack the locks.
+    SnapshotWithoutLocks,
+    /// A leader serves reads without its lease.
+    ReadWithoutLease,
+    /// A new leader does not care for what its predecessors have served.
+    SkipLeaderFence,
+    /// Reads do not look at the in-memory locks of asynchronous commits.
+    SkipMemoryLocks,
+    /// Regions keep their version when they are split.
+    SplitKeepsVersion,
+}
+
+/// Where a fault can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Habitat {
+    /// With single copies, which are quicker to play.
+    Single,
+    /// With replicas only.
+    Replicated,
 }
 
 impl Sabotage {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    /// Those that the suite finds.
+    pub const ALL: [Self; 21] = [
         Self::ForgetSync,
         Self::DropRollbacks,
         Self::RepeatTimestamps,
         Self::ForgetReads,
         Self::ReadAroundLocks,
-        Self::LoseCommits,
         Self::ForgetLogSync,
+        Self::LoseCommits,
+        Self::ApplyTwice,
+        Self::ForgetApplied,
+        Self::SwallowErrors,
+        Self::LoseWindow,
+        Self::ForgetPdLogSync,
+        Self::LosePrewrites,
+        Self::ResolveAsRollback,
+        Self::ReadLatest,
+        Self::LowerCommitTs,
+        Self::SkipPessimisticCheck,
+        Self::DropEpochCheck,
+        Self::SnapshotWithoutLocks,
+        Self::SkipMemoryLocks,
+        Self::SplitKeepsVersion,
     ];
-}
 
-/// A memory engine that may be broken.
-pub(crate) struct SimEngine {
-    inner: MemoryEngine,
-    sabotage: Option<Sabotage>,
-    writes: AtomicU64,
-    trap: Mutex<Trap>,
-}
+    /// Those that take more luck than a hundred runs bring: they need a change of leaders at the right moment.
+    pub const ELUSIVE: [Self; 2] = [Self::ReadWithoutLease, Self::SkipLeaderFence];
 
-/// A crash between two writes.
-#[derive(Default)]
-struct Trap {
-    /// Writes until then.
-    left: u64,
-    spring: Option<Box<dyn FnOnce() + Send>>,
-    /// What was left at that moment: what is written later is not.
-    survivor: Option<MemoryEngine>,
-}
-
-impl SimEngine {
-    pub(crate) fn new(sabotage: Option<Sabotage>) -> Arc<Self> {
-        Self::over(MemoryEngine::with_crashes(), sabotage)
-    }
-
-    fn over(inner: MemoryEngine, sabotage: Option<Sabotage>) -> Arc<Self> {
-        Arc::new(Self { inner, sabotage, writes: AtomicU64::new(0), trap: Mutex::default() })
-    }
-
-    /// What a power failure leaves.
-    pub(crate) fn crash(&self) -> Arc<Self> {
-        let survivor = self.trap.lock().survivor.take();
-        Self::over(survivor.unwrap_or_else(|| self.inner.crash()), self.sabotage)
-    }
-
-    /// Has something happen right after so many more writes.
-    pub(crate) fn set_trap(&self, left: u64, spring: Box<dyn FnOnce() + Send>) {
-        *self.trap.lock() = Trap { left, spring: Some(spring), survivor: None };
-    }
-
-    fn step_on_trap(&self) {
-        let spring = {
-            let mut trap = self.trap.lock();
-            trap.left = trap.left.saturating_sub(1);
-            if trap.left > 0 || trap.spring.is_none() {
-                return;
-            }
-            trap.survivor = Some(self.inner.crash());
-            trap.spring.take()
-        };
-        // Outside of the lock: it will want to crash us.
-        if let Some(spring) = spring {
-            spring();
+    /// Where to look for it.
+    pub const fn habitat(self) -> Habitat {
+        match self {
+            Self::ForgetLogSync
+            | Self::ApplyTwice
+            | Self::ForgetApplied
+            | Self::SwallowErrors
+            | Self::ForgetPdLogSync
+            | Self::SnapshotWithoutLocks
+            | Self::ReadWithoutLease
+            | Self::SkipLeaderFence
+            | Self::SkipMemoryLocks => Habitat::Replicated,
+            Self::ForgetSync
+            | Self::DropRollbacks
+            | Self::RepeatTimestamps
+            | Self::ForgetReads
+            | Self::ReadAroundLocks
+            | Self::LoseCommits
+            | Self::LoseWindow
+            | Self::LosePrewrites
+            | Self::ResolveAsRollback
+            | Self::ReadLatest
+            | Self::LowerCommitTs
+            | Self::SkipPessimisticCheck
+            | Self::DropEpochCheck
+            | Self::SplitKeepsVersion => Habitat::Single,
         }
     }
 
-    fn keeps(&self, op: &WriteOp, number: u64) -> bool {
-        let WriteOp::Put { cf: Cf::Write, value, .. } = op else { return true };
-        match self.sabotage {
-            Some(Sabotage::DropRollbacks) => {
-                !Write::decode(value).is_ok_and(|record| record.write_type == WriteType::Rollback)
-            }
-            Some(Sabotage::LoseCommits) => !number.is_multiple_of(40),
-            _ => true,
+    /// By its name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter().chain(Self::ELUSIVE);
+        all.find(|sabotage| format!("{sabotage:?}").eq_ignore_ascii_case(name))
+    }
+
+    /// What a store does wrong by itself.
+    pub(crate) fn flaws(sabotage: Option<Self>) -> Flaws {
+        let is = |fault| sabotage == Some(fault);
+        Flaws {
+            reads_without_lease: is(Self::ReadWithoutLease),
+            ignores_memory_locks: is(Self::SkipMemoryLocks),
+            splits_keep_version: is(Self::SplitKeepsVersion),
         }
-    }
-}
-
-impl Engine for SimEngine {
-    fn snapshot(&self) -> Arc<dyn Snapshot> {
-        self.inner.snapshot()
-    }
-
-    fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        self.inner.get(cf, key)
-    }
-
-    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), EngineError> {
-        if self.sabotage.is_none() {
-            self.inner.write(batch, durability)?;
-            self.step_on_trap();
-            return Ok(());
-        }
-        let number = self.writes.fetch_add(1, Ordering::Relaxed);
-        let mut kept = WriteBatch::new();
-        for op in batch.into_ops().into_iter().filter(|op| self.keeps(op, number)) {
-            match op {
-                WriteOp::Put { cf, key, value } => kept.put(cf, key, value),
-                WriteOp::Delete { cf, key } => kept.delete(cf, key),
-            }
-        }
-        let forgets = self.sabotage == Some(Sabotage::ForgetSync) && !number.is_multiple_of(16);
-        self.inner.write(kept, if forgets { Durability::Buffered } else { durability })?;
-        self.step_on_trap();
-        Ok(())
-    }
-
-    fn delete_range(&self, cf: Cf, start: &[u8], end: &[u8]) -> Result<(), EngineError> {
-        self.inner.delete_range(cf, start, end)?;
-        self.step_on_trap();
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        self.inner.flush()
-    }
-
-    fn approximate_size(&self, cf: Cf, start: &[u8], end: &[u8]) -> u64 {
-        self.inner.approximate_size(cf, start, end)
-    }
-
-    fn write_cost(&self) -> WriteCost {
-        WriteCost::Memory
     }
 }

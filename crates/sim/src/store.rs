@@ -9,24 +9,36 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tidewater_codec::Key;
 use tidewater_kv::{Node, NodeConfig, RaftSettings};
-use tidewater_proto::{StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, kvrpcpb};
+use tidewater_proto::{
+    COMMAND_NAMES, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
+    metapb,
+};
 use tidewater_raft::RaftConfig;
 use tidewater_txn::fault::{Faults, FaultyConnector};
 
 use crate::Options;
+use crate::clock::SimClock;
+use crate::disk::{Disk, Trouble};
+use crate::engine::SimEngine;
 use crate::life::{Death, Life};
-use crate::log::SimLog;
-use crate::pd::{PdHost, PdLink};
-use crate::sabotage::{Sabotage, SimEngine};
+use crate::log::{LogFlaw, SimLog};
+use crate::network::{Network, Place};
+use crate::pd::{PdLink, Pds};
+use crate::sabotage::{Meddler, Sabotage, context_mut};
 
 /// How often stores report, and so get orders to move regions.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
 const LATE_PIECE_PROBABILITY: f64 = 0.1;
+/// How long clients wait for an answer: a leader that is cut off has none for a write.
+const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
 const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// The machine a store runs on.
 pub(crate) struct StoreHost {
+    place: Place,
     address: String,
+    clock: Arc<SimClock>,
+    disk: Arc<Disk>,
     state: Mutex<State>,
 }
 
@@ -47,29 +59,71 @@ struct Running {
 /// What all stores have in common.
 pub(crate) struct Stores {
     pub(crate) hosts: Vec<Arc<StoreHost>>,
-    pub(crate) pd: Arc<PdHost>,
+    pub(crate) pds: Arc<Pds>,
+    pub(crate) network: Arc<Network>,
     pub(crate) faults: Faults,
     pub(crate) seed: u64,
-    pub(crate) sabotage: Option<Sabotage>,
+    sabotage: Option<Sabotage>,
+    meddler: Meddler,
     replicated: bool,
     rng: Mutex<SmallRng>,
 }
 
+fn log_flaw(sabotage: Option<Sabotage>) -> Option<LogFlaw> {
+    match sabotage {
+        Some(Sabotage::ForgetLogSync) => Some(LogFlaw::ForgetsSync),
+        Some(Sabotage::SwallowErrors) => Some(LogFlaw::SwallowsErrors),
+        _ => None,
+    }
+}
+
 impl Stores {
-    pub(crate) fn new(count: usize, pd: Arc<PdHost>, faults: Faults, options: &Options) -> Arc<Self> {
+    pub(crate) fn new(count: usize, pds: Arc<Pds>, faults: Faults, options: &Options) -> Arc<Self> {
         let Options { seed, sabotage, replicated, .. } = *options;
-        let host = |index: usize| {
-            let engine = SimEngine::new(sabotage);
-            let log = SimLog::new(seed ^ (index as u64 + 1) << 50, sabotage);
+        let mut clocks = SmallRng::seed_from_u64(seed ^ 0xc10c);
+        let mut host = |index: usize| {
+            let disk = Disk::new(seed ^ (index as u64 + 1) << 44);
+            let engine = SimEngine::new(disk.clone(), sabotage);
+            let log = SimLog::new(seed ^ (index as u64 + 1) << 50, disk.clone(), log_flaw(sabotage));
+            let place = Place::Store(index);
             let state = Mutex::new(State { engine, log, generation: 0, running: None });
-            Arc::new(StoreHost { address: format!("store-{index}"), state })
+            let clock = Arc::new(SimClock::new(&mut clocks));
+            Arc::new(StoreHost { place, address: place.to_string(), clock, disk, state })
         };
-        let rng = Mutex::new(SmallRng::seed_from_u64(!seed));
-        Arc::new(Self { hosts: (0..count).map(host).collect(), pd, faults, seed, sabotage, replicated, rng })
+        Arc::new(Self {
+            hosts: (0..count).map(&mut host).collect(),
+            network: pds.network.clone(),
+            pds,
+            faults,
+            seed,
+            sabotage,
+            meddler: Meddler::new(sabotage),
+            replicated,
+            rng: Mutex::new(SmallRng::seed_from_u64(!seed)),
+        })
+    }
+
+    fn node_config(&self, index: usize, log: Arc<SimLog>) -> NodeConfig {
+        let raft = RaftSettings { device: log, config: RaftConfig::default() };
+        NodeConfig {
+            raft: self.replicated.then_some(raft),
+            address: self.hosts[index].address.clone(),
+            heartbeat_interval: HEARTBEAT_INTERVAL,
+            gc_poll_interval: None,
+            raw_sweep_interval: None,
+            // A few versions fill a region.
+            region_keys_max: 40,
+            region_keys_split: 20,
+            clock: self.hosts[index].clock.clone(),
+            bootstrap_split_keys: vec![Key::new(*b"k2"), Key::new(*b"k4")],
+            flaws: Sabotage::flaws(self.sabotage),
+            ..NodeConfig::default()
+        }
     }
 
     /// Starts a store, however often that takes, unless it crashes meanwhile.
     pub(crate) async fn start(self: &Arc<Self>, index: usize, generation: u64) {
+        let place = self.hosts[index].place;
         loop {
             let (life, death) = Life::begin();
             let (engine, log) = {
@@ -80,23 +134,10 @@ impl Stores {
                 state.running = Some(Running { node: None, life: life.clone(), death });
                 (state.engine.clone(), state.log.clone())
             };
-            let raft = RaftSettings { device: log, config: RaftConfig::default() };
-            let config = NodeConfig {
-                raft: self.replicated.then_some(raft),
-                address: self.hosts[index].address.clone(),
-                heartbeat_interval: HEARTBEAT_INTERVAL,
-                gc_poll_interval: None,
-                raw_sweep_interval: None,
-                // A few versions fill a region.
-                region_keys_max: 40,
-                region_keys_split: 20,
-                clock: self.pd.clock.clone(),
-                bootstrap_split_keys: vec![Key::new(*b"k2"), Key::new(*b"k4")],
-                ..NodeConfig::default()
-            };
-            let pd = Arc::new(PdLink { host: self.pd.clone(), life: Some(life.clone()) });
+            let config = self.node_config(index, log);
+            let pd = PdLink::new(self.pds.clone(), place, Some(life.clone()));
             let peers = Arc::new(FaultyConnector::new(
-                self.wire(Some(life.clone())),
+                self.wire(place, Some(life.clone())),
                 self.faults.clone(),
                 self.seed ^ (generation << 8) ^ index as u64,
             ));
@@ -105,14 +146,17 @@ impl Stores {
                 () = life.ended() => return,
                 opened = Node::open_in_cluster(config, engine, pd, peers) => opened,
             };
-            if let Ok(node) = opened {
-                let mut state = self.hosts[index].state.lock();
-                if state.generation == generation
-                    && let Some(running) = &mut state.running
-                {
-                    running.node = Some(node);
+            match opened {
+                Ok(node) => {
+                    let mut state = self.hosts[index].state.lock();
+                    if state.generation == generation
+                        && let Some(running) = &mut state.running
+                    {
+                        running.node = Some(node);
+                    }
+                    return;
                 }
-                return;
+                Err(error) => self.network.journal.note(format_args!("{place} does not open: {error}")),
             }
             tokio::time::sleep(REOPEN_PAUSE).await;
         }
@@ -136,6 +180,7 @@ impl Stores {
 
     /// Power fails, and comes back after a while.
     pub(crate) fn crash_for(self: &Arc<Self>, index: usize, pause: Duration) {
+        self.network.journal.note(format_args!("{} loses power for {pause:?}", self.hosts[index].place));
         let (stores, generation) = (self.clone(), self.crash(index));
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
@@ -155,9 +200,29 @@ impl Stores {
         engine.set_trap(writes, spring);
     }
 
-    /// A way to all stores without faults, for the process with that life, or for nobody in particular.
-    pub(crate) fn wire(self: &Arc<Self>, life: Option<Life>) -> Arc<dyn StoreConnector> {
-        Arc::new(Wire { stores: self.clone(), caller: life })
+    /// Something is wrong with a disk for a while; then it is as good as new, and the store is started again: a store goes on no more once a
+    /// write has failed.
+    pub(crate) fn trouble_disk(self: &Arc<Self>, index: usize, trouble: Trouble, pause: Duration) {
+        let stores = self.clone();
+        let disk = self.hosts[index].disk.clone();
+        disk.set_trouble(trouble);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            disk.set_trouble(Trouble::None);
+            if trouble != Trouble::Slow {
+                stores.crash_for(index, REOPEN_PAUSE);
+            }
+        });
+    }
+
+    /// The clock of one machine.
+    pub(crate) fn clock(&self, index: usize) -> &SimClock {
+        &self.hosts[index].clock
+    }
+
+    /// A way to all stores, cut only by partitions, for the process with that life, or for nobody in particular.
+    pub(crate) fn wire(self: &Arc<Self>, from: Place, life: Option<Life>) -> Arc<dyn StoreConnector> {
+        Arc::new(Wire { stores: self.clone(), from, caller: life })
     }
 
     /// How much later a piece of a region arrives a second time, if it does: a sender that gives up on an answer does not stop its request.
@@ -166,9 +231,20 @@ impl Stores {
         rng.random_bool(LATE_PIECE_PROBABILITY).then(|| Duration::from_millis(rng.random_range(10..6_000)))
     }
 
-    /// The nodes; all run.
+    /// The nodes that run.
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
         self.hosts.iter().filter_map(|host| host.running().map(|(node, _)| node)).collect()
+    }
+
+    /// The version that requests to a region should have.
+    fn make_current(&self, request: &mut StoreRequest) {
+        let Some(driver) = self.pds.driver() else { return };
+        if let Some(context) = context_mut(request)
+            && let Some(known) = driver.region(context.region_id)
+        {
+            context.region_epoch =
+                Some(metapb::RegionEpoch { conf_ver: known.conf_ver, version: known.version });
+        }
     }
 }
 
@@ -182,6 +258,7 @@ impl StoreHost {
 
 struct Wire {
     stores: Arc<Stores>,
+    from: Place,
     caller: Option<Life>,
 }
 
@@ -190,30 +267,40 @@ impl StoreConnector for Wire {
     async fn connect(&self, address: &str) -> Result<Arc<dyn StoreService>, TransportError> {
         let host = self.stores.hosts.iter().find(|host| host.address == address);
         let host = host.ok_or(TransportError::Closed)?.clone();
-        Ok(Arc::new(Line { host, caller: self.caller.clone(), stores: self.stores.clone() }))
+        Ok(Arc::new(Line { host, from: self.from, caller: self.caller.clone(), stores: self.stores.clone() }))
     }
 }
 
 struct Line {
     host: Arc<StoreHost>,
+    from: Place,
     caller: Option<Life>,
     stores: Arc<Stores>,
 }
 
-#[async_trait]
-impl StoreService for Line {
-    async fn call(&self, mut request: StoreRequest) -> Result<StoreResponse, TransportError> {
+impl Line {
+    async fn out_of_patience(&self) {
+        match self.from {
+            Place::Client(_) => tokio::time::sleep(CALL_TIMEOUT).await,
+            Place::Store(_) | Place::Pd(_) | Place::Outside => std::future::pending().await,
+        }
+    }
+
+    async fn must_live(&self) {
         if let Some(caller) = &self.caller {
             caller.must_live().await;
         }
-        if self.stores.sabotage == Some(Sabotage::ReadAroundLocks) {
-            read_around_locks(&mut request);
-        }
-        let (node, life) = self.host.running().ok_or(TransportError::Closed)?;
-        if let StoreRequest::InstallRegion(_) = &request
+    }
+
+    /// A piece of a region that was taken may come again, much later. (One that was refused for a broken disk, and comes again when the disk is
+    /// whole, gives the region two owners: docs/simulation.md.)
+    fn maybe_straggle(&self, request: Option<StoreRequest>, answer: &Result<StoreResponse, TransportError>) {
+        let is_refused =
+            matches!(answer, Ok(StoreResponse::InstallRegion(answer)) if !answer.error.is_empty());
+        if let Some(request) = request.filter(|_| !is_refused)
             && let Some(late) = self.stores.straggles()
         {
-            let (host, request) = (self.host.clone(), request.clone());
+            let host = self.host.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(late).await;
                 if let Some((node, _)) = host.running() {
@@ -222,26 +309,44 @@ impl StoreService for Line {
                 }
             });
         }
-        let answer = tokio::select! {
+    }
+}
+
+#[async_trait]
+impl StoreService for Line {
+    async fn call(&self, mut request: StoreRequest) -> Result<StoreResponse, TransportError> {
+        self.must_live().await;
+        let Stores { network, meddler, .. } = &*self.stores;
+        network.pass(self.from, self.host.place).await?;
+        meddler.request(&mut request);
+        if meddler.drops_epochs() {
+            self.stores.make_current(&mut request);
+        }
+        let (node, life) = self.host.running().ok_or(TransportError::Closed)?;
+        let what = COMMAND_NAMES[command_index(&request)];
+        network.journal.message(self.from, self.host.place, what, || brief(&request));
+        let piece = matches!(request, StoreRequest::InstallRegion(_)).then(|| request.clone());
+        let mut answer = tokio::select! {
             biased;
             () = life.ended() => Err(TransportError::Closed),
             answer = node.call(request) => answer,
+            () = self.out_of_patience() => Err(TransportError::Timeout),
         };
-        if let Some(caller) = &self.caller {
-            caller.must_live().await;
+        self.maybe_straggle(piece, &answer);
+        network.pass(self.host.place, self.from).await?;
+        self.must_live().await;
+        if let Ok(answer) = &mut answer {
+            meddler.answer(answer);
         }
         answer
     }
 }
 
-fn read_around_locks(request: &mut StoreRequest) {
-    let context = match request {
-        StoreRequest::Get(request) => &mut request.context,
-        StoreRequest::BatchGet(request) => &mut request.context,
-        StoreRequest::Scan(request) => &mut request.context,
-        _ => return,
-    };
-    if let Some(context) = context {
-        context.isolation_level = kvrpcpb::IsolationLevel::Rc as i32;
-    }
+/// As much of a request as one wants to read.
+fn brief(request: &StoreRequest) -> String {
+    const SHOWN: usize = 300;
+    let text = format!("{request:?}");
+    // What all requests begin with says little.
+    let text = text.split_once("cluster_id: 0 }), ").map_or(&text[..], |(_, rest)| rest);
+    format!(" {}", text.chars().take(SHOWN).collect::<String>())
 }

@@ -1,5 +1,7 @@
 //! What the clients do.
 
+pub(crate) mod index;
+
 use std::collections::BTreeMap;
 
 use rand::RngExt;
@@ -19,6 +21,8 @@ pub enum Workload {
     Registers,
     /// Raw keys with puts and compare-and-swap.
     Raw,
+    /// Rows with an entry in an index each, as SQL has them: always the same rows by either way.
+    Index,
 }
 
 /// The balance every account is opened with.
@@ -39,7 +43,7 @@ pub(crate) struct Plan {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Bank, Self::Lists, Self::Registers, Self::Raw];
+    pub const ALL: [Self; 5] = [Self::Bank, Self::Lists, Self::Registers, Self::Raw, Self::Index];
 
     /// By its name, in lower case.
     pub fn parse(name: &str) -> Option<Self> {
@@ -53,12 +57,22 @@ impl Workload {
             Self::Lists => "lists",
             Self::Registers => "registers",
             Self::Raw => "raw",
+            Self::Index => "index",
         }
     }
 
+    /// All keys there can be.
     pub(crate) fn keys(self) -> Vec<String> {
+        match self {
+            Self::Index => index::keys(),
+            _ => self.rows(),
+        }
+    }
+
+    /// The keys that are chosen to be read or written; others follow from them.
+    fn rows(self) -> Vec<String> {
         let count = match self {
-            Self::Lists => 5,
+            Self::Lists | Self::Index => 5,
             Self::Bank | Self::Registers | Self::Raw => 7,
         };
         (0..count).map(|index| format!("k{index}")).collect()
@@ -67,13 +81,13 @@ impl Workload {
     pub(crate) fn opening(self) -> BTreeMap<String, String> {
         match self {
             Self::Bank => self.keys().into_iter().map(|key| (key, format!("{OPENING}:open"))).collect(),
-            Self::Lists | Self::Registers | Self::Raw => BTreeMap::new(),
+            Self::Lists | Self::Registers | Self::Raw | Self::Index => BTreeMap::new(),
         }
     }
 
     pub(crate) fn plan(self, rng: &mut SmallRng) -> Plan {
         let kind = if rng.random_bool(0.5) { TxnKind::Optimistic } else { TxnKind::Pessimistic };
-        let mut keys = self.keys();
+        let mut keys = self.rows();
         let count = keys.len();
         let mut choose = |how_many: usize| -> Vec<String> {
             for index in 0..how_many {
@@ -84,7 +98,7 @@ impl Workload {
         };
         match self {
             Self::Bank => Plan { kind, reads: vec![], updates: choose(2), blind: false, scans: false },
-            Self::Lists | Self::Registers | Self::Raw => {
+            Self::Lists | Self::Registers | Self::Raw | Self::Index => {
                 let chosen = choose(3);
                 let (updates, reads) = chosen.split_at(rng.random_range(1..=3));
                 let blind = self == Self::Registers && rng.random_bool(0.3);
@@ -110,14 +124,15 @@ impl Workload {
         number: usize,
         old: &[(String, Value)],
         rng: &mut SmallRng,
-    ) -> Vec<(String, String)> {
+    ) -> Vec<(String, Value)> {
+        let put = |(key, value): (String, String)| (key, Some(value));
         match self {
             Self::Bank => {
                 let amount = rng.random_range(1..20);
                 let moved = |(key, value): &(String, Value), by: i64| {
                     (key.clone(), format!("{}:{number}", balance(value.as_deref()) + by))
                 };
-                vec![moved(&old[0], -amount), moved(&old[1], amount)]
+                [moved(&old[0], -amount), moved(&old[1], amount)].map(put).into()
             }
             Self::Lists => old
                 .iter()
@@ -127,11 +142,15 @@ impl Workload {
                     let second = rng.random_bool(0.2).then(|| (key.clone(), format!("{first} {number}.1")));
                     [Some((key.clone(), first)), second].into_iter().flatten()
                 })
+                .map(put)
                 .collect(),
             Self::Registers | Self::Raw => {
                 // Long values are stored apart from their records.
                 let tail = if rng.random_bool(0.1) { "x".repeat(300) } else { String::new() };
-                old.iter().map(|(key, _)| (key.clone(), format!("{number}{tail}"))).collect()
+                old.iter().map(|(key, _)| put((key.clone(), format!("{number}{tail}")))).collect()
+            }
+            Self::Index => {
+                old.iter().flat_map(|(row, value)| index::change(number, row, value, rng)).collect()
             }
         }
     }

@@ -1,13 +1,16 @@
 //! A whole cluster, its clients, and what befalls them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tidewater_codec::StartTs;
-use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, kvrpcpb, pdpb};
+use tidewater_proto::{
+    PdService, StoreConnector, StoreRequest, StoreResponse, StoreService, kvrpcpb, metapb, pdpb,
+};
 use tidewater_txn::fault::Faults;
 use tidewater_txn::{RawClient, TxnClient, TxnConfig, TxnKind, TxnOptions};
 use tokio::time::{Instant, sleep};
@@ -16,26 +19,48 @@ use crate::Options;
 use crate::check::{Finding, Truth, Version};
 use crate::client::{ClientHost, Worker, text, wire};
 use crate::history::{History, Outcome};
-use crate::pd::{PdHost, PdLink};
+use crate::incident::Incident;
+use crate::journal::Journal;
+use crate::network::{Network, Place};
+use crate::pd::{PdLink, Pds};
 use crate::store::Stores;
 use crate::workload::Workload;
 
+/// With single copies, and with replicas, of which each region has three.
 const STORES: usize = 3;
-const CLIENTS: u64 = 3;
+const REPLICATED_STORES: usize = 5;
 const WORKERS_PER_CLIENT: usize = 2;
 /// After the last fault: locks lapse, moves end.
 const CALM: Duration = Duration::from_secs(8);
+/// The same where nothing moves as a whole.
+const REPLICATED_CALM: Duration = Duration::from_secs(3);
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 
+mod replicas;
 #[cfg(test)]
 mod tests;
 
 pub(crate) struct World {
     pub(crate) stores: Arc<Stores>,
-    pub(crate) pd: Arc<PdHost>,
+    pub(crate) pds: Arc<Pds>,
+    pub(crate) network: Arc<Network>,
     pub(crate) clients: Vec<Arc<ClientHost>>,
     pub(crate) history: Arc<History>,
-    pub(crate) crashes: u64,
+    pub(crate) incidents: u64,
+}
+
+/// A network that only takes its time.
+fn no_faults() -> Faults {
+    let never = 0.0;
+    Faults {
+        delay_ms: 0..=1,
+        lose_request: never,
+        lose_answer: never,
+        duplicate: never,
+        overtaken: never,
+        region_error: never,
+        timeout: Duration::from_millis(200),
+    }
 }
 
 fn faults(rng: &mut SmallRng, workload: Workload) -> Faults {
@@ -54,20 +79,24 @@ fn faults(rng: &mut SmallRng, workload: Workload) -> Faults {
 
 impl World {
     pub(crate) fn new(options: &Options) -> Self {
-        Self::with_stores(STORES, options)
+        let count = if options.replicated { REPLICATED_STORES } else { STORES };
+        Self::with_stores(count, options)
     }
 
     fn with_stores(count: usize, options: &Options) -> Self {
         let mut rng = SmallRng::seed_from_u64(options.seed);
-        let pd = PdHost::start(options.seed, options.replicated, options.sabotage);
-        let faults = faults(&mut rng, options.workload);
-        let stores = Stores::new(count, pd.clone(), faults, options);
-        let clients = (0..CLIENTS).map(|number| ClientHost::start(stores.clone(), number)).collect();
-        Self { stores, pd, clients, history: Arc::new(History::new()), crashes: 0 }
+        let is_bad = !options.spared.contains(&Incident::BadNetwork);
+        let drawn = faults(&mut rng, options.workload);
+        let network = Network::new(Arc::new(Journal::new(options.tracing)));
+        let pds = Pds::new(options, network.clone(), is_bad);
+        let stores = Stores::new(count, pds.clone(), if is_bad { drawn } else { no_faults() }, options);
+        let clients = (0..options.clients).map(|number| ClientHost::start(stores.clone(), number)).collect();
+        Self { stores, pds, network, clients, history: Arc::new(History::new()), incidents: 0 }
     }
 
     /// Starts the stores; returns when all run.
     pub(crate) async fn start(&self) {
+        self.pds.start();
         for index in 0..self.stores.hosts.len() {
             let stores = self.stores.clone();
             tokio::spawn(async move { stores.start(index, 0).await });
@@ -77,12 +106,17 @@ impl World {
         }
     }
 
-    fn calm_client(&self) -> TxnClient {
-        TxnClient::new(self.calm_pd(), self.stores.wire(None), TxnConfig::default())
+    /// A client that no partition cuts off and no fault hits.
+    pub(crate) fn calm_client(&self) -> TxnClient {
+        TxnClient::new(self.calm_pd(), self.calm_wire(), TxnConfig::default())
     }
 
     fn calm_pd(&self) -> Arc<PdLink> {
-        Arc::new(PdLink { host: self.pd.clone(), life: None })
+        PdLink::new(self.pds.clone(), Place::Outside, None)
+    }
+
+    fn calm_wire(&self) -> Arc<dyn StoreConnector> {
+        self.stores.wire(Place::Outside, None)
     }
 
     /// What is there before the work begins.
@@ -100,6 +134,7 @@ impl World {
         }
         let commit = txn.commit().await.expect("a calm cluster commits").into_inner();
         let ended = self.history.tick();
+        let opening = opening.into_iter().map(|(key, value)| (key, Some(value))).collect();
         self.history.note(number, |record| {
             (record.writes, record.outcome, record.ended) = (opening, Outcome::Committed(commit), ended);
         });
@@ -123,42 +158,13 @@ impl World {
         let calm = rng.random_range(50..600);
         while !workers.is_empty() {
             sleep(Duration::from_millis(rng.random_range(10..calm))).await;
-            self.befall(&mut rng).await;
+            self.befall(&mut rng, &options.spared).await;
             workers.retain(|worker| !worker.is_finished());
         }
-        self.pd.clock.repair();
-        sleep(CALM).await;
-    }
-
-    async fn befall(&mut self, rng: &mut SmallRng) {
-        match rng.random_range(0..10) {
-            0..=2 => {
-                let index = rng.random_range(0..self.stores.hosts.len());
-                let pause = Duration::from_millis(rng.random_range(1..400));
-                match rng.random_bool(0.5) {
-                    true => self.stores.crash_for(index, pause),
-                    false => self.stores.crash_after(index, rng.random_range(1..12), pause),
-                }
-            }
-            3 => {
-                self.pd.crash();
-                sleep(Duration::from_millis(rng.random_range(1..300))).await;
-                self.pd.restart();
-            }
-            4 | 5 => {
-                let far = if rng.random_bool(0.2) { 3_600_000 } else { 3_000 };
-                self.pd.clock.jump(rng.random_range(-far..far));
-            }
-            6 => self.clients[rng.random_range(0..self.clients.len())].crash(),
-            7 => {
-                let cut = format!("k{}", rng.random_range(1..7));
-                let client = self.calm_client();
-                tokio::spawn(async move { client.split_regions([wire(&cut)]).await });
-                return;
-            }
-            _ => return,
-        }
-        self.crashes += 1;
+        self.network.journal.note("everybody is done");
+        self.network.heal_all();
+        self.pds.repair_clocks();
+        sleep(if options.replicated { REPLICATED_CALM } else { CALM }).await;
     }
 
     /// Every region has one owner in the end, and every key a region.
@@ -167,27 +173,43 @@ impl World {
         loop {
             let nodes = self.stores.nodes();
             let served: usize = nodes.iter().map(|node| node.region_count()).sum();
-            let known = self.pd.driver().region_count();
-            if nodes.len() == self.stores.hosts.len() && served == known {
+            let known = self.pds.driver().map(|driver| driver.region_count());
+            if nodes.len() == self.stores.hosts.len() && Some(served) == known {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let counts: Vec<_> =
-                    nodes.iter().map(|node| (node.store_id(), node.region_count())).collect();
-                let replicas = nodes.iter().flat_map(|node| node.replica_infos());
-                let replicas: Vec<_> = replicas.map(|replica| format!("\n{replica:?}")).collect();
-                let replicas = replicas.concat();
-                let text =
-                    format!("the stores serve {counts:?} regions, of {known} that are known{replicas}");
+                let text = self.tell_regions();
                 return Err(Finding { text, keys: Vec::new() });
             }
             sleep(Duration::from_millis(30)).await;
         }
     }
 
+    /// Who serves what, and what the placement driver knows of it.
+    fn tell_regions(&self) -> String {
+        let mut text = "the stores do not serve the regions that are known".to_owned();
+        for node in self.stores.nodes() {
+            for region in node.served_regions() {
+                let metapb::Region { id, start_key, end_key, region_epoch, peers } = region;
+                let _ = write!(
+                    text,
+                    "\nstore {} serves {id} {start_key:?}..{end_key:?} {region_epoch:?} {peers:?}",
+                    node.store_id()
+                );
+            }
+            for replica in node.replica_infos() {
+                let _ = write!(text, "\n{replica:?}");
+            }
+        }
+        for region in self.pds.driver().map_or(Vec::new(), |driver| driver.regions(&[], &[], usize::MAX)) {
+            let _ = write!(text, "\nknown is {region:?}");
+        }
+        text
+    }
+
     /// What raw keys hold in the end.
     pub(crate) async fn raw_values(&self) -> BTreeMap<String, String> {
-        let raw = RawClient::new(self.calm_pd(), self.stores.wire(None), TxnConfig::default());
+        let raw = RawClient::new(self.calm_pd(), self.calm_wire(), TxnConfig::default());
         let all = raw.scan(wire("k")..wire("l"), 100).await.expect("a calm cluster answers");
         all.into_iter().map(|(key, value)| (text(key.into_bytes().into()), text(value))).collect()
     }
@@ -232,7 +254,7 @@ impl World {
 
     async fn mvcc(&self, region_key: &bytes::Bytes, key: &str) -> Option<kvrpcpb::MvccInfo> {
         let request = pdpb::GetRegionRequest { region_key: region_key.clone(), ..Default::default() };
-        let found = self.pd.driver().get_region(request).await.ok()?;
+        let found = self.pds.driver()?.get_region(request).await.ok()?;
         let (region, leader) = (found.region?, found.leader?);
         let context = kvrpcpb::Context {
             region_id: region.id,
@@ -252,22 +274,26 @@ impl World {
     }
 }
 
+fn read_value(key: &str, write: &kvrpcpb::MvccWrite, info: &kvrpcpb::MvccInfo) -> Result<String, Finding> {
+    if !write.short_value.is_empty() {
+        return Ok(text(write.short_value.clone()));
+    }
+    let long = info.values.iter().find(|value| value.start_ts == write.start_ts);
+    long.map(|value| text(value.value.clone())).ok_or_else(|| Finding {
+        text: format!("the value of {} is missing", write.start_ts),
+        keys: vec![key.to_owned()],
+    })
+}
+
 fn read_versions(key: &str, info: kvrpcpb::MvccInfo) -> Result<Vec<Version>, Finding> {
     let mut versions = Vec::new();
     for write in &info.writes {
-        if write.r#type() != kvrpcpb::Op::Put {
-            continue;
-        }
-        let long = || info.values.iter().find(|value| value.start_ts == write.start_ts);
-        let value = match (write.short_value.is_empty(), long()) {
-            (true, Some(value)) => value.value.clone(),
-            (true, None) => {
-                let text = format!("the value of {} is missing", write.start_ts);
-                return Err(Finding { text, keys: vec![key.to_owned()] });
-            }
-            (false, _) => write.short_value.clone(),
+        let value = match write.r#type() {
+            kvrpcpb::Op::Put => Some(read_value(key, write, &info)?),
+            kvrpcpb::Op::Del => None,
+            _ => continue,
         };
-        versions.push(Version { commit_ts: write.commit_ts, start_ts: write.start_ts, value: text(value) });
+        versions.push(Version { commit_ts: write.commit_ts, start_ts: write.start_ts, value });
     }
     versions.sort_by_key(|version| version.commit_ts);
     Ok(versions)

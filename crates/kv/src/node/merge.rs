@@ -50,6 +50,9 @@ impl Node {
         let mut batch = WriteBatch::new();
         meta::put_region(&mut batch, &meta);
         meta::delete_region(&mut batch, source.id());
+        // Whoever gave it to us, and did not hear that we took it, offers it again: it must not come back to life.
+        let conf_ver = source.meta.region_epoch.map_or(0, |epoch| epoch.conf_ver);
+        meta::put_gone(&mut batch, source.id(), conf_ver);
         let written = self.scheduler.replication.write(batch, Durability::Sync, Box::new(|_| ())).await;
         written.map_err(WriteError::into_engine_error)?;
         let merged = Region::join(meta, self.store_id, &[&source, &target])

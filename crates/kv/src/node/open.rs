@@ -25,6 +25,9 @@ use crate::{
     scheduler::Scheduler,
 };
 
+/// A clock that is further off the placement driver's is wrong, and one that is a little off is worth a word.
+const CLOCK_DISTANCE_MAX: std::time::Duration = std::time::Duration::from_secs(3600);
+const CLOCK_DISTANCE_FINE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Between looks at whether the first region has elected itself.
 const ELECTION_LOOK: std::time::Duration = std::time::Duration::from_millis(5);
 
@@ -49,6 +52,25 @@ pub enum NodeError {
          data is missing or belongs to another cluster; the data is left as it is"
     )]
     ClusterForgotten,
+    /// The store and the placement driver are of different clusters.
+    #[error(
+        "this store belongs to cluster {own}, the placement driver to cluster {theirs}: give it the addresses of its own placement \
+         driver, or another data directory"
+    )]
+    OtherCluster {
+        /// The store's.
+        own: u64,
+        /// The placement driver's.
+        theirs: u64,
+    },
+    /// Leases, lifetimes and safe points would mean something else here than elsewhere.
+    #[error(
+        "this machine's clock is {seconds} seconds off the placement driver's: set it right (with NTP), then start the store again"
+    )]
+    ClockOff {
+        /// By how much it is ahead; negative if it is behind.
+        seconds: i64,
+    },
     /// The Raft log does not open, or a replica does not start.
     #[error("replication: {0}")]
     Raft(#[from] StartError),
@@ -85,7 +107,12 @@ impl Node {
         peers: Option<Arc<dyn StoreConnector>>,
     ) -> Result<Arc<Self>, NodeError> {
         meta::check_format(&*engine)?;
-        let (store_id, cluster_id) = join_cluster(&config, &*engine, &*pd).await?;
+        let cluster_id = check_cluster(&*engine, &*pd).await?;
+        if peers.is_some() {
+            check_clock(&config, &*pd).await?;
+        }
+        let store_id = join_cluster(&config, &*engine, &*pd).await?;
+        note_cluster(&*engine, cluster_id)?;
         let regions = RegionTable::new(store_id, cluster_id);
         let moves = meta::load_moves(&*engine.snapshot())?;
         let mut loaded = Vec::new();
@@ -110,7 +137,11 @@ impl Node {
         let now = current_ts(&*pd).await?;
         let (split_checks, requested) = mpsc::unbounded_channel();
         let compute = config.compute.clone().unwrap_or_else(tokio::runtime::Handle::current);
-        let scheduler = Scheduler::new(engine, ConcurrencyManager::new(now), config.row_cache_bytes)?;
+        let concurrency = match config.flaws.ignores_memory_locks {
+            true => ConcurrencyManager::blind(now),
+            false => ConcurrencyManager::new(now),
+        };
+        let scheduler = Scheduler::new(engine, concurrency, config.row_cache_bytes)?;
         let mut events = None;
         let mut failure = None;
         let raft = config.raft.clone();
@@ -241,14 +272,44 @@ pub(super) fn approximate_bytes(engine: &dyn Engine, region: &Region) -> u64 {
     region.engine_ranges().iter().map(size).sum()
 }
 
-/// Finds out who this store is and in which cluster; gets an id, and the first region if the cluster is new.
-///
-/// Returns the store's id and the cluster's, which is zero if the placement driver does not tell.
+/// The cluster of the placement driver, which has to be the store's; zero if it does not tell.
+async fn check_cluster(engine: &dyn Engine, pd: &dyn PdService) -> Result<u64, NodeError> {
+    let answer = pd.get_gc_safe_point(pdpb::GetGcSafePointRequest::default()).await?;
+    let theirs = answer.header.map_or(0, |header| header.cluster_id);
+    match meta::load_cluster_id(engine)? {
+        Some(own) if theirs != 0 && own != theirs => Err(NodeError::OtherCluster { own, theirs }),
+        _ => Ok(theirs),
+    }
+}
+
+fn note_cluster(engine: &dyn Engine, cluster_id: u64) -> Result<(), EngineError> {
+    if cluster_id == 0 || meta::load_cluster_id(engine)?.is_some() {
+        return Ok(());
+    }
+    let mut batch = WriteBatch::new();
+    meta::put_cluster_id(&mut batch, cluster_id);
+    engine.write(batch, Durability::Sync)
+}
+
+/// Whether this machine's clock is anywhere near the placement driver's.
+async fn check_clock(config: &NodeConfig, pd: &dyn PdService) -> Result<(), NodeError> {
+    let theirs = i64::try_from(current_ts(pd).await?.physical_ms()).unwrap_or(i64::MAX);
+    let seconds = (config.clock.now_micros() / 1000).saturating_sub(theirs) / 1000;
+    if seconds.unsigned_abs() > CLOCK_DISTANCE_MAX.as_secs() {
+        return Err(NodeError::ClockOff { seconds });
+    }
+    if seconds.unsigned_abs() > CLOCK_DISTANCE_FINE.as_secs() {
+        tracing::warn!(seconds, "this machine's clock is off the placement driver's");
+    }
+    Ok(())
+}
+
+/// Finds out who this store is; gets an id, and the first region if the cluster is new. Returns the store's id.
 async fn join_cluster(
     config: &NodeConfig,
     engine: &dyn Engine,
     pd: &dyn PdService,
-) -> Result<(u64, u64), NodeError> {
+) -> Result<u64, NodeError> {
     let known = meta::load_store_id(engine)?;
     let store_id = match known {
         Some(store_id) => store_id,
@@ -275,8 +336,8 @@ async fn join_cluster(
         }
         bootstrap(engine, pd, &store).await?;
     }
-    let answer = pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
-    Ok((store_id, answer.header.map_or(0, |header| header.cluster_id)))
+    pd.put_store(pdpb::PutStoreRequest { store: Some(store), ..Default::default() }).await?;
+    Ok(store_id)
 }
 
 /// A first region that never became the cluster's goes: the store stopped before it heard that another had founded the cluster.

@@ -457,7 +457,10 @@ impl Node {
             }
         }
         let is_new = request.group_id != 0 && known.is_none_or(|replica| comes_after(&replica));
-        if is_new && matches!(request.body, Some(Body::Append(_))) && request.to_store == self.store_id {
+        // Members that got all of a region in a snapshot know nothing of parts that were split off before: without their votes nobody might ever
+        // lead such a part.
+        let may_create = matches!(request.body, Some(Body::Append(_) | Body::Vote(_)));
+        if is_new && may_create && request.to_store == self.store_id {
             let tombstone = meta::load_tombstone(&*self.scheduler.engine, request.group_id);
             match tombstone {
                 Ok(tombstone) if tombstone.is_none_or(|gone| gone < request.to_peer) => {}
@@ -492,7 +495,13 @@ impl Node {
         if is_known {
             return Ok(());
         }
-        self.start_member(region_id, peer_id, None, Start::New).await
+        // The log of a peer that was removed is still here if the store stopped, or its disk failed, before the log went, too. Its successor has
+        // none of what those entries build on. A log with votes and no entries counts as empty, and stays: votes are promises.
+        if !replicas.raft.is_log_empty(region_id)? {
+            replicas.raft.remove(region_id).await?;
+        }
+        // It may have been here before a restart, and have made promises.
+        self.start_member(region_id, peer_id, None, Start::Reopened).await
     }
 
     pub(super) async fn link_to(
@@ -566,7 +575,8 @@ impl Node {
                 return None;
             }
         };
-        region.lead = Some(Lead { group: replica.group.clone(), term });
+        let is_careless = self.config.flaws.reads_without_lease;
+        region.lead = Some(Lead { group: replica.group.clone(), term, is_careless });
         let bytes = super::open::approximate_bytes(&*self.scheduler.engine, &region);
         region.load.bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
         if known.merging_into.is_some() {
@@ -638,6 +648,7 @@ impl Node {
     ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let lives = replicas.lives.lock().await;
+        let mut start = Start::New;
         if let Some(existing) = replicas.get(part.id) {
             if existing.meta().is_some() {
                 return Ok(());
@@ -645,11 +656,12 @@ impl Node {
             // It was created by a message from another member, and has nothing yet: what is needed is here now.
             replicas.raft.stop(part.id).await;
             replicas.table.write().remove(&part.id);
+            start = Start::Reopened;
         }
         let engine = &self.scheduler.engine;
         let Some(stored) = meta::load_region(&**engine, part.id)? else { return Ok(()) };
         self.found_replica(&stored).await?;
-        self.start_replica(part.id, Some(stored), Start::New).await?;
+        self.start_replica(part.id, Some(stored), start).await?;
         drop(lives);
         // Nobody leads it yet, and everybody knows who would: the one where the whole was led.
         if let (true, Some(replica)) = (whole_is_led, replicas.get(part.id)) {

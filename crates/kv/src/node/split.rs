@@ -186,7 +186,10 @@ impl Node {
         if ids.len() != cuts.len() {
             return Err(SplitError::Ids { wanted: cuts.len(), given: ids.len() });
         }
-        let metas = split_metas(&region.meta, &cuts, &ids);
+        let mut metas = split_metas(&region.meta, &cuts, &ids);
+        if self.config.flaws.splits_keep_version {
+            metas.iter_mut().for_each(|part| part.region_epoch = region.meta.region_epoch);
+        }
         match &region.lead {
             Some(lead) => {
                 let command = encode_split(&region.meta, metas.clone());

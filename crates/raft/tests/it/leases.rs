@@ -51,6 +51,24 @@ async fn who_hands_over_gives_up_the_lease_first() {
     }
 }
 
+/// Neither the old leader, which has given its lease up, nor anybody else, as long as its heart beats come: somebody has to give in.
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_that_nobody_takes_ends_with_a_new_leader() {
+    let cluster = Cluster::start(3, restless()).await;
+    for _ in 0..3 {
+        let old = cluster.leader().await;
+        let new = (1..=3).find(|store| *store != old).unwrap();
+        let group = cluster.group(old);
+        cluster.wait("it stays behind", || group.is_caught_up(peer(new), 0).then_some(())).await;
+        cluster.kill(new).await;
+        let since = Instant::now();
+        group.transfer_leader(peer(new)).await.unwrap();
+        cluster.put("go on").await;
+        assert!(since.elapsed() < Duration::from_secs(6), "{:?}", since.elapsed());
+        cluster.restart(new).await;
+    }
+}
+
 /// A follower that restarts has forgotten that it promised the leader not to vote for others.
 #[tokio::test(start_paused = true)]
 async fn a_restarted_follower_does_not_break_its_promise() {

@@ -2,8 +2,8 @@
 //!
 //! Each read of a list shows the order of the appends before it. From that come the dependencies between transactions: *ww*, one appended after
 //! the other; *wr*, one read what the other appended; *rw*, one read a list that the other then appended to. Snapshot isolation forbids a circle
-//! without two rw edges in a row: G0 (ww only), G1c (ww and wr), G-single (one rw, a lost update or a read of half a transaction). A circle with
-//! two of them side by side is write skew, which it allows.
+//! without two rw edges in a row: G0 (ww only), G1c (ww and wr), G-single (rw edges, none next to another: a read of half a transaction, and
+//! the lost update, with one rw and one ww). A circle with two of them side by side is write skew, which it allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,10 +23,12 @@ pub(super) fn check(txns: &[Txn]) -> Result<(), Finding> {
     let Some(circle) = circle(&forward, &anti) else { return Ok(()) };
     let keys = circle.iter().flat_map(|(number, _)| txns[*number].writes.keys().cloned()).collect();
     let kinds: Vec<&str> = circle.iter().map(|(_, kind)| *kind).collect();
-    let name = match (kinds.contains(&"rw"), kinds.contains(&"wr")) {
-        (true, _) => "G-single",
-        (false, true) => "G1c",
-        (false, false) => "G0",
+    let name = match (&kinds[..], kinds.contains(&"rw"), kinds.contains(&"wr")) {
+        // One read what the other overwrote, and then wrote over that.
+        (["rw", "ww"] | ["ww", "rw"], ..) => "lost update",
+        (_, true, _) => "G-single",
+        (_, false, true) => "G1c",
+        (_, false, false) => "G0",
     };
     Err(Finding { text: format!("{name}: the transactions {circle:?} depend on each other"), keys })
 }
@@ -83,7 +85,7 @@ fn check_elements(txns: &[Txn], key: &str, order: &[&str]) -> Result<(), Finding
     }
     for (number, of, list) in seen(txns) {
         let Some(last) = elements(list).last().copied().filter(|_| of == key) else { continue };
-        let finals = txns[appender(last)].writes.get(key).map(|list| elements(list));
+        let finals = txns[appender(last)].writes.get(key).and_then(Option::as_deref).map(elements);
         if finals.is_none_or(|list| list.last() != Some(&last)) {
             return Err(Finding::of(key, format!("G1b: transaction {number} saw half a change: {list:?}")));
         }

@@ -26,7 +26,7 @@ pub(super) fn check_latest(txns: &[Txn], points: &[Point], truth: &Truth) -> Res
         let versions = truth.get(key).map_or(&[][..], Vec::as_slice);
         let order = versions.iter().map(|version| {
             let txn = by_start[&version.start_ts];
-            Place { value: Some(version.value.clone()), began: txn.began, ended: txn.ended }
+            Place { value: version.value.clone(), began: txn.began, ended: txn.ended }
         });
         check_key(key, order.collect(), points)?;
     }
@@ -53,12 +53,15 @@ fn check_key(key: &str, order: Vec<Place>, points: &[Point]) -> Result<(), Findi
         .collect();
     reads.sort_by_key(|(point, _)| point.began);
     for (point, value) in reads {
-        let Some(index) = places.iter().position(|place| place.value == *value) else {
+        // Values are unique, but for deletions: of those it may be the latest that can be meant.
+        let mut candidates = places.iter().enumerate().filter(|(_, place)| place.value == *value);
+        let Some((first, _)) = candidates.clone().next() else {
             return Err(Finding::of(key, format!("read {value:?}, which nobody wrote: {point:?}")));
         };
-        if places[index].began > point.ended {
+        let meant = candidates.rfind(|(_, place)| place.began <= point.ended);
+        let Some((index, _)) = meant else {
             return Err(Finding::of(key, format!("read before it was written: {point:?}")));
-        }
+        };
         let known = places.iter().rposition(|place| place.ended < point.began).unwrap_or(0);
         if index < known {
             let newer = &places[known].value;
@@ -68,7 +71,8 @@ fn check_key(key: &str, order: Vec<Place>, points: &[Point]) -> Result<(), Findi
         if before.is_some_and(|before| index < before) {
             return Err(Finding::of(key, format!("a newer value had been read: {point:?}")));
         }
-        seen.push((point.ended, index));
+        // Later reads are no earlier than what this one has surely seen.
+        seen.push((point.ended, first));
     }
     Ok(())
 }

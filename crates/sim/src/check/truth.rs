@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use tidewater_txn::TxnKind;
 
 use super::{Finding, Truth};
-use crate::history::{Outcome, Txn};
+use crate::history::{Outcome, Txn, Value};
 
 /// A committed version of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) commit_ts: u64,
     pub(crate) start_ts: u64,
-    pub(crate) value: String,
+    /// Nothing is a deletion.
+    pub(crate) value: Value,
 }
 
 pub(super) fn check(txns: &[Txn], truth: &Truth) -> Result<(), Finding> {
@@ -72,7 +73,7 @@ fn check_reads(txn: &Txn, truth: &Truth) -> Result<(), Finding> {
     for (key, value) in &txn.reads {
         let versions = truth.get(key).map_or(&[][..], Vec::as_slice);
         let seen = versions.iter().rfind(|version| version.commit_ts <= txn.start_ts);
-        if seen.map(|version| &version.value) != value.as_ref() {
+        if seen.and_then(|version| version.value.as_ref()) != value.as_ref() {
             let text = format!("read {value:?} at {}, where {seen:?} was: {txn:?}", txn.start_ts);
             return Err(Finding::of(key, text));
         }
@@ -83,7 +84,7 @@ fn check_reads(txn: &Txn, truth: &Truth) -> Result<(), Finding> {
             return Err(Finding::of(key, format!("{before:?} was committed below a writer: {txn:?}")));
         }
         if let Some(locked) = txn.locked.get(key)
-            && before.map(|before| &before.value) != locked.as_ref()
+            && before.and_then(|before| before.value.as_ref()) != locked.as_ref()
         {
             return Err(Finding::of(key, format!("{before:?} came after the lock was taken: {txn:?}")));
         }

@@ -16,6 +16,7 @@ const RECEIVER: usize = 1;
 async fn move_with_crash(stores: usize, victim: usize, writes: u64) -> bool {
     let options = Options::new(writes, Workload::Bank);
     let world = World::with_stores(stores, &options);
+    world.pds.start();
     world.stores.start(SENDER, 0).await;
     world.open(Workload::Bank).await;
     // A transaction whose locks travel.
@@ -56,7 +57,8 @@ async fn move_with_crash(stores: usize, victim: usize, writes: u64) -> bool {
 /// The first store is offered what it gave away, as by a store that did not hear that it had been taken: it must not serve it again.
 async fn offer_again(world: &World) {
     let nodes = world.stores.nodes();
-    let regions = world.pd.driver().scan_regions(pdpb::ScanRegionsRequest::default()).await.expect("regions");
+    let driver = world.pds.driver().expect("the driver runs");
+    let regions = driver.scan_regions(pdpb::ScanRegionsRequest::default()).await.expect("regions");
     let moved = regions
         .regions
         .into_iter()
@@ -84,8 +86,8 @@ fn trap(world: &World, victim: usize, writes: u64, has_crashed: &Arc<AtomicBool>
         stores.crash_for(victim, Duration::from_millis(100));
         if let Some(third) = stores.hosts.len().checked_sub(1).filter(|last| *last > RECEIVER) {
             // The driver forgets what it has ordered, and finds another store to send the region to.
-            stores.pd.crash();
-            stores.pd.restart();
+            stores.pds.crash(0);
+            stores.pds.boot(0);
             tokio::spawn(async move { stores.start(third, 0).await });
         }
     };

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use self::faults::{Fault, KINDS, Kind};
@@ -72,10 +73,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let program = command::release_program(options.program.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Whatever runs is ended in order, also at Ctrl-C.
+        let mut terminated = signal(SignalKind::terminate())?;
+        // Whatever runs is ended, also when this is.
         tokio::select! {
             outcome = disturb(options, program) => outcome,
             _ = tokio::signal::ctrl_c() => bail!("stopped by Ctrl-C"),
+            _ = terminated.recv() => bail!("stopped by SIGTERM"),
         }
     })
 }

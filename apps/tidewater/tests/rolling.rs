@@ -87,8 +87,6 @@ async fn set_up(cluster: &ClusterProcess, node: &Opts) {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     };
-    // However full the disk of this machine is: a region with one copy is away while its store restarts.
-    ctl(&["config", "set", "low-space-ratio", "1"]);
     let mut conn = Conn::new(node.clone()).await.expect("the server accepts root");
     for statement in [
         "CREATE DATABASE rolling",
@@ -100,6 +98,7 @@ async fn set_up(cluster: &ClusterProcess, node: &Opts) {
     let rows: Vec<_> = (0..ACCOUNTS).map(|id| format!("({id}, {STAKE})")).collect();
     let insert = format!("INSERT INTO rolling.account VALUES {}", rows.join(", "));
     conn.query_drop(insert).await.expect("the accounts are opened");
+    // A region with one copy would be away while its store restarts.
     let placed = tokio::time::timeout(PLACEMENT_PATIENCE, async {
         loop {
             let page = ctl(&["regions", "--limit", "0"]);

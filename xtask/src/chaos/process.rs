@@ -98,7 +98,7 @@ impl Process {
             command.env("LD_PRELOAD", library).env(CONTROL_VARIABLE, &control.path);
         }
         // Not of the terminal's group: at Ctrl-C this process stops the others.
-        command.stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("cannot start {}", self.name))?;
         let output = child.stderr.take().context("standard error is not piped")?;
         let (told, is_ready) = watch::channel(false);

@@ -226,8 +226,7 @@ impl Node {
             peer: Some(*leader),
             ..Default::default()
         };
-        let request =
-            kvrpcpb::ReadIndexRequest { context: Some(context), start_ts, ranges, ..Default::default() };
+        let request = kvrpcpb::ReadIndexRequest { context: Some(context), start_ts, ranges };
         let link = self.link_to(leader.store_id).await.map_err(|error| not_ready(region.id(), error))?;
         match link.call(StoreRequest::ReadIndex(request)).await {
             Ok(StoreResponse::ReadIndex(answer)) => match (answer.region_error, &answer.locked) {

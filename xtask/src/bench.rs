@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+pub use oltp::parse as sysbench_figures;
 pub use servers::Server;
 
 use crate::{command, system};

@@ -25,6 +25,15 @@ pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
 }
 
+/// The program to test: a given one, else a fresh release build.
+pub fn release_program(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(program) = given {
+        return std::path::absolute(program).context("the path of the program");
+    }
+    run(cargo().args(["build", "--release", "--package", "tidewater"]))?;
+    Ok(target_dir().join("release/tidewater"))
+}
+
 /// Runs a command to its end with our own terminal; an exit status other than 0 is an error.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     eprintln!("$ {}", display(command));

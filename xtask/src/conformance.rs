@@ -63,13 +63,7 @@ pub struct Options {
 
 /// Runs a suite.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => {
-            command::run(command::cargo().args(["build", "--release", "--package", "tidewater"]))?;
-            command::target_dir().join("release/tidewater")
-        }
-    };
+    let program = command::release_program(options.program.as_deref())?;
     match options.suite {
         Suite::TikvClient => tikv_client(options, &program),
         Suite::Go => go(options, &program),

@@ -1,6 +1,7 @@
 //! The chores of the workspace, as `cargo xtask <task>`. One file per task; nothing here ships.
 
 mod bench;
+mod chaos;
 mod ci;
 mod clients;
 mod cluster;
@@ -41,6 +42,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Play seeds of the simulated cluster, and check what its clients saw.
     Sim(sim::Options),
+    /// Break a cluster of processes under load, heal it, and check what its clients saw.
+    Chaos(chaos::Options),
     /// Make the TPC-H tables as text files.
     TpchData(tpch::Options),
     /// Run a whole-system benchmark against MariaDB on this machine.
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Task::Clients(options) => clients::run(&options),
         Task::Conformance(options) => conformance::run(&options),
         Task::Sim(options) => sim::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
         Task::TpchData(options) => tpch::run(&options),
         Task::Bench(options) => bench::run(options),
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use mysql_async::{Opts, OptsBuilder};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Regions so small that they split, move and merge all the time.
@@ -135,6 +136,15 @@ impl Part {
         // Somebody has to read on, or the process would block on a full pipe.
         let name = self.name.clone();
         std::thread::spawn(move || lines.for_each(|line| eprintln!("{name}: {line}")));
+    }
+
+    /// Asks the process to stop, and waits until it has.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            kill_process(Pid::from_child(&child), Signal::TERM).expect("the process was running");
+            let status = child.wait().expect("the process ended");
+            assert!(status.success(), "{} was asked to stop and ended with {status}", self.name);
+        }
     }
 
     /// Ends the process as a power cut would.

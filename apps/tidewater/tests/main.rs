@@ -11,6 +11,7 @@ mod join;
 mod kill;
 mod pd_kill;
 mod refusals;
+mod rolling;
 mod server_process;
 mod sql_nodes;
 mod tpch;

@@ -497,6 +497,8 @@ impl RegionTable {
         let regions = self.regions.read();
         self.check_store(context)?;
         let Some(region) = regions.by_id.get(&context.region_id) else {
+            // Not under the lock of the table: a replica that begins to lead holds its own while it waits for that one.
+            drop(regions);
             let followed = self.followed.get().and_then(|followed| followed(context.region_id));
             return Err(match followed {
                 Some(leader) => not_leader(context.region_id, leader),
@@ -620,5 +622,20 @@ mod tests {
             found.iter().map(|region| region.id()).collect::<Vec<_>>()
         };
         assert_eq!((ids("", ""), ids("f", "m"), ids("g", "n")), (vec![1, 2, 3], vec![2], vec![2, 3]));
+    }
+
+    /// A replica that begins to lead holds what is asked here while it waits for the table.
+    #[test]
+    fn who_leads_is_not_asked_under_the_lock_of_the_table() {
+        let table = Arc::new(RegionTable::new(1, 0));
+        let same = Arc::downgrade(&table);
+        table.set_followed(Box::new(move |_| {
+            let table = same.upgrade()?;
+            assert!(table.regions.try_write().is_some(), "the table is locked");
+            Some(None)
+        }));
+        let context = kvrpcpb::Context { region_id: 7, ..Default::default() };
+        let error = table.check(Some(&context)).err().expect("it is not served here");
+        assert!(error.not_leader.is_some(), "{error:?}");
     }
 }

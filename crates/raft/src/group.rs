@@ -110,6 +110,8 @@ pub struct Group {
     incoming: Mutex<Option<Incoming>>,
     pub(crate) activity: AtomicU64,
     pub(crate) asleep: AtomicBool,
+    /// When it was last woken, in milliseconds after it was opened.
+    woken_ms: AtomicU64,
     /// The store that sent it to sleep.
     pub(crate) leader_store: AtomicU64,
 }
@@ -176,6 +178,7 @@ impl Group {
             incoming: Mutex::new(None),
             activity: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
+            woken_ms: AtomicU64::new(0),
             leader_store: AtomicU64::new(0),
         }
     }
@@ -406,13 +409,21 @@ impl Group {
         matched.is_some_and(|matched| matched.index + lag_max >= last)
     }
 
-    /// Members that have not answered the leader for as long as given, at least, and since when.
+    /// Members that have not answered the leader for as long as given, at least, and since when. Nobody is asked while the group sleeps:
+    /// that is not silence.
     pub fn silent_members(&self, at_least: Duration) -> Vec<(u64, Duration)> {
+        if self.is_asleep() {
+            return Vec::new();
+        }
+        let awake = self
+            .opened
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.woken_ms.load(Ordering::Acquire)));
         let metrics = self.raft.data_metrics();
         let metrics = metrics.borrow_watched();
         let answered = metrics.heartbeat.iter().flatten();
         let silence = answered.filter_map(|(peer, answered)| {
-            let silence = openraft::Instant::elapsed(&**answered.as_ref()?);
+            let silence = openraft::Instant::elapsed(&**answered.as_ref()?).min(awake);
             (*peer != self.peer_id && silence >= at_least).then_some((*peer, silence))
         });
         silence.collect()
@@ -453,6 +464,9 @@ impl Group {
     /// Notes that something happens: a group that sleeps is woken.
     pub(crate) fn wake(&self) {
         self.activity.fetch_add(1, Ordering::Relaxed);
+        if self.asleep.load(Ordering::Acquire) {
+            self.woken_ms.store(self.opened.elapsed().as_millis() as u64, Ordering::Release);
+        }
         if self.asleep.swap(false, Ordering::AcqRel) {
             self.raft.runtime_config().tick(true);
         }

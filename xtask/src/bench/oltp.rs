@@ -9,10 +9,13 @@ use super::{Options, geometric_mean, servers::Server};
 use crate::command;
 
 /// One measurement.
-struct Figures {
-    transactions_per_second: f64,
-    latency_p95_ms: f64,
-    errors: u64,
+pub struct Figures {
+    /// Transactions in a second.
+    pub transactions_per_second: f64,
+    /// The 95th percentile of their latencies.
+    pub latency_p95_ms: f64,
+    /// Errors after which sysbench tried again.
+    pub errors: u64,
 }
 
 /// Prepares both servers, lets them take turns, prints the table.
@@ -71,7 +74,8 @@ fn sysbench(
     command::output(sysbench.arg(action))
 }
 
-fn parse(report: &str) -> Option<Figures> {
+/// Reads what sysbench prints at its end.
+pub fn parse(report: &str) -> Option<Figures> {
     let line = |name: &str| report.lines().map(str::trim).find(|line| line.starts_with(name));
     let per_second = line("transactions:")?.split('(').nth(1)?.split_whitespace().next()?.parse().ok()?;
     let latency_p95_ms = line("95th percentile:")?.split_whitespace().last()?.parse().ok()?;

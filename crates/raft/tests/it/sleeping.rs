@@ -34,9 +34,12 @@ async fn nothing_is_said_while_nothing_happens_and_a_proposal_wakes_everybody() 
     );
     let leader = (1..=3).find(|store| cluster.role(*store) == tidewater_raft::Role::Leader).unwrap();
     let group = cluster.group(leader);
+    // Nobody was asked for ten minutes: that nobody answered is not silence, nor is it when the group is woken.
+    assert_eq!(group.silent_members(Duration::from_secs(3)), []);
     // The lease has run out; asking the others renews it.
     assert!(!group.has_lease());
     assert_eq!(group.read_barrier().await, Ok(()));
+    assert_eq!(group.silent_members(Duration::from_secs(3)), []);
     cluster.put("b").await;
     cluster.converge(1..=3, 2).await;
 }

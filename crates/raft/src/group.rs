@@ -230,6 +230,8 @@ impl Group {
         let halted_term = self.halted_term.clone();
         let proposed_in = term.unwrap_or_else(|| self.status().term);
         let responder = Responder::new(move |result| {
+            // Whoever was refused at once has been told already.
+            let Some(done) = later.lock().take() else { return };
             // Nobody answers: the member has stopped, or is about to, or does not lead any more. The lease of that term goes before anybody acts on
             // the outcome.
             if result.is_none() {
@@ -240,9 +242,7 @@ impl Group {
                 Some(Err(error)) => Err(GroupError::from(error)),
                 None => Err(GroupError::Unknown),
             };
-            if let Some(done) = later.lock().take() {
-                done(result.map(|response: openraft::raft::ClientWriteResponse<Types>| response.data));
-            }
+            done(result.map(|response: openraft::raft::ClientWriteResponse<Types>| response.data));
         });
         // A member that has stopped drops the responder, and that reports an unknown outcome.
         if let Err(fatal) = self.propose_raw(term, command, responder, &done).await {

@@ -201,10 +201,12 @@ impl Node {
             return Progress::Over;
         };
         let Some(wanted) = replica.merging_into() else { return Progress::Over };
-        let Some(source) = self.regions.get(source_id) else { return Progress::Over };
-        let Some(lead) = source.lead.clone() else { return Progress::Over };
+        // The target before the source: they change in the table at once, so a source that is found there after a target that has changed was not
+        // taken in by it.
         let served =
             self.regions.get(wanted.id).and_then(|target| target.lead.clone().map(|lead| (target, lead)));
+        let Some(source) = self.regions.get(source_id) else { return Progress::Over };
+        let Some(lead) = source.lead.clone() else { return Progress::Over };
         let Some((target, target_lead)) = served else {
             if self.is_target_lost(&source, &wanted).await {
                 return self.roll_back(&source, &lead).await;

@@ -81,7 +81,7 @@ pub async fn open_with(
     let pd = PlacementDriver::open(PdConfig::default(), Arc::new(MemoryStorage::new()), clock.clone())
         .expect("pd");
     let (pd, connector): (Arc<dyn PdService>, Arc<dyn StoreConnector>) = match regions {
-        Regions::Remote => remote_cluster(pd).await,
+        Regions::Remote => remote_cluster(pd, clock.clone()).await,
         Regions::One | Regions::Many | Regions::Faulty => {
             let node = Node::open(NodeConfig::default(), engine, pd.clone() as Arc<dyn PdService>)
                 .await
@@ -112,7 +112,10 @@ pub async fn open_with(
 }
 
 /// Three stores and a placement driver behind sockets. They live as long as the runtime.
-async fn remote_cluster(pd: Arc<PlacementDriver>) -> (Arc<dyn PdService>, Arc<dyn StoreConnector>) {
+async fn remote_cluster(
+    pd: Arc<PlacementDriver>,
+    clock: Arc<dyn WallClock>,
+) -> (Arc<dyn PdService>, Arc<dyn StoreConnector>) {
     let server = RpcServer::bind("127.0.0.1:0", Security::default()).await.expect("a port");
     let url = format!("http://{}", server.local_addr().expect("an address"));
     let identity = PdIdentity {
@@ -130,6 +133,7 @@ async fn remote_cluster(pd: Arc<PlacementDriver>) -> (Arc<dyn PdService>, Arc<dy
         let config = NodeConfig {
             address: server.local_addr().expect("an address").to_string(),
             heartbeat_interval: Duration::from_millis(100),
+            clock: clock.clone(),
             ..NodeConfig::default()
         };
         let engine = Arc::new(MemoryEngine::new());

@@ -2,6 +2,7 @@
 
 mod pd;
 mod peers;
+mod pulse;
 mod store;
 
 use std::time::Duration;

@@ -49,7 +49,9 @@ impl Pause {
             Self::NoLeader | Self::StoreNotReady => (2, 500),
             Self::StoreBusy => (20, 2_000),
             Self::DiskFull => (500, 5_000),
-            Self::Transport | Self::Pd => (5, 1_000),
+            // Another replica takes over from a lost store: that is not to be missed by much.
+            Self::Transport => (5, 300),
+            Self::Pd => (5, 1_000),
             Self::LockOfRead => (1, 200),
             Self::LockOfWrite => (5, 500),
         };

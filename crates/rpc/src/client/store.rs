@@ -2,14 +2,14 @@
 //!
 //! Commands of all callers share a stream to the store: whatever is queued when the transport is free goes out in one message, and answers
 //! come back in any order, tied to their callers by ids. Plan fragments and the few commands outside of the public stream are calls of their
-//! own; a fragment whose reader has gone is cancelled with its call.
+//! own; a fragment whose reader has gone is cancelled with its call. Who waits for a store that is lost is told soon: see [`Pulse`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tidewater_proto::tikvpb::BatchCommandsRequest;
 use tidewater_proto::tikvpb::BatchCommandsResponse;
 use tidewater_proto::tikvpb::batch_commands_request::Request as BatchedRequest;
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
+use super::pulse::{Pulse, TICK};
 use super::{ChannelOptions, lost};
 use crate::MESSAGE_BYTES_MAX;
 
@@ -50,6 +51,7 @@ impl StoreConnector for GrpcConnector {
         }
         let _network = self.network.enter();
         let store = Arc::new(GrpcStore::new(address, &self.options)?);
+        self.network.spawn(watch(Arc::downgrade(&store)));
         stores.insert(address.to_owned(), store.clone());
         Ok(store)
     }
@@ -57,12 +59,19 @@ impl StoreConnector for GrpcConnector {
 
 struct GrpcStore {
     address: Arc<str>,
-    request_timeout: std::time::Duration,
+    options: ChannelOptions,
+    /// Made anew when a store that was lost is back: the old connections may take their time to notice.
+    links: RwLock<Arc<Links>>,
+    pulse: Arc<Pulse>,
+    network: Handle,
+}
+
+/// Connections to a store.
+struct Links {
     /// For calls of their own.
     calls: TikvClient<Channel>,
     lanes: Vec<Lane>,
     next: AtomicUsize,
-    network: Handle,
 }
 
 /// A connection with a stream of commands on it, opened anew when it breaks.
@@ -81,6 +90,15 @@ struct Shared {
     waiting: Mutex<Waiting>,
 }
 
+impl Shared {
+    /// Hangs up on all who wait, and takes nothing any more.
+    fn close(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.is_open = false;
+        waiting.callers.clear();
+    }
+}
+
 struct Waiting {
     is_open: bool,
     callers: BTreeMap<u64, oneshot::Sender<StoreResponse>>,
@@ -91,7 +109,7 @@ struct Queued {
     command: StoreRequest,
 }
 
-impl GrpcStore {
+impl Links {
     fn new(address: &str, options: &ChannelOptions) -> Result<Self, TransportError> {
         let client = || {
             let channel = options.lazy(address)?;
@@ -101,13 +119,81 @@ impl GrpcStore {
         };
         let lane = || Ok(Lane { client: client()?, stream: Mutex::default() });
         Ok(Self {
-            address: address.into(),
-            request_timeout: options.request_timeout,
             calls: client()?,
             lanes: (0..options.connections_per_store.max(1)).map(|_| lane()).collect::<Result<_, _>>()?,
             next: AtomicUsize::new(0),
+        })
+    }
+
+    fn is_owed(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.stream.lock().as_ref().is_some_and(CommandStream::is_owed))
+    }
+
+    /// Hangs up on all who wait for a command's answer.
+    fn hang_up(&self) {
+        for lane in &self.lanes {
+            if let Some(stream) = lane.stream.lock().take() {
+                stream.shared.close();
+            }
+        }
+    }
+}
+
+impl GrpcStore {
+    fn new(address: &str, options: &ChannelOptions) -> Result<Self, TransportError> {
+        Ok(Self {
+            address: address.into(),
+            options: options.clone(),
+            links: RwLock::new(Arc::new(Links::new(address, options)?)),
+            pulse: Arc::new(Pulse::new()),
             network: Handle::current(),
         })
+    }
+
+    fn links(&self) -> Arc<Links> {
+        self.links.read().clone()
+    }
+
+    fn silent(&self) -> TransportError {
+        TransportError::Unreachable {
+            address: self.address.to_string(),
+            reason: "the store does not answer".to_owned(),
+        }
+    }
+
+    /// Looks whether the store lives, if there is reason to doubt that.
+    async fn look_after(&self) {
+        let links = self.links();
+        if !self.pulse.wants_probe(|| links.is_owed()) {
+            return;
+        }
+        if !self.pulse.probe(&self.address, &self.options).await {
+            if self.pulse.lose() {
+                tracing::warn!(address = %self.address, "the store does not answer");
+            }
+            links.hang_up();
+            return;
+        }
+        if self.pulse.is_lost()
+            && let Ok(fresh) = Links::new(&self.address, &self.options)
+        {
+            *self.links.write() = Arc::new(fresh);
+            self.pulse.find();
+            // Who came in between the loss and now waits on the old connections.
+            links.hang_up();
+            tracing::info!(address = %self.address, "the store answers again");
+        }
+    }
+}
+
+/// Looks after a store as long as anybody has it.
+async fn watch(store: Weak<GrpcStore>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        match store.upgrade() {
+            Some(store) => store.look_after().await,
+            None => return,
+        }
     }
 }
 
@@ -128,7 +214,9 @@ impl StoreService for GrpcStore {
                 command => self.send(command).await,
             }
         };
-        tokio::time::timeout(self.request_timeout, answer).await.unwrap_or(Err(TransportError::Timeout))
+        tokio::time::timeout(self.options.request_timeout, answer)
+            .await
+            .unwrap_or(Err(TransportError::Timeout))
     }
 }
 
@@ -137,7 +225,9 @@ macro_rules! calls {
     ($($function:ident $method:ident $variant:ident $request:path;)*) => {
         impl GrpcStore {
             $(async fn $function(&self, request: $request) -> Result<StoreResponse, TransportError> {
-                let answered = self.calls.clone().$method(Request::new(request)).await;
+                let mut calls = self.links().calls.clone();
+                let answered = self.pulse.guard(calls.$method(Request::new(request))).await;
+                let answered = answered.ok_or_else(|| self.silent())?;
                 self.answer(answered.map(|response| Response::map(response, StoreResponse::$variant)))
             })*
         }
@@ -166,12 +256,16 @@ impl GrpcStore {
     }
 
     async fn send(&self, command: StoreRequest) -> Result<StoreResponse, TransportError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let lane = &self.lanes[turn % self.lanes.len()];
+        if self.pulse.is_lost() {
+            return Err(self.silent());
+        }
+        let links = self.links();
+        let turn = links.next.fetch_add(1, Ordering::Relaxed);
+        let lane = &links.lanes[turn % links.lanes.len()];
         let (caller, answer) = oneshot::channel();
         lane.enqueue(self, command, caller);
         // The stream's end hangs up on everybody who waits.
-        answer.await.map_err(|_| TransportError::Closed)
+        answer.await.map_err(|_| if self.pulse.is_lost() { self.silent() } else { TransportError::Closed })
     }
 }
 
@@ -191,7 +285,8 @@ impl Lane {
         let (commands, queue) = mpsc::unbounded_channel();
         let waiting = Waiting { is_open: true, callers: BTreeMap::new() };
         let shared = Arc::new(Shared { next_id: AtomicU64::new(1), waiting: Mutex::new(waiting) });
-        let carried = run_stream(self.client.clone(), queue, shared.clone(), store.address.clone());
+        let client = self.client.clone();
+        let carried = run_stream(client, queue, shared.clone(), store.pulse.clone(), store.address.clone());
         store.network.spawn(carried);
         CommandStream { commands, shared }
     }
@@ -200,6 +295,11 @@ impl Lane {
 impl CommandStream {
     fn is_open(&self) -> bool {
         self.shared.waiting.lock().is_open && !self.commands.is_closed()
+    }
+
+    /// Whether somebody waits for an answer.
+    fn is_owed(&self) -> bool {
+        !self.shared.waiting.lock().callers.is_empty()
     }
 
     /// A stream that has ended meanwhile hangs up on the caller.
@@ -217,20 +317,20 @@ async fn run_stream(
     mut client: TikvClient<Channel>,
     queue: mpsc::UnboundedReceiver<Queued>,
     shared: Arc<Shared>,
+    pulse: Arc<Pulse>,
     address: Arc<str>,
 ) {
-    if let Err(status) = carry(&mut client, queue, &shared).await {
+    if let Err(status) = carry(&mut client, queue, &shared, &pulse).await {
         tracing::debug!(%address, reason = %super::describe(&status), "a command stream broke");
     }
-    let mut waiting = shared.waiting.lock();
-    waiting.is_open = false;
-    waiting.callers.clear();
+    shared.close();
 }
 
 async fn carry(
     client: &mut TikvClient<Channel>,
     queue: mpsc::UnboundedReceiver<Queued>,
-    shared: &Arc<Shared>,
+    shared: &Shared,
+    pulse: &Pulse,
 ) -> Result<(), Status> {
     let outgoing = futures::stream::unfold((queue, Vec::new()), |(mut queue, mut ready)| async move {
         if queue.recv_many(&mut ready, COMMANDS_PER_MESSAGE_MAX).await == 0 {
@@ -245,6 +345,7 @@ async fn carry(
     });
     let mut answers = client.batch_commands(Request::new(outgoing)).await?.into_inner();
     while let Some(message) = answers.message().await? {
+        pulse.hear();
         dispatch(shared, message);
     }
     Ok(())

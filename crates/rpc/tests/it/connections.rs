@@ -102,3 +102,53 @@ async fn an_answer_that_takes_too_long_is_given_up() {
     assert_eq!(get(&*store, "quick", 0).await.unwrap(), "quick");
     stop.cancel();
 }
+
+/// Takes connections and says nothing, as a process that was stopped does.
+async fn stay_silent(address: &str) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let silent = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    (address, silent)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_says_nothing_is_given_up_soon_and_found_when_it_is_back() {
+    let (address, silent) = stay_silent("127.0.0.1:0").await;
+    let store = GrpcConnector::new(ChannelOptions::default()).connect(&address).await.unwrap();
+    let asked = tokio::time::Instant::now();
+    let (command, fragment) =
+        tokio::join!(get(&*store, "a command", 0), store.call(StoreRequest::Coprocessor(Default::default())));
+    assert!(matches!(command, Err(TransportError::Unreachable { .. })), "{command:?}");
+    assert!(matches!(fragment, Err(TransportError::Unreachable { .. })), "{fragment:?}");
+    assert!(asked.elapsed() < Duration::from_secs(5), "told after {:?}", asked.elapsed());
+    // From now on nobody waits.
+    let asked = tokio::time::Instant::now();
+    assert!(get(&*store, "another", 0).await.is_err());
+    assert!(asked.elapsed() < Duration::from_millis(500), "told after {:?}", asked.elapsed());
+
+    silent.abort();
+    let _ = silent.await;
+    let stop = CancellationToken::new();
+    serve(&address, &stop).await;
+    let mut back = Err(TransportError::Closed);
+    while back.is_err() && asked.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        back = get(&*store, "back", 0).await;
+    }
+    assert_eq!(back.unwrap(), "back");
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_lives_may_take_its_time() {
+    let stop = CancellationToken::new();
+    let (address, _) = serve("127.0.0.1:0", &stop).await;
+    let store = GrpcConnector::new(ChannelOptions::default()).connect(&address).await.unwrap();
+    assert_eq!(get(&*store, "slow", 2_500).await.unwrap(), "slow");
+    stop.cancel();
+}

@@ -1,10 +1,12 @@
-//! `cargo xtask bench`: whole-system benchmarks as ratios against MariaDB on this machine, in the same run.
+//! `cargo xtask bench`: whole-system benchmarks as ratios against MariaDB on this machine, in the same run, or of our own parts against each other.
 //!
-//! Both servers are started on temporary directories with the same durability (every commit is on disk before it is
+//! Where MariaDB is the baseline, both servers are started on temporary directories with the same durability (every commit is on disk before it is
 //! answered), get the same data over the same protocol from the same client program, and take turns.
 
+mod ladder;
 mod load;
 mod oltp;
+mod replica;
 mod servers;
 mod start;
 mod tpch_queries;
@@ -26,8 +28,8 @@ pub struct Options {
     /// Seconds for each OLTP workload.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// Numbers of clients for the OLTP workloads.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 32])]
+    /// Numbers of clients: 1 and 32 for the OLTP workloads, 1, 16 and 128 for the ladder if none are given.
+    #[arg(long, value_delimiter = ',')]
     clients: Vec<u32>,
     /// Number of OLTP tables.
     #[arg(long, default_value_t = 4)]
@@ -62,6 +64,10 @@ enum What {
     Tpch,
     /// `LOAD DATA LOCAL INFILE` of lineitem, rows per second.
     Load,
+    /// Statements per second on one process, on one store apart, and on three stores with three replicas; syncs of the Raft logs.
+    Ladder,
+    /// Seconds until a region of 96 MiB has another replica.
+    Replica,
     /// Time to the first answer, and memory of an empty server.
     Start,
 }
@@ -69,7 +75,9 @@ enum What {
 /// Builds what is to be measured, and measures it.
 pub fn run(options: Options) -> anyhow::Result<()> {
     system::ensure_build_packages()?;
-    system::ensure_bench_packages()?;
+    if !matches!(options.what, What::Ladder | What::Replica) {
+        system::ensure_bench_packages()?;
+    }
     let program = match &options.program {
         Some(program) => program.clone(),
         None => {
@@ -81,6 +89,8 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         What::Oltp => oltp::run(&options, &program),
         What::Tpch => tpch_queries::run(&options, &program),
         What::Load => load::run(&options, &program),
+        What::Ladder => ladder::run(&options, &program),
+        What::Replica => replica::run(&program),
         What::Start => start::run(&program),
     }
 }

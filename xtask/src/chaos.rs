@@ -5,6 +5,7 @@
 //! replicas, no process has panicked, and no client was told anything but to try again. Unlike in `cargo xtask sim` the timing is the
 //! machine's, so a seed repeats the faults and not the history.
 
+mod disturb;
 mod faults;
 mod interpose;
 mod load;
@@ -24,6 +25,9 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
+
+pub use self::disturb::Disturbed;
+pub use self::members::Settings;
 
 use self::faults::{Fault, KINDS, Kind};
 use self::load::Load;
@@ -88,8 +92,10 @@ async fn disturb(options: &Options, program: PathBuf) -> anyhow::Result<()> {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;
     let interpose = interpose::build(&folder)?;
+    ensure!(options.sqls >= 1, "the load needs a SQL node");
     let counts = Counts { pds: options.pds, stores: options.stores, sqls: options.sqls };
-    let mut members = Members::start(Common { program, interpose, folder }, counts).await?;
+    let mut members =
+        Members::start(Common { program, interpose, folder }, counts, Settings::default()).await?;
     let kinds = possible(options, &members)?;
     wait_until_well(&members).await.context("the cluster never was well")?;
     let load = Arc::new(Load::set_up(members.sql_nodes.clone(), WRITERS).await?);

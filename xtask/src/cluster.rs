@@ -1,5 +1,6 @@
 //! A cluster of processes for checks and measurements: `tidewater playground` in a folder of its own, stopped when dropped.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -7,6 +8,17 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use anyhow::{Context, bail};
 
 use crate::command;
+
+/// What a cluster is made of, besides one placement driver.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Stores.
+    pub stores: u16,
+    /// Copies of each region.
+    pub replicas: u16,
+    /// SQL nodes.
+    pub sqls: u16,
+}
 
 /// A running cluster.
 pub struct Cluster {
@@ -16,6 +28,8 @@ pub struct Cluster {
     folder: PathBuf,
     /// `host:port` of the placement driver.
     pub pd: String,
+    /// What each process said when it was ready, by its name (`store-0`).
+    pub ready: BTreeMap<String, String>,
 }
 
 impl Cluster {
@@ -23,7 +37,7 @@ impl Cluster {
     pub fn start(
         program: &Path,
         name: &str,
-        stores: u16,
+        shape: Shape,
         pd_settings: &str,
         store_settings: &str,
     ) -> anyhow::Result<Self> {
@@ -37,8 +51,11 @@ impl Cluster {
         start.args(["playground", "--port", "0", "--log-level", "warn", "--stop-with-stdin"]);
         start.arg("--dir").arg(folder.join("data"));
         start.arg("--pd-config").arg(&pd).arg("--store-config").arg(&store);
-        // Ten keys a region make more regions than replicas are for: only single copies are merged.
-        start.args(["--stores", &stores.to_string(), "--replicas", "1", "--sqls", "0"]);
+        for (option, count) in
+            [("--stores", shape.stores), ("--replicas", shape.replicas), ("--sqls", shape.sqls)]
+        {
+            start.args([option, &count.to_string()]);
+        }
         let mut child = start
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -46,7 +63,8 @@ impl Cluster {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let output = child.stderr.take().context("standard error is not piped")?;
         let input = child.stdin.take();
-        let mut cluster = Self { child, _input: input, folder, pd: String::new() };
+        let (pd, ready) = (String::new(), BTreeMap::new());
+        let mut cluster = Self { child, _input: input, folder, pd, ready };
         cluster.read_addresses(BufReader::new(output))?;
         Ok(cluster)
     }
@@ -60,16 +78,36 @@ impl Cluster {
                 bail!("the cluster did not start:\n{said}");
             }
             said.push_str(&line);
-            let mut words = line.split_whitespace();
-            if words.next() == Some("pd-0") {
-                let url = words.next().unwrap_or_default();
-                self.pd = url.trim_start_matches("http://").to_owned();
+            // After the heading, a line for each process: its name, and where it is.
+            if let Some((name, place)) = line.trim().split_once(char::is_whitespace)
+                && !name.starts_with('[')
+            {
+                self.ready.insert(name.to_owned(), place.trim().to_owned());
             }
         }
+        let pd = self.ready.get("pd-0").context("the cluster named no placement driver")?;
+        self.pd = pd.trim_start_matches("http://").to_owned();
         let mut log = std::fs::File::create(self.log())?;
         // Somebody has to read on, or the processes would block on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut output, &mut log));
         Ok(())
+    }
+
+    /// The port of the first SQL node.
+    pub fn sql_port(&self) -> anyhow::Result<u16> {
+        let ready = self.ready.get("sql-0").context("the cluster has no SQL node")?;
+        let port = ready.split_whitespace().skip_while(|&word| word != "-P").nth(1);
+        Ok(port.with_context(|| format!("no port in: {ready}"))?.parse()?)
+    }
+
+    /// `host:port` of the status pages of all stores.
+    pub fn store_status(&self) -> Vec<String> {
+        let stores = self.ready.iter().filter(|(name, _)| name.starts_with("store-"));
+        let page = |ready: &String| {
+            let (_, page) = ready.split_once("status: http://")?;
+            Some(page.split('/').next()?.to_owned())
+        };
+        stores.filter_map(|(_, ready)| page(ready)).collect()
     }
 
     /// What its processes said after they had started.

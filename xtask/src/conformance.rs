@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::cluster::Cluster;
+use crate::chaos::{Disturbed, Settings};
+use crate::cluster::{Cluster, Shape};
 use crate::command;
 use crate::totals::Totals;
 
@@ -32,6 +33,8 @@ const RESTLESS_REGIONS: &str = "[schedule]\nstore-limit = 60000\nmax-merge-regio
 /// that it knows at that moment: regions that move faster than the queue is worked off make it grow without bound. The failpoint tests
 /// do nothing but look for locks.
 const CALM_REGIONS: &str = "[schedule]\nmax-merge-region-size = 1\nmax-merge-region-keys = 3\n";
+/// However full the disk of this machine is.
+const ANY_DISK: &str = "[schedule]\nlow-space-ratio = 1.0\n";
 /// Regions as small as to split under a benchmark.
 const SMALL_REGIONS: &str = "[coprocessor]\nregion-max-keys = 2000\nregion-split-keys = 1000\n\
                              [raftstore]\npd-heartbeat-tick-interval = \"1s\"\n";
@@ -56,9 +59,67 @@ pub struct Options {
     /// Stores of the cluster.
     #[arg(long, default_value_t = 3)]
     stores: u16,
+    /// Copies of each region. Replicated regions are larger: ten keys a region would make more of them than replicas are for.
+    #[arg(long, default_value_t = 1)]
+    replicas: u16,
+    /// Three copies of each region and three placement drivers, and all the time some process is killed and started again.
+    #[arg(long)]
+    disturbed: bool,
     /// Only tests whose names contain this.
     #[arg(long, default_value = "")]
     filter: String,
+}
+
+/// The cluster of a suite.
+enum Home {
+    Calm(Cluster),
+    Disturbed(Disturbed),
+}
+
+impl Home {
+    /// With the settings for single copies where regions have one.
+    fn start(
+        program: &Path,
+        options: &Options,
+        name: &str,
+        pd: &'static str,
+        store: &'static str,
+    ) -> anyhow::Result<Self> {
+        let is_replicated = options.disturbed || options.replicas > 1;
+        let settings = match is_replicated {
+            true => Settings { pd: ANY_DISK, store: SMALL_REGIONS },
+            false => Settings { pd, store },
+        };
+        if options.disturbed {
+            return Ok(Self::Disturbed(Disturbed::start(program, name, options.stores, settings)?));
+        }
+        let shape = Shape { stores: options.stores, replicas: options.replicas, sqls: 0 };
+        Ok(Self::Calm(Cluster::start(program, name, shape, settings.pd, settings.store)?))
+    }
+
+    /// `host:port` of the placement driver's members, separated by commas.
+    fn pd(&self) -> String {
+        match self {
+            Self::Calm(cluster) => cluster.pd.clone(),
+            Self::Disturbed(cluster) => cluster.pd.join(","),
+        }
+    }
+
+    /// Where its processes log.
+    fn log(&self) -> PathBuf {
+        match self {
+            Self::Calm(cluster) => cluster.log(),
+            Self::Disturbed(cluster) => cluster.folder().to_owned(),
+        }
+    }
+
+    /// Ends it; a disturbed one has to be well in the end.
+    fn finish(self) -> anyhow::Result<()> {
+        if let Self::Disturbed(cluster) = self {
+            println!("the cluster was disturbed {} times", cluster.finish()?);
+        }
+        Ok(())
+    }
 }
 
 /// Runs a suite.
@@ -99,15 +160,16 @@ fn tikv_client(options: &Options, program: &Path) -> anyhow::Result<()> {
         }
         command::run(tests(name).arg("--no-run"))?;
         let folder = format!("tikv-client-{index}");
-        let cluster = Cluster::start(program, &folder, options.stores, pd_settings, TINY_REGIONS)?;
+        let cluster = Home::start(program, options, &folder, pd_settings, TINY_REGIONS)?;
         let mut test = tests(name);
         test.args(["--", "--test-threads=1"]).args(selection);
-        test.env("PD_ADDRS", &cluster.pd).env("MULTI_REGION", "1");
+        test.env("PD_ADDRS", cluster.pd()).env("MULTI_REGION", "1");
         let part = Totals::of(&mut test).with_context(|| format!("see {}", cluster.log().display()))?;
         if part.failed > 0 {
             println!("what the cluster said: {}", cluster.log().display());
         }
         totals += part;
+        cluster.finish()?;
     }
     println!("tikv-client {TIKV_CLIENT}: {totals}");
     totals.must_be_green()
@@ -153,21 +215,23 @@ fn go(options: &Options, program: &Path) -> anyhow::Result<()> {
     let mut totals = Totals::default();
     for part in ["raw", "txn"] {
         // Raw clients without keyspaces and transactional ones must not share a cluster.
-        let cluster = Cluster::start(program, &format!("go-{part}"), options.stores, "", SMALL_REGIONS)?;
-        totals += outcome(part, &cluster, command::run(Command::new(&check).args([part, &cluster.pd])));
+        let cluster = Home::start(program, options, &format!("go-{part}"), "", SMALL_REGIONS)?;
+        totals += outcome(part, &cluster, command::run(Command::new(&check).args([part, &cluster.pd()])));
+        cluster.finish()?;
     }
     let (ycsb, workloads) = build_ycsb(&home)?;
     for workload in ["a", "b", "c", "d", "e", "f"].map(|letter| format!("workload{letter}")) {
-        let cluster = Cluster::start(program, &workload, options.stores, "", SMALL_REGIONS)?;
-        let done = run_workload(&ycsb, &workloads.join(&workload), &cluster.pd);
+        let cluster = Home::start(program, options, &workload, "", SMALL_REGIONS)?;
+        let done = run_workload(&ycsb, &workloads.join(&workload), &cluster.pd());
         totals += outcome(&workload, &cluster, done);
+        cluster.finish()?;
     }
     println!("{CLIENT_GO} and {GO_YCSB}: {totals}");
     totals.must_be_green()
 }
 
 /// Counts a program as one test, and says why it failed.
-fn outcome(name: &str, cluster: &Cluster, done: anyhow::Result<()>) -> Totals {
+fn outcome(name: &str, cluster: &Home, done: anyhow::Result<()>) -> Totals {
     match done {
         Ok(()) => Totals { passed: 1, ..Totals::default() },
         Err(error) => {

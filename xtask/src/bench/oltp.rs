@@ -8,6 +8,8 @@ use anyhow::Context;
 use super::{Options, geometric_mean, servers::Server};
 use crate::command;
 
+const CLIENTS: [u32; 2] = [1, 32];
+
 /// One measurement.
 pub struct Figures {
     /// Transactions in a second.
@@ -30,7 +32,7 @@ pub fn run(options: &Options, program: &Path) -> anyhow::Result<()> {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut ratios = Vec::new();
     for workload in &options.workloads {
-        for &clients in &options.clients {
+        for &clients in if options.clients.is_empty() { &CLIENTS[..] } else { &options.clients } {
             let ours = measure(options, &servers[0], workload, clients)?;
             let theirs = measure(options, &servers[1], workload, clients)?;
             let ratio = ours.transactions_per_second / theirs.transactions_per_second;

@@ -40,6 +40,21 @@ pub struct Counts {
     pub sqls: u16,
 }
 
+/// Settings of processes, in TOML.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Of the members of the placement driver.
+    pub pd: &'static str,
+    /// Of the stores.
+    pub store: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { pd: "", store: STORE_SETTINGS }
+    }
+}
+
 /// All processes.
 pub struct Members {
     /// In the order in which they are started.
@@ -58,8 +73,8 @@ pub struct Members {
 
 impl Members {
     /// Starts a cluster; returns when every region has its replicas.
-    pub async fn start(common: Common, counts: Counts) -> anyhow::Result<Self> {
-        ensure!(counts.pds >= 1 && counts.stores >= 1 && counts.sqls >= 1, "a cluster needs one of each");
+    pub async fn start(common: Common, counts: Counts, settings: Settings) -> anyhow::Result<Self> {
+        ensure!(counts.pds >= 1 && counts.stores >= 1, "a cluster needs a placement driver and a store");
         let network = Network::open();
         let mut members = Self {
             processes: Vec::new(),
@@ -70,8 +85,8 @@ impl Members {
             stores: BTreeMap::new(),
             network,
         };
-        members.add_pds(counts.pds)?;
-        members.add_stores(counts.stores)?;
+        members.add_pds(counts.pds, settings.pd)?;
+        members.add_stores(counts.stores, settings.store)?;
         members.add_sqls(counts.sqls)?;
         for process in &mut members.processes {
             process.start()?;
@@ -85,7 +100,9 @@ impl Members {
         Ok(members)
     }
 
-    fn add_pds(&mut self, count: u16) -> anyhow::Result<()> {
+    fn add_pds(&mut self, count: u16, settings: &str) -> anyhow::Result<()> {
+        let config = self.path("pd.toml");
+        std::fs::write(&config, settings)?;
         let mut places = Vec::new();
         for index in 0..count {
             let host = self.network.add_host()?;
@@ -99,15 +116,15 @@ impl Members {
         for (name, host, url) in places {
             let data = self.path(&name);
             let arguments = ["pd", "--name", &name, "--client-urls", &url, "--data-dir", &data];
-            let arguments = [&arguments[..], &["--initial-cluster", &cluster]].concat();
+            let arguments = [&arguments[..], &["--initial-cluster", &cluster, "--config", &config]].concat();
             self.processes.push(Process::new(&self.common, Role::Pd, &name, host, &arguments)?);
         }
         Ok(())
     }
 
-    fn add_stores(&mut self, count: u16) -> anyhow::Result<()> {
-        let settings = self.path("store.toml");
-        std::fs::write(&settings, STORE_SETTINGS)?;
+    fn add_stores(&mut self, count: u16, settings: &str) -> anyhow::Result<()> {
+        let config = self.path("store.toml");
+        std::fs::write(&config, settings)?;
         for index in 0..count {
             let name = format!("store-{index}");
             let host = self.network.add_host()?;
@@ -116,7 +133,7 @@ impl Members {
             let data = self.path(&name);
             let arguments = ["store", "--addr", &address, "--status-addr", &status, "--data-dir", &data];
             let pd = self.pd.clone();
-            let arguments = [&arguments[..], &["--pd-endpoints", &pd, "--config", &settings]].concat();
+            let arguments = [&arguments[..], &["--pd-endpoints", &pd, "--config", &config]].concat();
             self.stores.insert(address.clone(), self.processes.len());
             self.processes.push(Process::new(&self.common, Role::Store, &name, host, &arguments)?);
         }
@@ -139,6 +156,11 @@ impl Members {
 
     fn path(&self, name: &str) -> String {
         self.common.folder.join(name).display().to_string()
+    }
+
+    /// `host:port` of each member of the placement driver.
+    pub fn pd_addresses(&self) -> Vec<String> {
+        self.pd.split(',').map(|url| url.trim_start_matches("http://").to_owned()).collect()
     }
 
     /// Folder of data and logs.

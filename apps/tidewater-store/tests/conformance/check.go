@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ func key(prefix string, i int) []byte { return []byte(fmt.Sprintf("%s%06d", pref
 
 func raw(pd string) {
 	ctx := context.Background()
-	client, err := rawkv.NewClient(ctx, []string{pd}, config.DefaultConfig().Security)
+	client, err := rawkv.NewClient(ctx, strings.Split(pd, ","), config.DefaultConfig().Security)
 	check(err, "raw client")
 	defer client.Close()
 	client.SetAtomicForCAS(true)
@@ -101,7 +102,7 @@ func onePhase(txn *transaction.KVTxn)    { txn.SetEnable1PC(true) }
 
 func transactional(pd string) {
 	ctx := context.Background()
-	client, err := txnkv.NewClient([]string{pd})
+	client, err := txnkv.NewClient(strings.Split(pd, ","))
 	check(err, "transactional client")
 	defer client.Close()
 	for name, options := range map[string][]option{

@@ -1,0 +1,112 @@
+//! A cluster that is disturbed while others use it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::faults::{self, Kind};
+use super::members::{Counts, Members, Settings};
+use super::process::Common;
+use super::random::Random;
+use crate::command;
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A cluster in which processes are killed all the time, one after the other.
+pub struct Disturbed {
+    /// `host:port` of the members of the placement driver.
+    pub pd: Vec<String>,
+    folder: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<anyhow::Result<u32>>,
+}
+
+impl Disturbed {
+    /// Starts a cluster with three replicas of everything and waits until they are there; from then on it is disturbed.
+    pub fn start(program: &Path, name: &str, stores: u16, settings: Settings) -> anyhow::Result<Self> {
+        let folder = command::target_dir().join("clusters").join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder)?;
+        let common = Common { program: program.to_owned(), interpose: None, folder: folder.clone() };
+        let stop = Arc::new(AtomicBool::new(false));
+        let (told, ready) = mpsc::channel();
+        let told_to_stop = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+            runtime.block_on(async {
+                let counts = Counts { pds: 3, stores, sqls: 0 };
+                let mut members = Members::start(common, counts, settings).await?;
+                super::wait_until_well(&members).await.context("the cluster never was well")?;
+                told.send(members.pd_addresses()).context("nobody waits for the cluster")?;
+                disturb(&mut members, &told_to_stop).await
+            })
+        });
+        match ready.recv() {
+            Ok(pd) => Ok(Self { pd, folder, stop, thread }),
+            Err(_) => match thread.join() {
+                Ok(Err(error)) => Err(error),
+                _ => bail!("the cluster did not start; see {}", folder.display()),
+            },
+        }
+    }
+
+    /// Folder of data and logs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Ends the faults, and the cluster once it is well again; returns how many faults there were.
+    pub fn finish(self) -> anyhow::Result<u32> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the cluster's thread panicked"))?
+    }
+}
+
+async fn disturb(members: &mut Members, stop: &AtomicBool) -> anyhow::Result<u32> {
+    let mut random = Random::new(1);
+    let mut count = 0;
+    while wait(Duration::from_millis(4000 + random.below(4000)), stop).await {
+        for plan in faults::plan(&mut random, &[Kind::Kill]).into_iter().take(1) {
+            if let Some(fault) = faults::inject(members, plan, &[]).await? {
+                eprintln!("{}", fault.what);
+                count += 1;
+                wait(Duration::from_millis(1000 + random.below(3000)), stop).await;
+                faults::heal(members, &fault).await?;
+            }
+        }
+        for process in &mut members.processes {
+            process.wait_until_ready().await?;
+        }
+    }
+    super::wait_until_well(members).await?;
+    for process in &mut members.processes {
+        if let Some(complaint) = process.complaints().first() {
+            bail!("{}: {complaint}", process.name);
+        }
+        if let Some(status) = process.has_ended() {
+            bail!("{} ended by itself ({status})", process.name);
+        }
+    }
+    for process in members.processes.iter_mut().rev() {
+        process.stop().await?;
+    }
+    Ok(count)
+}
+
+/// Lets some time go by; tells whether nobody said stop.
+async fn wait(time: Duration, stop: &AtomicBool) -> bool {
+    let looks = time.as_millis() / LOOK_INTERVAL.as_millis();
+    for _ in 0..looks {
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    !stop.load(Ordering::Relaxed)
+}

@@ -446,10 +446,18 @@ impl Group {
             return Err(GroupError::Membership(format!("peer {peer_id} is not ready to lead")));
         }
         // From here on the others may elect it at once, whatever they have promised.
-        self.waived_term.fetch_max(status.term, Ordering::AcqRel);
+        let waived_before = self.waived_term.fetch_max(status.term, Ordering::AcqRel);
         self.lease_until.store(0, Ordering::Release);
         self.raft.trigger().transfer_leader(peer_id).await.map_err(stopped)?;
-        tokio::spawn(step_down_unfollowed(self.raft.clone(), self.peer_id, status.term, self.timing.lease));
+        // Once in a term, however often it is tried.
+        if waived_before < status.term {
+            tokio::spawn(step_down_unfollowed(
+                self.raft.clone(),
+                self.peer_id,
+                status.term,
+                self.timing.lease,
+            ));
+        }
         Ok(())
     }
 

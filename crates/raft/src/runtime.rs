@@ -1,5 +1,7 @@
 //! How `openraft` spawns, sleeps and draws lots here: as tokio does, but with random numbers that a simulation can seed.
 
+mod mpsc;
+
 use std::{cell::RefCell, future::Future, time::Duration};
 
 use openraft_rt::{AsyncRuntime, OptionalSend};
@@ -34,7 +36,7 @@ impl AsyncRuntime for RaftRuntime {
     type TimeoutError = <TokioRuntime as AsyncRuntime>::TimeoutError;
     type Timeout<R, T: Future<Output = R> + OptionalSend> = <TokioRuntime as AsyncRuntime>::Timeout<R, T>;
     type ThreadLocalRng = SmallRng;
-    type Mpsc = <TokioRuntime as AsyncRuntime>::Mpsc;
+    type Mpsc = mpsc::BoxedMpsc;
     type Watch = <TokioRuntime as AsyncRuntime>::Watch;
     type Oneshot = <TokioRuntime as AsyncRuntime>::Oneshot;
     type Mutex<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::Mutex<T>;

@@ -59,7 +59,7 @@ async fn measure(pd: &Pd<'_>, sql_port: u16) -> anyhow::Result<()> {
     let target =
         ids.into_iter().find(|id| !taken.iter().any(|(store, _)| store == id)).context("no store is left")?;
     let begun = Instant::now();
-    pd.ctl(&["operator", "add", "add-peer", &region, &target.to_string()])?;
+    pd.ctl(&["operators", "add", "add-peer", &region, &target.to_string()])?;
     while !peers(&pd.page(&["region", &region])?).contains(&(target, true)) {
         if begun.elapsed() > PATIENCE {
             bail!("store {target} has no replica of region {region} yet");

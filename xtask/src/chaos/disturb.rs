@@ -34,6 +34,8 @@ impl Disturbed {
         std::fs::create_dir_all(&folder)?;
         let common = Common { program: program.to_owned(), interpose: None, folder: folder.clone() };
         let stop = Arc::new(AtomicBool::new(false));
+        // Another for each name.
+        let seed = name.bytes().fold(1, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
         let (told, ready) = mpsc::channel();
         let told_to_stop = stop.clone();
         let thread = std::thread::spawn(move || {
@@ -44,7 +46,7 @@ impl Disturbed {
                 let mut members = Members::start(common, counts, settings).await?;
                 super::wait_until_well(&members).await.context("the cluster never was well")?;
                 told.send(members.pd_addresses()).context("nobody waits for the cluster")?;
-                disturb(&mut members, &told_to_stop).await
+                disturb(&mut members, seed, &told_to_stop).await
             })
         });
         match ready.recv() {
@@ -68,15 +70,15 @@ impl Disturbed {
     }
 }
 
-async fn disturb(members: &mut Members, stop: &AtomicBool) -> anyhow::Result<u32> {
-    let mut random = Random::new(1);
+async fn disturb(members: &mut Members, seed: u64, stop: &AtomicBool) -> anyhow::Result<u32> {
+    let mut random = Random::new(seed);
     let mut count = 0;
-    while wait(Duration::from_millis(4000 + random.below(4000)), stop).await {
+    while wait(Duration::from_millis(500 + random.below(1500)), stop).await {
         for plan in faults::plan(&mut random, &[Kind::Kill]).into_iter().take(1) {
             if let Some(fault) = faults::inject(members, plan, &[]).await? {
                 eprintln!("{}", fault.what);
                 count += 1;
-                wait(Duration::from_millis(1000 + random.below(3000)), stop).await;
+                wait(Duration::from_millis(500 + random.below(1500)), stop).await;
                 faults::heal(members, &fault).await?;
             }
         }

@@ -3,10 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use tidewater_codec::Key;
-use tidewater_raft::{LogDevice, RaftConfig};
+use tidewater_raft::{LogDevice, RaftConfig, Spools};
 use tidewater_types::clock::{SystemClock, WallClock};
 
 use crate::{flaws::Flaws, health::DiskWatch, limits::Limits};
+
+/// A write of this size takes a disk some ten milliseconds.
+const INSTALL_BYTES_MAX: usize = 4 << 20;
 
 /// Settings of a [`Node`](crate::Node).
 #[derive(Clone)]
@@ -63,6 +66,22 @@ pub struct RaftSettings {
     pub device: Arc<dyn LogDevice>,
     /// Times and sizes.
     pub config: RaftConfig,
+    /// Where snapshots wait until all of them has come.
+    pub spools: Arc<Spools>,
+    /// Bytes of one write of a snapshot that is installed, about. A snapshot that needs several is noted first.
+    pub install_bytes_max: usize,
+}
+
+impl RaftSettings {
+    /// With the usual times and sizes, for a store that keeps snapshots on their way in memory.
+    pub fn new(device: Arc<dyn LogDevice>) -> Self {
+        Self {
+            device,
+            config: RaftConfig::default(),
+            spools: Spools::in_memory(),
+            install_bytes_max: INSTALL_BYTES_MAX,
+        }
+    }
 }
 
 impl Default for NodeConfig {

@@ -21,6 +21,7 @@ mod read;
 mod remeasure;
 mod replicas;
 mod safe_ts;
+mod snapshots;
 mod split;
 mod transfer;
 mod watch_disk;

@@ -13,7 +13,7 @@ use tidewater_proto::{
     COMMAND_NAMES, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
     metapb,
 };
-use tidewater_raft::RaftConfig;
+use tidewater_raft::Spools;
 use tidewater_txn::fault::{Faults, FaultyConnector};
 
 use crate::Options;
@@ -45,6 +45,8 @@ pub(crate) struct StoreHost {
 struct State {
     engine: Arc<SimEngine>,
     log: Arc<SimLog>,
+    /// Snapshots that were received. Their pieces are synced one by one, as it were.
+    spools: Arc<Spools>,
     /// Counts starts and crashes, so that a start that was overtaken by a crash knows.
     generation: u64,
     running: Option<Running>,
@@ -86,7 +88,8 @@ impl Stores {
             let engine = SimEngine::new(disk.clone(), sabotage);
             let log = SimLog::new(seed ^ (index as u64 + 1) << 50, disk.clone(), log_flaw(sabotage));
             let place = Place::Store(index);
-            let state = Mutex::new(State { engine, log, generation: 0, running: None });
+            let state =
+                Mutex::new(State { engine, log, spools: Spools::in_memory(), generation: 0, running: None });
             let clock = Arc::new(SimClock::new(&mut clocks));
             Arc::new(StoreHost { place, address: place.to_string(), clock, disk, state })
         };
@@ -103,8 +106,9 @@ impl Stores {
         })
     }
 
-    fn node_config(&self, index: usize, log: Arc<SimLog>) -> NodeConfig {
-        let raft = RaftSettings { device: log, config: RaftConfig::default() };
+    fn node_config(&self, index: usize, log: Arc<SimLog>, spools: Arc<Spools>) -> NodeConfig {
+        // Tiny, so that most snapshots need several writes.
+        let raft = RaftSettings { spools, install_bytes_max: 300, ..RaftSettings::new(log) };
         NodeConfig {
             raft: self.replicated.then_some(raft),
             address: self.hosts[index].address.clone(),
@@ -126,15 +130,15 @@ impl Stores {
         let place = self.hosts[index].place;
         loop {
             let (life, death) = Life::begin();
-            let (engine, log) = {
+            let (engine, log, spools) = {
                 let mut state = self.hosts[index].state.lock();
                 if state.generation != generation {
                     return;
                 }
                 state.running = Some(Running { node: None, life: life.clone(), death });
-                (state.engine.clone(), state.log.clone())
+                (state.engine.clone(), state.log.clone(), state.spools.clone())
             };
-            let config = self.node_config(index, log);
+            let config = self.node_config(index, log, spools);
             let pd = PdLink::new(self.pds.clone(), place, Some(life.clone()));
             let peers = Arc::new(FaultyConnector::new(
                 self.wire(place, Some(life.clone())),
@@ -174,6 +178,7 @@ impl Stores {
             }
         }
         state.log = state.log.crash();
+        state.spools = state.spools.survivor();
         state.engine = state.engine.crash();
         state.generation
     }

@@ -22,6 +22,7 @@ use crate::{
     mvcc::data_range,
     raw::all_raw,
     region::{Region, RegionTable},
+    replica::{Unfinished, finish_installations},
     scheduler::Scheduler,
 };
 
@@ -84,6 +85,14 @@ pub enum NodeError {
          join the cluster as a new one"
     )]
     LogMissing,
+    /// A replica was being replaced by a snapshot, of which not all is there any more.
+    #[error("the replica of region {region_id} is half of a snapshot: {reason}")]
+    HalfInstalled {
+        /// The region.
+        region_id: u64,
+        /// What is wrong with the snapshot.
+        reason: String,
+    },
     /// The regions have copies on other stores, and this store was opened as if it had the only ones.
     #[error("the regions of this store are replicated: open it with a Raft log")]
     Replicated,
@@ -118,6 +127,12 @@ impl Node {
         let moves = meta::load_moves(&*engine.snapshot())?;
         let mut loaded = Vec::new();
         let mut replicated = Vec::new();
+        if let Some(raft) = &config.raft {
+            let unfinished = finish_installations(&*engine, &raft.spools, raft.install_bytes_max)?;
+            if let Some(Unfinished { region_id, reason, .. }) = unfinished.into_iter().next() {
+                return Err(NodeError::HalfInstalled { region_id, reason });
+            }
+        }
         for meta in meta::load_regions(&*engine.snapshot())? {
             if config.raft.is_some() {
                 replicated.push(meta);

@@ -18,12 +18,17 @@ use tidewater_raft::{
 };
 use tokio::sync::mpsc;
 
-use super::{Node, NodeError, follower::FollowerView, open::current_ts};
+use super::{
+    Node, NodeError,
+    follower::FollowerView,
+    open::current_ts,
+    snapshots::{Arrivals, have_common_keys},
+};
 use crate::{
     Cf, Durability, RaftSettings, WriteBatch, meta,
     mvcc::{DataKey, PessimisticChange},
     region::Region,
-    replica::{Hooks, Lead, RegionMachine, Replica, Shape, first_piece_region, members_of},
+    replica::{Hooks, Lead, RegionMachine, Replica, Shape, members_of},
     replication::WriteError,
 };
 
@@ -49,6 +54,9 @@ pub(super) struct Replicas {
     pub(super) merging: Mutex<BTreeSet<u64>>,
     /// Connections to other stores by their ids.
     links: Mutex<BTreeMap<u64, Arc<dyn StoreService>>>,
+    /// Snapshots that come.
+    pub(super) arrivals: Arc<Mutex<Arrivals>>,
+    install_bytes_max: usize,
 }
 
 /// What happened to a replica, for the task that has time to act on it.
@@ -222,7 +230,8 @@ impl Replicas {
         node: Weak<Node>,
     ) -> Result<(Self, Events), NodeError> {
         let transport = Arc::new(StoreTransport(node));
-        let raft = RaftNode::new(store_id, settings.config.clone(), settings.device.clone(), transport)?;
+        let RaftSettings { device, config, spools, install_bytes_max } = settings.clone();
+        let raft = RaftNode::new(store_id, config, device, spools, transport)?;
         let (events, received) = mpsc::unbounded_channel();
         let replicas = Self {
             raft: Arc::new(raft),
@@ -232,6 +241,8 @@ impl Replicas {
             busy: Mutex::default(),
             merging: Mutex::default(),
             links: Mutex::default(),
+            arrivals: Arc::default(),
+            install_bytes_max,
         };
         Ok((replicas, Events(received)))
     }
@@ -250,13 +261,8 @@ impl Replicas {
     }
 
     /// The replicas of other regions that hold keys of this one.
-    fn overlapping(&self, region: &metapb::Region) -> Vec<Arc<Replica>> {
-        let ends_before = |end: &[u8], start: &[u8]| !end.is_empty() && end <= start;
-        let overlaps = |other: metapb::Region| {
-            other.id != region.id
-                && !ends_before(&other.end_key, &region.start_key)
-                && !ends_before(&region.end_key, &other.start_key)
-        };
+    pub(super) fn overlapping(&self, region: &metapb::Region) -> Vec<Arc<Replica>> {
+        let overlaps = |other: metapb::Region| other.id != region.id && have_common_keys(&other, region);
         let table = self.table.read();
         table.values().filter(|replica| replica.meta().is_some_and(overlaps)).cloned().collect()
     }
@@ -301,6 +307,7 @@ impl Node {
             tokio::spawn(follow_events(Arc::downgrade(self), events)),
             tokio::spawn(RaftNode::watch_idleness(Arc::downgrade(&replicas.raft))),
             tokio::spawn(RaftNode::watch_stores(Arc::downgrade(&replicas.raft))),
+            tokio::spawn(RaftNode::watch_snapshots(Arc::downgrade(&replicas.raft))),
         ];
         self.tasks.lock().extend(tasks.iter().map(|task| task.abort_handle()));
         Ok(())
@@ -360,7 +367,7 @@ impl Node {
         };
         let ties = Arc::new(Ties { node: self.this.clone(), region_id, peer_id });
         let merging_into = meta::load_merging(&*engine, region_id)?;
-        let shape = Arc::new(Mutex::new(Shape { region, merging_into }));
+        let shape = Arc::new(Mutex::new(Shape { region, merging_into, ..Shape::default() }));
         let is_absorbed = Arc::default();
         let machine = RegionMachine {
             region_id,
@@ -371,6 +378,7 @@ impl Node {
             is_absorbed: Arc::clone(&is_absorbed),
             hooks: ties.clone(),
             applied,
+            install_bytes_max: replicas.install_bytes_max,
         };
         let group = replicas.raft.start(region_id, peer_id, Box::new(machine), ties, start).await?;
         let replica = Arc::new(Replica { group, shape, is_absorbed, follower: FollowerView::default() });
@@ -428,20 +436,20 @@ impl Node {
         let Some(replicas) = &self.replicas else {
             return refusal(Reason::Malformed, "this store replicates nothing".to_owned());
         };
-        if let Some(Body::Snapshot(piece)) = &request.body
-            && piece.number == 0
-        {
-            let Some(region) = first_piece_region(&piece.data) else {
-                return refusal(Reason::Malformed, "the snapshot has no region".to_owned());
-            };
-            for other in replicas.overlapping(&region) {
-                if !self.is_taken_in(&other, &region).await {
-                    let reason = format!(
-                        "region {} here holds keys of the region, it has not applied a split or a merge yet",
-                        other.group.id()
-                    );
-                    return refusal(Reason::NotReady, reason);
+        if let Some(Body::Snapshot(piece)) = &request.body {
+            match self.admit_snapshot(request.group_id, piece).await {
+                Ok(None) => {}
+                Ok(Some(landing)) => {
+                    // It goes on if the one who asked goes away.
+                    let raft = replicas.raft.clone();
+                    let landed = tokio::spawn(async move {
+                        let response = raft.handle(request).await;
+                        drop(landing);
+                        response
+                    });
+                    return landed.await.unwrap_or_else(|error| refusal(Reason::NotReady, error.to_string()));
                 }
+                Err((reason, message)) => return refusal(reason, message),
             }
         }
         let known = replicas.get(request.group_id);
@@ -695,15 +703,17 @@ impl Node {
         let own = replica.as_ref().map(|replica| replica.group.peer_id()).or(stored);
         let Some(own) = own.filter(|own| *own < before) else { return Ok(()) };
         self.stop_serving(region_id);
-        let region = match &replica {
-            // From here on nobody reads it: see `follower`.
-            Some(replica) => replica.shape.lock().region.take(),
-            None => meta::load_region(&**engine, region_id)?,
-        };
         replicas.raft.stop(region_id).await;
+        if let Some(replica) = &replica {
+            replica.retire().await;
+        }
+        let shown = replica.and_then(|replica| replica.shape.lock().region.take());
+        let region =
+            shown.map_or_else(|| meta::load_region(&**engine, region_id), |region| Ok(Some(region)))?;
         let mut batch = WriteBatch::new();
         meta::delete_region(&mut batch, region_id);
         meta::delete_applied(&mut batch, region_id);
+        meta::delete_installation(&mut batch, region_id);
         meta::set_merging(&mut batch, region_id, None);
         meta::put_tombstone(&mut batch, region_id, own);
         engine.write(batch, Durability::Sync)?;

@@ -9,11 +9,12 @@ use tidewater_proto::{
     errorpb, metapb,
     regionpb::{self, command::Command},
 };
-use tidewater_raft::{Applied, Committed, Content, MachineError, Membership, Pieces, StateMachine};
+use tidewater_raft::{Applied, Committed, Content, MachineError, Membership, Pieces, Spooled, StateMachine};
 
 use super::{
     Replica, Shape,
     command::{encode_answer, put_op},
+    install::{Installer, Writes},
     snapshot,
 };
 use crate::{Durability, Engine, EngineError, WriteBatch, meta};
@@ -61,6 +62,8 @@ pub(crate) struct RegionMachine {
     pub hooks: Arc<dyn Hooks>,
     /// As stored.
     pub applied: Applied,
+    /// Bytes of one write of a snapshot that is installed.
+    pub install_bytes_max: usize,
 }
 
 fn failed(error: impl ToString) -> MachineError {
@@ -270,28 +273,52 @@ impl StateMachine for RegionMachine {
     }
 
     fn snapshot(&mut self) -> Result<(Applied, Pieces), MachineError> {
-        let Shape { region, merging_into } = self.shape.lock().clone();
+        let Shape { region, merging_into, .. } = self.shape.lock().clone();
         let region = region.ok_or_else(|| failed("a replica without data has no snapshot"))?;
         let pieces = snapshot::read(self.engine.snapshot(), region, merging_into).map_err(failed)?;
         Ok((self.applied.clone(), pieces))
     }
 
-    fn install(&mut self, applied: &Applied, pieces: Pieces) -> Result<(), MachineError> {
+    fn install(&mut self, applied: &Applied, snapshot: Spooled) -> Result<(), MachineError> {
         let is_absorbed = self.is_absorbed.clone();
         let is_absorbed = is_absorbed.lock();
         if *is_absorbed {
-            return Err(failed("the region is a part of another one here"));
+            return Err(failed("the region is not here any more"));
         }
-        let (shape, mut batch) = snapshot::changes(&*self.engine, self.region_id, pieces)?;
+        let installer = Installer {
+            engine: &*self.engine,
+            region_id: self.region_id,
+            peer_id: self.peer_id,
+            applied,
+            bytes_max: self.install_bytes_max,
+        };
+        let mut sources = Vec::new();
+        let mut is_half = false;
+        let installed = installer.install(&snapshot, |writes, region, batch| {
+            if writes == Writes::Several {
+                let mut shape = self.shape.lock();
+                shape.region = None;
+                shape.rebuilds += 1;
+                is_half = true;
+            }
+            sources = self.end_sources_within(region, batch);
+        });
+        let shape = match installed {
+            Ok(shape) => shape,
+            Err(error) => {
+                if is_half {
+                    // When the store opens it is tried again.
+                    snapshot.leave();
+                }
+                return Err(error);
+            }
+        };
         let region = shape.region.clone().ok_or_else(|| failed("a snapshot without a region"))?;
-        let sources = self.end_sources_within(&region, &mut batch);
-        meta::put_region(&mut batch, &region);
-        meta::set_merging(&mut batch, self.region_id, shape.merging_into.as_ref());
-        meta::put_applied(&mut batch, self.region_id, self.peer_id, applied);
-        // The log that led here is given up.
-        self.engine.write(batch, Durability::Sync).map_err(failed)?;
         self.applied = applied.clone();
-        *self.shape.lock() = shape;
+        {
+            let mut known = self.shape.lock();
+            *known = Shape { rebuilds: known.rebuilds, ..shape };
+        }
         self.hooks.installed(&region);
         sources.into_iter().for_each(|source_id| self.hooks.absorbed(&region, source_id));
         Ok(())

@@ -9,7 +9,7 @@ use tidewater_kv::{Disk, DiskSpace, DiskWatch, MemoryEngine, Node, NodeConfig, R
 use tidewater_pd::{PdConfig, ScheduleConfig};
 use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, kvrpcpb, metapb, pdpb};
 use tidewater_raft::{
-    DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, RaftConfig, Urgency, Written,
+    DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written,
 };
 use tidewater_rpc::{ChannelOptions, GrpcConnector, GrpcPd, RpcServer, Security, store_routes};
 use tidewater_txn::{ReplicaRead, TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions};
@@ -110,7 +110,7 @@ impl Replicated {
 
     async fn boot(&mut self, index: usize) {
         let store = &mut self.stores[index];
-        let raft = RaftSettings { device: store.log.clone(), config: RaftConfig::default() };
+        let raft = RaftSettings::new(store.log.clone());
         let config = NodeConfig { raft: Some(raft), ..self.config.clone() };
         let (engine, pd) = (store.engine.clone(), self.pd_url.clone());
         let stop = self.stop.clone();

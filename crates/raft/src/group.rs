@@ -110,6 +110,8 @@ pub struct Group {
     /// The last term in which a proposal of this member's was given up without an answer. If that is because log or state machine have failed, entries
     /// may be committed that are not, and never will be, applied here.
     halted_term: Arc<AtomicU64>,
+    /// Whether it must not lead, whatever happens.
+    is_unfit: AtomicBool,
     pub(crate) receiver: Receiver,
     traffic: Arc<Traffic>,
     pub(crate) activity: AtomicU64,
@@ -174,6 +176,7 @@ impl Group {
             lease_until: AtomicU64::new(0),
             waived_term: AtomicU64::new(0),
             halted_term: Arc::default(),
+            is_unfit: AtomicBool::new(false),
             receiver: Receiver::new(traffic.clone(), id, peer_id),
             traffic,
             activity: AtomicU64::new(0),
@@ -458,7 +461,21 @@ impl Group {
     /// # Errors
     /// The member has stopped.
     pub async fn campaign(&self) -> Result<(), GroupError> {
+        if self.is_unfit() {
+            return Err(GroupError::Membership("this member is not to lead".to_owned()));
+        }
         self.raft.trigger().elect(false).await.map_err(stopped)
+    }
+
+    /// Never stands for election any more, as long as it runs, nor takes leadership over. It votes and follows as before. If it leads, it goes on until
+    /// it hands over.
+    pub fn stand_down(&self) {
+        self.is_unfit.store(true, Ordering::Release);
+        self.raft.runtime_config().elect(false);
+    }
+
+    pub(crate) fn is_unfit(&self) -> bool {
+        self.is_unfit.load(Ordering::Acquire)
     }
 
     /// Notes that something happens: a group that sleeps is woken.
@@ -536,6 +553,10 @@ impl Group {
 
     async fn handle_transfer(&self, message: &raftpb::TransferRequest) -> raftpb::Response {
         self.wake();
+        if self.is_unfit() {
+            let answer = raftpb::TransferResponse { accepted: false };
+            return raftpb::Response { body: Some(Answer::Transfer(answer)) };
+        }
         let from = match wire::to_vote(message.from.as_ref()) {
             Ok(from) => from,
             Err(error) => return refusal(Reason::Malformed, error.to_string()),

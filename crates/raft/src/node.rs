@@ -237,10 +237,16 @@ impl RaftNode {
         }
         if !quiet.is_zero() {
             group.raft.runtime_config().elect(false);
-            let raft = group.raft.clone();
+            let group = Arc::downgrade(&group);
             tokio::spawn(async move {
                 tokio::time::sleep(quiet).await;
-                raft.runtime_config().elect(true);
+                if let Some(group) = group.upgrade().filter(|group| !group.is_unfit()) {
+                    group.raft.runtime_config().elect(true);
+                    // It may have been told meanwhile.
+                    if group.is_unfit() {
+                        group.raft.runtime_config().elect(false);
+                    }
+                }
             });
         }
         tokio::spawn(follow_status(group.clone(), observer));

@@ -1,5 +1,6 @@
 //! The store's process: settings, wiring, start and stop. No logic.
 
+mod pages;
 mod settings;
 
 use std::path::PathBuf;
@@ -99,6 +100,7 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
                 "slow_score": node.as_ref().map(|node| node.slow_score()),
                 "disk_available": node.as_ref().and_then(|node| node.disk_space()).map(|space| space.available),
                 "is_disk_full": node.as_ref().map(|node| node.is_disk_full()),
+                "damaged_replicas": node.as_ref().map(|node| node.damaged_count()),
                 "replicas": node.as_ref().map(|node| node.replica_infos()),
                 "version": env!("CARGO_PKG_VERSION"),
             })
@@ -106,6 +108,7 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
         StatusPages::new(report, metrics)
     };
     let status = StatusServer::bind(&settings.server.status_addr, pages).await?;
+    let status = status.beside(pages::pages(Arc::downgrade(&node)));
     let http = status.local_addr()?;
     eprintln!("Store {} is ready: {address} (status: http://{http}/status)", node.store_id());
     tracing::info!(data = %folder.display(), "serving");

@@ -110,6 +110,8 @@ pub struct Raftstore {
     pub hibernate_timeout: Span,
     /// Pause between two reports of the store and its regions.
     pub pd_heartbeat_tick_interval: Span,
+    /// How often the replicas of each region are compared; 0 is never.
+    pub consistency_check_interval: Span,
     /// How long after it grew a region is checked for a split.
     pub split_region_check_tick_interval: Span,
 }
@@ -184,6 +186,9 @@ impl Default for Raftstore {
             raft_election_timeout: Span(RaftConfig::default().election_timeout_max),
             hibernate_timeout: Span(RaftConfig::default().sleep_after.unwrap_or_default()),
             pd_heartbeat_tick_interval: Span(NodeConfig::default().heartbeat_interval),
+            consistency_check_interval: Span(
+                NodeConfig::default().consistency_check_interval.unwrap_or_default(),
+            ),
             split_region_check_tick_interval: Span(Duration::from_millis(500)),
         }
     }
@@ -223,6 +228,8 @@ impl Settings {
             split_check_delay: self.raftstore.split_region_check_tick_interval.0,
             row_cache_bytes: self.storage.row_cache.as_u64(),
             lock_wait_max: self.pessimistic_txn.wait_for_lock_timeout.0,
+            consistency_check_interval: Some(self.raftstore.consistency_check_interval.0)
+                .filter(|interval| !interval.is_zero()),
             heartbeat_interval: self.raftstore.pd_heartbeat_tick_interval.0,
             gc_poll_interval: Some(self.gc.poll_safe_point_interval.0),
             compute: Some(compute),

@@ -50,6 +50,8 @@ pub struct NodeConfig {
     pub safe_ts_age_max: Duration,
     /// Regions are replicated by Raft, whose log is kept here; `None`: each region has one copy, this one.
     pub raft: Option<RaftSettings>,
+    /// How often a region's replicas are compared by whoever leads it; `None` leaves that to requests.
+    pub consistency_check_interval: Option<Duration>,
     /// The disk that the data is on, if it is to be watched.
     pub disk: Option<DiskWatch>,
     /// Where the coprocessor runs long scans; the current runtime if absent.
@@ -106,6 +108,7 @@ impl Default for NodeConfig {
             raw_sweep_interval: Some(Duration::from_secs(60)),
             safe_ts_age_max: Duration::from_secs(1),
             raft: None,
+            consistency_check_interval: Some(Duration::from_secs(24 * 3600)),
             disk: None,
             compute: None,
             flaws: Flaws::default(),

@@ -24,6 +24,7 @@ const APPLIED_PREFIX: &[u8] = b"\x01applied";
 const TOMBSTONE_PREFIX: &[u8] = b"\x01tombstone";
 const INSTALLING_PREFIX: &[u8] = b"\x01installing";
 const INSTALLING_PREFIX_END: &[u8] = b"\x01installinh";
+const DAMAGED_PREFIX: &[u8] = b"\x01damaged";
 const MERGING_PREFIX: &[u8] = b"\x01merging";
 
 /// Refuses data this release does not understand, and marks a new directory as its own.
@@ -203,6 +204,32 @@ pub(crate) fn load_installations(snapshot: &dyn Snapshot) -> Result<Vec<Installa
     })
 }
 
+/// A replica that is not to be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub region_id: u64,
+    pub peer_id: u64,
+    pub reason: String,
+}
+
+/// Notes that a replica is not to be used any more.
+pub(crate) fn put_damage(batch: &mut WriteBatch, damage: &Damage) {
+    let record = regionpb::Damage { peer_id: damage.peer_id, reason: damage.reason.clone() };
+    batch.put(Cf::Default, damaged_key(damage.region_id), record.encode_to_vec());
+}
+
+pub(crate) fn delete_damage(batch: &mut WriteBatch, region_id: u64) {
+    batch.delete(Cf::Default, damaged_key(region_id));
+}
+
+/// Whether, and why, a replica of the region is not to be used.
+pub(crate) fn load_damage(engine: &dyn Engine, region_id: u64) -> Result<Option<Damage>, EngineError> {
+    let Some(record) = engine.get(Cf::Default, &damaged_key(region_id))? else { return Ok(None) };
+    let record = regionpb::Damage::decode(record)
+        .map_err(|error| EngineError::Corrupt { what: "damage record", reason: error.to_string() })?;
+    Ok(Some(Damage { region_id, peer_id: record.peer_id, reason: record.reason }))
+}
+
 /// The region that a key of a record names.
 fn region_of(key: &[u8], prefix: &[u8]) -> Result<u64, &'static str> {
     let id = key.get(prefix.len()..).and_then(|id| <[u8; 8]>::try_from(id).ok());
@@ -298,6 +325,10 @@ fn gone_key(region_id: u64) -> Vec<u8> {
 
 fn installing_key(region_id: u64) -> Vec<u8> {
     [INSTALLING_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+fn damaged_key(region_id: u64) -> Vec<u8> {
+    [DAMAGED_PREFIX, &region_id.to_be_bytes()].concat()
 }
 
 fn applied_key(region_id: u64) -> Vec<u8> {

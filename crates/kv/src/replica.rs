@@ -11,15 +11,17 @@
 //! * Peer ids are not used twice. A store that had a peer of a region, and lost it, remembers its id.
 
 mod command;
+mod hash;
 mod install;
 mod machine;
 mod merge;
 mod snapshot;
 
 pub(crate) use command::{
-    answer_error, encode_abort_merge, encode_commit_merge, encode_prepare_merge, encode_rollback_merge,
-    encode_split, encode_write,
+    answer_error, encode_abort_merge, encode_commit_merge, encode_compute_hash, encode_prepare_merge,
+    encode_rollback_merge, encode_split, encode_verify_hash, encode_write,
 };
+pub(crate) use hash::{HashState, HashTask, Hashed};
 pub(crate) use install::{Unfinished, finish_installations};
 pub(crate) use machine::{Hooks, RegionMachine, members_of};
 pub(crate) use merge::merged_region;
@@ -44,6 +46,8 @@ pub(crate) struct Replica {
     pub is_absorbed: Arc<Mutex<bool>>,
     /// For reads while it does not lead.
     pub follower: FollowerView,
+    /// What it has found when it was last to be compared with others.
+    pub hashed: Mutex<Hashed>,
 }
 
 /// What a replica is a replica of, as applied here.
@@ -55,6 +59,8 @@ pub(crate) struct Shape {
     pub merging_into: Option<metapb::Region>,
     /// Counts the snapshots that were installed in several writes: whoever read meanwhile has read nothing that ever was.
     pub rebuilds: u64,
+    /// It must not be read, by anybody. So are its parts, and whatever takes it in.
+    pub is_damaged: bool,
 }
 
 impl Replica {

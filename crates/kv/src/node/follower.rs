@@ -90,6 +90,7 @@ impl FollowerRead {
     fn holds(&self) -> bool {
         let shape = self.replica.shape.lock();
         shape.rebuilds == self.rebuilds
+            && !shape.is_damaged
             && shape.region.as_ref().and_then(|region| region.region_epoch) == self.region.meta.region_epoch
     }
 }
@@ -200,7 +201,7 @@ impl Node {
         let region_id = replica.group.id();
         let (meta, is_merging) = {
             let shape = replica.shape.lock();
-            (shape.region.clone(), shape.merging_into.is_some())
+            (shape.region.clone().filter(|_| !shape.is_damaged), shape.merging_into.is_some())
         };
         let meta = meta
             .filter(|_| !is_merging)

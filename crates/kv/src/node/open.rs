@@ -22,7 +22,7 @@ use crate::{
     mvcc::data_range,
     raw::all_raw,
     region::{Region, RegionTable},
-    replica::{Unfinished, finish_installations},
+    replica::finish_installations,
     scheduler::Scheduler,
 };
 
@@ -127,11 +127,9 @@ impl Node {
         let moves = meta::load_moves(&*engine.snapshot())?;
         let mut loaded = Vec::new();
         let mut replicated = Vec::new();
+        let mut unfinished = Vec::new();
         if let Some(raft) = &config.raft {
-            let unfinished = finish_installations(&*engine, &raft.spools, raft.install_bytes_max)?;
-            if let Some(Unfinished { region_id, reason, .. }) = unfinished.into_iter().next() {
-                return Err(NodeError::HalfInstalled { region_id, reason });
-            }
+            unfinished = finish_installations(&*engine, &raft.spools, raft.install_bytes_max)?;
         }
         for meta in meta::load_regions(&*engine.snapshot())? {
             if config.raft.is_some() {
@@ -194,12 +192,13 @@ impl Node {
             detector: Mutex::default(),
             this: this.clone(),
             metrics: super::metrics::CommandMetrics::new(),
+            consistency: super::consistency::Consistency::default(),
         });
         if let Some(error) = failure {
             return Err(error);
         }
         if let Some(events) = events {
-            node.start_replicas(replicated, events).await?;
+            node.start_replicas(replicated, unfinished, events).await?;
         }
         node.split_at_bootstrap().await?;
         node.start_tasks(requested);
@@ -266,6 +265,11 @@ impl Node {
         if self.replicas.is_some() {
             let watching = super::watch_disk::watch_latency(Arc::downgrade(self));
             tasks.push(tokio::spawn(watching).abort_handle());
+            tasks.push(tokio::spawn(super::damage::watch_engine(Arc::downgrade(self))).abort_handle());
+        }
+        if let (true, Some(interval)) = (self.replicas.is_some(), self.config.consistency_check_interval) {
+            let checks = super::consistency::check_regularly(Arc::downgrade(self), interval);
+            tasks.push(tokio::spawn(checks).abort_handle());
         }
         if let Some(interval) = self.config.raw_sweep_interval {
             let sweep = super::raw_sweep::sweep_regularly(Arc::downgrade(self), interval);

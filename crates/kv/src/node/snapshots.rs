@@ -83,6 +83,13 @@ impl Node {
                 None => return Ok(None),
             },
         };
+        let idle = replicas.damages.lock().idle_regions();
+        let in_the_way = |other: &&metapb::Region| other.id != region_id && have_common_keys(other, &region);
+        if let Some(other) = idle.iter().find(in_the_way) {
+            let reason =
+                format!("region {} here holds keys of the region, is damaged, and has to go", other.id);
+            return Err((Reason::NotReady, reason));
+        }
         for other in replicas.overlapping(&region) {
             if !self.is_taken_in(&other, &region).await {
                 let reason = format!(

@@ -18,7 +18,7 @@ use crate::{Cf, Engine, EngineIterator, IteratorOptions, Snapshot, WriteBatch, r
 const PIECE_BYTES: usize = 1 << 20;
 
 /// A column family and a range of it.
-type Part = (Cf, Vec<u8>, Vec<u8>);
+pub(super) type Part = (Cf, Vec<u8>, Vec<u8>);
 
 /// All parts of a region, in the order in which they are sent.
 fn parts(region: &Region) -> Vec<Part> {
@@ -29,13 +29,18 @@ fn parts(region: &Region) -> Vec<Part> {
         .collect()
 }
 
+/// All parts of a region that is stored here.
+pub(super) fn parts_of(region: &metapb::Region) -> Result<Vec<Part>, String> {
+    Ok(parts(&as_here(region).map_err(|failure| failure.0)?))
+}
+
 /// A region as if it were here, for its ranges.
 fn as_here(region: &metapb::Region) -> Result<Region, Failure> {
     let store_id = region.peers.first().map_or(0, |peer| peer.store_id);
     Region::new(region.clone(), store_id).map_err(|error| Failure(error.to_string()))
 }
 
-fn options(lower: &[u8], upper: &[u8]) -> IteratorOptions {
+pub(super) fn options(lower: &[u8], upper: &[u8]) -> IteratorOptions {
     IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.to_vec(), Some(upper.to_vec())) }
 }
 

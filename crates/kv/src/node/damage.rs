@@ -112,7 +112,7 @@ impl Node {
             return;
         }
         metrics::counter!("tidewater_kv_damaged_replicas_total").increment(1);
-        if replica.group.status().membership.members.len() <= 1 {
+        if replica.group.status().membership.members.len() == 1 {
             tracing::error!(
                 region = region_id,
                 peer = peer_id,
@@ -191,14 +191,16 @@ impl Node {
         });
     }
 
-    /// Removes damaged replicas that do not run, and whose peers are no members any more, as the placement driver says.
+    /// Removes damaged replicas whose peers are no members any more, as the placement driver says. Those that run hear of it by themselves, unless
+    /// their members have stopped.
     pub(super) async fn bury_damaged(&self) {
         let Some(replicas) = &self.replicas else { return };
-        let idle: Vec<_> = {
-            let damages = replicas.damages.lock();
-            damages.known.keys().filter_map(|id| Some((*id, damages.idle_peer(*id)?))).collect()
-        };
-        for (region_id, peer_id) in idle {
+        let damaged = replicas.damages.lock().all();
+        for (region_id, peer_id) in damaged {
+            if replicas.get(region_id).is_some() {
+                self.ask_about_removal(region_id).await;
+                continue;
+            }
             let request = pdpb::GetRegionByIdRequest { region_id, ..Default::default() };
             let Ok(answer) = self.pd.get_region_by_id(request).await else { return };
             // A region that is not known at all may be a part of another, or one the driver has not heard of yet.

@@ -163,6 +163,10 @@ impl Hooks for Ties {
         }
     }
 
+    fn damaged(&self, reason: &str) {
+        self.send(Event::Damaged(self.region_id, reason.to_owned()));
+    }
+
     fn replica(&self, region_id: u64) -> Option<Arc<Replica>> {
         self.node.upgrade()?.replicas.as_ref()?.get(region_id)
     }

@@ -51,6 +51,9 @@ pub(crate) trait Hooks: Send + Sync {
     /// The majority of the replicas has found this after that entry.
     fn verify_hash(&self, index: u64, hash: u64);
 
+    /// The replica is half of what it was to become, and cannot become all of it.
+    fn damaged(&self, reason: &str);
+
     /// This store's replica of a region.
     fn replica(&self, region_id: u64) -> Option<Arc<Replica>>;
 
@@ -354,8 +357,9 @@ impl StateMachine for RegionMachine {
             Ok(shape) => shape,
             Err(error) => {
                 if is_half {
-                    // When the store opens it is tried again.
+                    // When the store opens it is tried again, if the replica was not replaced until then.
                     snapshot.leave();
+                    self.hooks.damaged(&error.0);
                 }
                 return Err(error);
             }

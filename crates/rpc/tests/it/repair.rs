@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use prost::Message;
 use tidewater_codec::Key;
 use tidewater_kv::{Cf, Finding, Node, NodeConfig};
-use tidewater_proto::{metapb, pdpb};
+use tidewater_proto::{metapb, pdpb, raftpb, regionpb};
 use tidewater_raft::{LogDevice, LogOp, Urgency};
 use tidewater_txn::{TxnKind, TxnOptions};
 
@@ -255,4 +256,25 @@ async fn a_replica_whose_log_is_damaged_does_not_start_and_is_replaced() {
     cluster.kill(index);
     cluster.boot(index).await;
     wait_until_equal(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_half_of_a_snapshot_which_is_lost_does_not_start_and_is_replaced() {
+    let mut cluster = filled(on_request()).await;
+    let leader = cluster.leading_store().await;
+    let meta = region(&cluster).await;
+    let victim = *meta.peers.iter().find(|peer| index_of(&cluster, peer) != leader).unwrap();
+    let index = index_of(&cluster, &victim);
+    cluster.kill(index);
+    // As a store leaves it that stops while it installs a snapshot; what of its data is old and what is new nobody knows.
+    let position = Some(raftpb::LogId { term: 1_000, index: 1_000 });
+    let applied = regionpb::Applied { position, membership: None, peer_id: victim.id };
+    let begun = regionpb::Installation { applied: Some(applied), snapshot: "lost".to_owned() };
+    let engine = &cluster.stores[index].engine;
+    engine.put_record([&b"\x01installing"[..], &meta.id.to_be_bytes()].concat(), begun.encode_to_vec());
+    engine.flip(ACCOUNTS_RANGE.0, ACCOUNTS_RANGE.1);
+    cluster.boot(index).await;
+    wait_for_successor(&cluster, victim.id).await;
+    wait_until_equal(&cluster).await;
+    assert_eq!(total(&cluster.client(), ACCOUNTS).await, u64::from(ACCOUNTS) * 100);
 }

@@ -51,6 +51,13 @@ impl RottenEngine {
         (Cf::Write, key)
     }
 
+    /// Writes a record of the store's own.
+    pub fn put_record(&self, key: Vec<u8>, value: Vec<u8>) {
+        let mut batch = WriteBatch::new();
+        batch.put(Cf::Default, key, value);
+        self.inner.write(batch, Durability::Sync).unwrap();
+    }
+
     /// The first record of a range.
     pub fn first(&self, lower: &[u8], upper: &[u8]) -> (Vec<u8>, Bytes) {
         let options = IteratorOptions::range(lower.to_vec(), Some(upper.to_vec()));

@@ -1,5 +1,6 @@
 //! The store's process: settings, wiring, start and stop. No logic.
 
+mod pages;
 mod settings;
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use clap::Args;
 use serde_json::json;
 use tidewater_daemon::{CommonOptions, set};
 use tidewater_kv::{Node, RocksEngine};
-use tidewater_raft::{LogDevice, RocksDevice};
+use tidewater_raft::{RocksDevice, Spools};
 use tidewater_rpc::{
     ChannelOptions, GrpcConnector, GrpcPd, RpcServer, StatusPages, StatusServer, install_metrics,
     store_routes,
@@ -78,13 +79,14 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
     let folder = settings.storage.data_dir.clone();
     let left = || format!("cannot use the data in {}; it was left as it is", folder.display());
     let engine = RocksEngine::open_with(folder.join("kv"), &settings.engine()).with_context(left)?;
-    let raft_log = match settings.raftstore.replicated {
+    let raft = match settings.raftstore.replicated {
         true => {
-            Some(Arc::new(RocksDevice::open(folder.join("raft")).with_context(left)?) as Arc<dyn LogDevice>)
+            let log = Arc::new(RocksDevice::open(folder.join("raft")).with_context(left)?);
+            Some(settings.raft(log, Spools::in_folder(folder.join("snap")).with_context(left)?))
         }
         false => None,
     };
-    let config = settings.node(address.clone(), raft_log, compute);
+    let config = settings.node(address.clone(), raft, compute);
     let connector = Arc::new(GrpcConnector::new(channels));
     let node = Node::open_in_cluster(config, Arc::new(engine), pd, connector).await.with_context(left)?;
     let pages = {
@@ -98,6 +100,7 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
                 "slow_score": node.as_ref().map(|node| node.slow_score()),
                 "disk_available": node.as_ref().and_then(|node| node.disk_space()).map(|space| space.available),
                 "is_disk_full": node.as_ref().map(|node| node.is_disk_full()),
+                "damaged_replicas": node.as_ref().map(|node| node.damaged_count()),
                 "replicas": node.as_ref().map(|node| node.replica_infos()),
                 "version": env!("CARGO_PKG_VERSION"),
             })
@@ -105,6 +108,7 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
         StatusPages::new(report, metrics)
     };
     let status = StatusServer::bind(&settings.server.status_addr, pages).await?;
+    let status = status.beside(pages::pages(Arc::downgrade(&node)));
     let http = status.local_addr()?;
     eprintln!("Store {} is ready: {address} (status: http://{http}/status)", node.store_id());
     tracing::info!(data = %folder.display(), "serving");

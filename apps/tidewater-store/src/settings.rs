@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_codec::Key;
 use tidewater_daemon::{LogSettings, Size, Span};
 use tidewater_kv::{DiskWatch, FolderDisk, NodeConfig, RaftSettings, RocksConfig};
-use tidewater_raft::{LogDevice, RaftConfig};
+use tidewater_raft::{LogDevice, RaftConfig, SnapshotLimits, Spools};
 use tidewater_rpc::Security;
 
 /// Where a new cluster is split: around the raw and transactional keys of the default keyspace, and above everything else. Some clients go
@@ -49,6 +49,14 @@ pub struct Server {
     pub advertise_addr: String,
     /// For operators, over HTTP; port 0 takes a free one.
     pub status_addr: String,
+    /// How many snapshots of regions are sent at once; more wait.
+    pub concurrent_send_snap_limit: usize,
+    /// How many snapshots of regions are received at once; more are refused, and come again.
+    pub concurrent_recv_snap_limit: usize,
+    /// Bytes of snapshots sent per second, in all; 0 is no limit.
+    pub snap_io_max_bytes_per_sec: Size,
+    /// Bytes of received snapshots that are not installed yet, beyond which no other is begun; 0 is no limit.
+    pub snap_max_total_size: Size,
 }
 
 /// Where the data is.
@@ -102,6 +110,8 @@ pub struct Raftstore {
     pub hibernate_timeout: Span,
     /// Pause between two reports of the store and its regions.
     pub pd_heartbeat_tick_interval: Span,
+    /// How often the replicas of each region are compared; 0 is never.
+    pub consistency_check_interval: Span,
     /// How long after it grew a region is checked for a split.
     pub split_region_check_tick_interval: Span,
 }
@@ -124,10 +134,15 @@ pub struct Gc {
 
 impl Default for Server {
     fn default() -> Self {
+        let snapshots = SnapshotLimits::default();
         Self {
             addr: "127.0.0.1:20160".to_owned(),
             advertise_addr: String::new(),
             status_addr: "127.0.0.1:20180".to_owned(),
+            concurrent_send_snap_limit: snapshots.sending_max,
+            concurrent_recv_snap_limit: snapshots.receiving_max,
+            snap_io_max_bytes_per_sec: Size::b(snapshots.bytes_per_second_max),
+            snap_max_total_size: Size::b(snapshots.kept_bytes_max),
         }
     }
 }
@@ -171,6 +186,9 @@ impl Default for Raftstore {
             raft_election_timeout: Span(RaftConfig::default().election_timeout_max),
             hibernate_timeout: Span(RaftConfig::default().sleep_after.unwrap_or_default()),
             pd_heartbeat_tick_interval: Span(NodeConfig::default().heartbeat_interval),
+            consistency_check_interval: Span(
+                NodeConfig::default().consistency_check_interval.unwrap_or_default(),
+            ),
             split_region_check_tick_interval: Span(Duration::from_millis(500)),
         }
     }
@@ -193,7 +211,7 @@ impl Settings {
     pub fn node(
         &self,
         address: String,
-        raft_log: Option<Arc<dyn LogDevice>>,
+        raft: Option<RaftSettings>,
         compute: tokio::runtime::Handle,
     ) -> NodeConfig {
         NodeConfig {
@@ -202,7 +220,7 @@ impl Settings {
                 disk: Arc::new(FolderDisk(self.storage.data_dir.clone())),
                 reserve_bytes: self.storage.reserve_space.as_u64(),
             }),
-            raft: raft_log.map(|device| RaftSettings { device, config: self.raft() }),
+            raft,
             region_bytes_max: self.coprocessor.region_max_size.as_u64(),
             region_bytes_split: self.coprocessor.region_split_size.as_u64(),
             region_keys_max: self.coprocessor.region_max_keys,
@@ -210,6 +228,8 @@ impl Settings {
             split_check_delay: self.raftstore.split_region_check_tick_interval.0,
             row_cache_bytes: self.storage.row_cache.as_u64(),
             lock_wait_max: self.pessimistic_txn.wait_for_lock_timeout.0,
+            consistency_check_interval: Some(self.raftstore.consistency_check_interval.0)
+                .filter(|interval| !interval.is_zero()),
             heartbeat_interval: self.raftstore.pd_heartbeat_tick_interval.0,
             gc_poll_interval: Some(self.gc.poll_safe_point_interval.0),
             compute: Some(compute),
@@ -218,7 +238,12 @@ impl Settings {
         }
     }
 
-    fn raft(&self) -> RaftConfig {
+    /// How regions are replicated, with logs and received snapshots kept there.
+    pub fn raft(&self, device: Arc<dyn LogDevice>, spools: Arc<Spools>) -> RaftSettings {
+        RaftSettings { config: self.raft_config(), spools, ..RaftSettings::new(device) }
+    }
+
+    fn raft_config(&self) -> RaftConfig {
         let Raftstore { raft_heartbeat_interval, raft_election_timeout, hibernate_timeout, .. } =
             &self.raftstore;
         RaftConfig {
@@ -226,6 +251,12 @@ impl Settings {
             election_timeout_min: raft_election_timeout.0 / 2,
             election_timeout_max: raft_election_timeout.0,
             sleep_after: (!hibernate_timeout.0.is_zero()).then_some(hibernate_timeout.0),
+            snapshots: SnapshotLimits {
+                bytes_per_second_max: self.server.snap_io_max_bytes_per_sec.as_u64(),
+                sending_max: self.server.concurrent_send_snap_limit,
+                receiving_max: self.server.concurrent_recv_snap_limit,
+                kept_bytes_max: self.server.snap_max_total_size.as_u64(),
+            },
             ..RaftConfig::default()
         }
     }

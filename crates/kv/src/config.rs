@@ -3,10 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use tidewater_codec::Key;
-use tidewater_raft::{LogDevice, RaftConfig};
+use tidewater_raft::{LogDevice, RaftConfig, Spools};
 use tidewater_types::clock::{SystemClock, WallClock};
 
 use crate::{flaws::Flaws, health::DiskWatch, limits::Limits};
+
+/// A write of this size takes a disk some ten milliseconds.
+const INSTALL_BYTES_MAX: usize = 4 << 20;
 
 /// Settings of a [`Node`](crate::Node).
 #[derive(Clone)]
@@ -47,6 +50,8 @@ pub struct NodeConfig {
     pub safe_ts_age_max: Duration,
     /// Regions are replicated by Raft, whose log is kept here; `None`: each region has one copy, this one.
     pub raft: Option<RaftSettings>,
+    /// How often a region's replicas are compared by whoever leads it; `None` leaves that to requests.
+    pub consistency_check_interval: Option<Duration>,
     /// The disk that the data is on, if it is to be watched.
     pub disk: Option<DiskWatch>,
     /// Where the coprocessor runs long scans; the current runtime if absent.
@@ -63,6 +68,22 @@ pub struct RaftSettings {
     pub device: Arc<dyn LogDevice>,
     /// Times and sizes.
     pub config: RaftConfig,
+    /// Where snapshots wait until all of them has come.
+    pub spools: Arc<Spools>,
+    /// Bytes of one write of a snapshot that is installed, about. A snapshot that needs several is noted first.
+    pub install_bytes_max: usize,
+}
+
+impl RaftSettings {
+    /// With the usual times and sizes, for a store that keeps snapshots on their way in memory.
+    pub fn new(device: Arc<dyn LogDevice>) -> Self {
+        Self {
+            device,
+            config: RaftConfig::default(),
+            spools: Spools::in_memory(),
+            install_bytes_max: INSTALL_BYTES_MAX,
+        }
+    }
 }
 
 impl Default for NodeConfig {
@@ -87,6 +108,7 @@ impl Default for NodeConfig {
             raw_sweep_interval: Some(Duration::from_secs(60)),
             safe_ts_age_max: Duration::from_secs(1),
             raft: None,
+            consistency_check_interval: Some(Duration::from_secs(24 * 3600)),
             disk: None,
             compute: None,
             flaws: Flaws::default(),

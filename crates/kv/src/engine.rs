@@ -250,4 +250,8 @@ pub trait Engine: Send + Sync {
     fn approximate_size(&self, cf: Cf, start: &[u8], end: &[u8]) -> u64;
     /// Whether writes wait for a device.
     fn write_cost(&self) -> WriteCost;
+    /// How often a read has met damaged data since the engine was opened. Such a read fails with [`EngineError::Corrupt`].
+    fn corruptions(&self) -> u64 {
+        0
+    }
 }

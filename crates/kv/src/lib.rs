@@ -69,4 +69,4 @@ pub use flaws::Flaws;
 pub use health::{Disk, DiskSpace, DiskWatch, FolderDisk};
 pub use limits::LimitError;
 pub use mvcc::{Direction, IsolationLevel, PassableLocks, PointGetter, ScanStep, Scanner, ScannerOptions};
-pub use node::{Node, NodeError, ReplicaInfo, SplitError};
+pub use node::{ConsistencyError, ConsistencyReport, Finding, Node, NodeError, ReplicaInfo, SplitError};

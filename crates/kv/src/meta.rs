@@ -22,6 +22,9 @@ const MOVE_PREFIX_END: &[u8] = b"\x01movf";
 const GONE_PREFIX: &[u8] = b"\x01gone";
 const APPLIED_PREFIX: &[u8] = b"\x01applied";
 const TOMBSTONE_PREFIX: &[u8] = b"\x01tombstone";
+const INSTALLING_PREFIX: &[u8] = b"\x01installing";
+const INSTALLING_PREFIX_END: &[u8] = b"\x01installinh";
+const DAMAGED_PREFIX: &[u8] = b"\x01damaged";
 const MERGING_PREFIX: &[u8] = b"\x01merging";
 
 /// Refuses data this release does not understand, and marks a new directory as its own.
@@ -89,10 +92,9 @@ pub(crate) fn delete_move(batch: &mut WriteBatch, region_id: u64) {
 pub(crate) fn load_moves(snapshot: &dyn Snapshot) -> Result<Vec<(u64, metapb::Peer)>, EngineError> {
     let corrupt = |reason: String| EngineError::Corrupt { what: "move record", reason };
     load(snapshot, MOVE_PREFIX, MOVE_PREFIX_END, |key, value| {
-        let id = <[u8; 8]>::try_from(&key[MOVE_PREFIX.len()..]);
-        let id = id.map_err(|_| corrupt("the length of its key is wrong".to_owned()))?;
+        let id = region_of(key, MOVE_PREFIX).map_err(|reason| corrupt(reason.to_owned()))?;
         let newcomer = metapb::Peer::decode(value).map_err(|error| corrupt(error.to_string()))?;
-        Ok((u64::from_be_bytes(id), newcomer))
+        Ok((id, newcomer))
     })
 }
 
@@ -112,6 +114,11 @@ pub(crate) fn load_gone(engine: &dyn Engine, region_id: u64) -> Result<Option<u6
 
 /// How far the replica of a region has applied its log.
 pub(crate) fn put_applied(batch: &mut WriteBatch, region_id: u64, peer_id: u64, applied: &Applied) {
+    let record = encode_applied(peer_id, applied);
+    batch.put(Cf::Default, applied_key(region_id), record.encode_to_vec());
+}
+
+fn encode_applied(peer_id: u64, applied: &Applied) -> regionpb::Applied {
     let position = |position: Position| raftpb::LogId { term: position.term, index: position.index };
     let members = applied.membership.members.iter();
     let voters = applied.membership.voters.iter();
@@ -119,15 +126,14 @@ pub(crate) fn put_applied(batch: &mut WriteBatch, region_id: u64, peer_id: u64, 
         configs: voters.map(|ids| raftpb::Voters { peer_ids: ids.iter().copied().collect() }).collect(),
         members: members.map(|(id, store_id)| raftpb::Member { peer_id: *id, store_id: *store_id }).collect(),
     };
-    let record = regionpb::Applied {
+    regionpb::Applied {
         position: applied.position.map(position),
         membership: Some(raftpb::StoredMembership {
             log_id: applied.membership_position.map(position),
             membership: Some(membership),
         }),
         peer_id,
-    };
-    batch.put(Cf::Default, applied_key(region_id), record.encode_to_vec());
+    }
 }
 
 pub(crate) fn delete_applied(batch: &mut WriteBatch, region_id: u64) {
@@ -142,18 +148,92 @@ pub(crate) fn load_applied(
     let Some(record) = engine.get(Cf::Default, &applied_key(region_id))? else { return Ok(None) };
     let record = regionpb::Applied::decode(record)
         .map_err(|error| EngineError::Corrupt { what: "applied record", reason: error.to_string() })?;
+    Ok(Some((record.peer_id, decode_applied(record))))
+}
+
+fn decode_applied(record: regionpb::Applied) -> Applied {
     let position = |id: raftpb::LogId| Position { term: id.term, index: id.index };
     let stored = record.membership.unwrap_or_default();
     let membership = stored.membership.unwrap_or_default();
-    let applied = Applied {
+    Applied {
         position: record.position.map(position),
         membership: Membership {
             voters: membership.configs.into_iter().map(|set| set.peer_ids.into_iter().collect()).collect(),
             members: membership.members.iter().map(|member| (member.peer_id, member.store_id)).collect(),
         },
         membership_position: stored.log_id.map(position),
+    }
+}
+
+/// A snapshot that is being installed, in more than one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Installation {
+    pub region_id: u64,
+    pub peer_id: u64,
+    /// Once it is.
+    pub applied: Applied,
+    /// Where it is kept.
+    pub snapshot: String,
+}
+
+/// Notes that a replica is neither what it was nor what the snapshot makes of it.
+pub(crate) fn put_installation(batch: &mut WriteBatch, installation: &Installation) {
+    let record = regionpb::Installation {
+        applied: Some(encode_applied(installation.peer_id, &installation.applied)),
+        snapshot: installation.snapshot.clone(),
     };
-    Ok(Some((record.peer_id, applied)))
+    batch.put(Cf::Default, installing_key(installation.region_id), record.encode_to_vec());
+}
+
+pub(crate) fn delete_installation(batch: &mut WriteBatch, region_id: u64) {
+    batch.delete(Cf::Default, installing_key(region_id));
+}
+
+/// Snapshots that were being installed when the store was last open.
+pub(crate) fn load_installations(snapshot: &dyn Snapshot) -> Result<Vec<Installation>, EngineError> {
+    let corrupt = |reason: String| EngineError::Corrupt { what: "installation record", reason };
+    load(snapshot, INSTALLING_PREFIX, INSTALLING_PREFIX_END, |key, value| {
+        let record = regionpb::Installation::decode(value).map_err(|error| corrupt(error.to_string()))?;
+        let applied = record.applied.ok_or_else(|| corrupt("it leads nowhere".to_owned()))?;
+        Ok(Installation {
+            region_id: region_of(key, INSTALLING_PREFIX).map_err(|reason| corrupt(reason.to_owned()))?,
+            peer_id: applied.peer_id,
+            applied: decode_applied(applied),
+            snapshot: record.snapshot,
+        })
+    })
+}
+
+/// A replica that is not to be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub region_id: u64,
+    pub peer_id: u64,
+    pub reason: String,
+}
+
+/// Notes that a replica is not to be used any more.
+pub(crate) fn put_damage(batch: &mut WriteBatch, damage: &Damage) {
+    let record = regionpb::Damage { peer_id: damage.peer_id, reason: damage.reason.clone() };
+    batch.put(Cf::Default, damaged_key(damage.region_id), record.encode_to_vec());
+}
+
+pub(crate) fn delete_damage(batch: &mut WriteBatch, region_id: u64) {
+    batch.delete(Cf::Default, damaged_key(region_id));
+}
+
+/// Whether, and why, a replica of the region is not to be used.
+pub(crate) fn load_damage(engine: &dyn Engine, region_id: u64) -> Result<Option<Damage>, EngineError> {
+    let Some(record) = engine.get(Cf::Default, &damaged_key(region_id))? else { return Ok(None) };
+    let record = regionpb::Damage::decode(record)
+        .map_err(|error| EngineError::Corrupt { what: "damage record", reason: error.to_string() })?;
+    Ok(Some(Damage { region_id, peer_id: record.peer_id, reason: record.reason }))
+}
+
+/// The region that a key of a record names.
+fn region_of(key: &[u8], prefix: &[u8]) -> Result<u64, &'static str> {
+    let id = key.get(prefix.len()..).and_then(|id| <[u8; 8]>::try_from(id).ok());
+    id.map(u64::from_be_bytes).ok_or("the length of its key is wrong")
 }
 
 /// Notes that this store had a peer of a region, which was removed.
@@ -241,6 +321,14 @@ fn move_key(region_id: u64) -> Vec<u8> {
 
 fn gone_key(region_id: u64) -> Vec<u8> {
     [GONE_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+fn installing_key(region_id: u64) -> Vec<u8> {
+    [INSTALLING_PREFIX, &region_id.to_be_bytes()].concat()
+}
+
+fn damaged_key(region_id: u64) -> Vec<u8> {
+    [DAMAGED_PREFIX, &region_id.to_be_bytes()].concat()
 }
 
 fn applied_key(region_id: u64) -> Vec<u8> {

@@ -4,7 +4,9 @@
 //! allocation besides the future itself, the engine key, the iterator and the value.
 
 mod admin;
+mod consistency;
 mod convert;
+mod damage;
 mod deadlocks;
 mod debug;
 mod follower;
@@ -19,8 +21,10 @@ mod raw;
 mod raw_sweep;
 mod read;
 mod remeasure;
+mod removal;
 mod replicas;
 mod safe_ts;
+mod snapshots;
 mod split;
 mod transfer;
 mod watch_disk;
@@ -46,6 +50,7 @@ use crate::{
     scheduler::Scheduler,
 };
 
+pub use consistency::{ConsistencyError, ConsistencyReport, Finding};
 pub(crate) use follower::FollowerView;
 pub use open::NodeError;
 pub use replicas::ReplicaInfo;
@@ -95,6 +100,7 @@ pub struct Node {
     /// For tasks that outlive a call.
     this: Weak<Node>,
     metrics: metrics::CommandMetrics,
+    consistency: consistency::Consistency,
 }
 
 impl Node {
@@ -272,6 +278,7 @@ impl Node {
             }
             StoreRequest::ReadIndex(request) => StoreResponse::ReadIndex(self.read_index(request).await),
             StoreRequest::CheckMerge(request) => StoreResponse::CheckMerge(self.check_merge(&request).await),
+            StoreRequest::CheckHash(request) => StoreResponse::CheckHash(self.check_hash(&request)),
             StoreRequest::Raft(request) => StoreResponse::Raft(self.raft(request).await),
             StoreRequest::Deadlock(request) => StoreResponse::Deadlock(self.detect(&request)),
             StoreRequest::Empty(request) => {

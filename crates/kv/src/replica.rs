@@ -6,30 +6,37 @@
 //!
 //! # Invariants
 //! * A write is proposed in the term in which the data was read that it depends on: nobody can have changed it in between.
-//! * How far a replica has applied its log is written with what it applied, in one batch.
+//! * How far a replica has applied its log is written with what it applied, in one batch. A snapshot too large for one batch is noted first.
 //! * A split changes the table of served regions before the entry is answered: nobody reads a part of which another may have become the leader.
 //! * Peer ids are not used twice. A store that had a peer of a region, and lost it, remembers its id.
 
 mod command;
+mod hash;
+mod install;
 mod machine;
 mod merge;
 mod snapshot;
 
 pub(crate) use command::{
-    answer_error, encode_abort_merge, encode_commit_merge, encode_prepare_merge, encode_rollback_merge,
-    encode_split, encode_write,
+    answer_error, encode_abort_merge, encode_commit_merge, encode_compute_hash, encode_prepare_merge,
+    encode_rollback_merge, encode_split, encode_verify_hash, encode_write,
 };
+pub(crate) use hash::{HashState, HashTask, Hashed};
+pub(crate) use install::{Unfinished, finish_installations};
 pub(crate) use machine::{Hooks, RegionMachine, members_of};
 pub(crate) use merge::merged_region;
 pub(crate) use snapshot::first_piece_region;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tidewater_proto::metapb;
 use tidewater_raft::Group;
 
 use crate::node::FollowerView;
+
+/// Between looks at whether a replica that is to go is still being changed.
+const RETIRE_LOOK: Duration = Duration::from_millis(5);
 
 /// This store's copy of a region.
 pub(crate) struct Replica {
@@ -39,6 +46,8 @@ pub(crate) struct Replica {
     pub is_absorbed: Arc<Mutex<bool>>,
     /// For reads while it does not lead.
     pub follower: FollowerView,
+    /// What it has found when it was last to be compared with others.
+    pub hashed: Mutex<Hashed>,
 }
 
 /// What a replica is a replica of, as applied here.
@@ -48,11 +57,29 @@ pub(crate) struct Shape {
     pub region: Option<metapb::Region>,
     /// The neighbor, as it has to be, that the region is prepared to become a part of.
     pub merging_into: Option<metapb::Region>,
+    /// Counts the snapshots that were installed in several writes: whoever read meanwhile has read nothing that ever was.
+    pub rebuilds: u64,
+    /// It must not be read, by anybody. So are its parts, and whatever takes it in.
+    pub is_damaged: bool,
 }
 
 impl Replica {
     pub(crate) fn meta(&self) -> Option<metapb::Region> {
         self.shape.lock().region.clone()
+    }
+
+    /// Has nothing applied or installed any more, and waits for the end of what is. The member has to be stopped. From here on nobody reads it, either:
+    /// see `follower`.
+    pub(crate) async fn retire(&self) {
+        loop {
+            if let Some(mut is_absorbed) = self.is_absorbed.try_lock() {
+                *is_absorbed = true;
+                self.shape.lock().rebuilds += 1;
+                return;
+            }
+            // Installing a large snapshot takes its time.
+            tokio::time::sleep(RETIRE_LOOK).await;
+        }
     }
 
     pub(crate) fn merging_into(&self) -> Option<metapb::Region> {

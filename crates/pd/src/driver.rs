@@ -443,7 +443,7 @@ impl PdService for PlacementDriver {
         Ok(pdpb::GetStoreResponse {
             header: self.header(),
             store: Some(record.store.clone()),
-            stats: record.stats,
+            stats: record.stats.clone(),
             statistics: Some(admin::store_statistics(&ctx, record)),
         })
     }

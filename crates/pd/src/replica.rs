@@ -43,7 +43,7 @@ mod state;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tidewater_raft::{DeviceError, RaftConfig, StartError};
+use tidewater_raft::{DeviceError, RaftConfig, SnapshotLimits, StartError};
 
 pub(crate) use leadership::Leadership;
 pub use member::Member;
@@ -97,6 +97,7 @@ impl MemberConfig {
             log_entries_max: 4096,
             log_entries_kept: 512,
             sleep_after: None,
+            snapshots: SnapshotLimits::default(),
         }
     }
 }

@@ -123,6 +123,8 @@ macro_rules! store_commands {
                 $crate::kvrpcpb::ReadIndexRequest => $crate::kvrpcpb::ReadIndexResponse;
             CheckMerge check_merge none
                 $crate::regionpb::CheckMergeRequest => $crate::regionpb::CheckMergeResponse;
+            CheckHash check_hash none
+                $crate::regionpb::CheckHashRequest => $crate::regionpb::CheckHashResponse;
             Empty empty none
                 $crate::tikvpb::BatchCommandsEmptyRequest => $crate::tikvpb::BatchCommandsEmptyResponse;
         }

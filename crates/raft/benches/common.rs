@@ -8,8 +8,8 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use tidewater_proto::raftpb;
 use tidewater_raft::{
-    Applied, Committed, Content, MachineError, Observer, Pieces, RaftNode, SendError, StateMachine, Status,
-    Transport,
+    Applied, Committed, Content, MachineError, Observer, Pieces, RaftNode, SendError, Spooled, StateMachine,
+    Status, Transport,
 };
 
 /// Forgets everything but how far it is.
@@ -39,7 +39,7 @@ impl StateMachine for Null {
         Ok((self.0.clone(), Box::new(std::iter::once(Ok(Bytes::from_static(b"nothing"))))))
     }
 
-    fn install(&mut self, applied: &Applied, _: Pieces) -> Result<(), MachineError> {
+    fn install(&mut self, applied: &Applied, _: Spooled) -> Result<(), MachineError> {
         self.0 = applied.clone();
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_raft::{Applied, Membership, MemoryDevice, RaftConfig, RaftNode, Role, Start};
+use tidewater_raft::{Applied, Membership, MemoryDevice, RaftConfig, RaftNode, Role, Spools, Start};
 use tokio::time::{Instant, sleep};
 
 #[path = "common.rs"]
@@ -34,7 +34,8 @@ async fn measure(groups: u64, sleep_after: Option<Duration>) {
     let config = RaftConfig { sleep_after, ..RaftConfig::default() };
     for store_id in 1..=STORES {
         let (transport, device) = (Arc::new(stores.clone()), Arc::new(MemoryDevice::new()));
-        let node = RaftNode::new(store_id, config.clone(), device, transport).expect("it makes sense");
+        let node = RaftNode::new(store_id, config.clone(), device, Spools::in_memory(), transport)
+            .expect("it makes sense");
         stores.0.write().insert(store_id, Arc::new(node));
     }
     let nodes: Vec<_> = stores.0.read().values().cloned().collect();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use tidewater_raft::{
-    Applied, Group, LogDevice, Membership, MemoryDevice, RaftConfig, RaftNode, RocksDevice, Start,
+    Applied, Group, LogDevice, Membership, MemoryDevice, RaftConfig, RaftNode, RocksDevice, Spools, Start,
 };
 use tokio::time::Instant;
 
@@ -28,7 +28,10 @@ async fn cluster(device: impl Fn(u64) -> Arc<dyn LogDevice>) -> (Stores, Arc<Gro
     let config = RaftConfig { sleep_after: None, ..RaftConfig::default() };
     for (peer_id, store_id) in membership.members.clone() {
         let transport = Arc::new(stores.clone());
-        let node = Arc::new(RaftNode::new(store_id, config.clone(), device(store_id), transport).unwrap());
+        let node = Arc::new(
+            RaftNode::new(store_id, config.clone(), device(store_id), Spools::in_memory(), transport)
+                .unwrap(),
+        );
         node.create_origin(GROUP).await.unwrap();
         stores.0.write().insert(store_id, node.clone());
         let machine = Box::new(Null(Applied::origin(membership.clone())));

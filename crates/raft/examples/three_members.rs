@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tidewater_proto::raftpb;
 use tidewater_raft::{
     Applied, Committed, Content, MachineError, Membership, MemoryDevice, Observer, Pieces, RaftConfig,
-    RaftNode, SendError, Start, StateMachine, Status, Transport,
+    RaftNode, SendError, Spooled, Spools, Start, StateMachine, Status, Transport,
 };
 
 const GROUP: u64 = 1;
@@ -54,8 +54,10 @@ impl StateMachine for Counter {
         Ok((self.applied.clone(), Box::new(std::iter::once(Ok(piece)))))
     }
 
-    fn install(&mut self, applied: &Applied, mut pieces: Pieces) -> Result<(), MachineError> {
-        let piece = pieces.next().ok_or_else(|| MachineError("an empty snapshot".to_owned()))??;
+    fn install(&mut self, applied: &Applied, snapshot: Spooled) -> Result<(), MachineError> {
+        let pieces = snapshot.pieces().map_err(|error| MachineError(error.to_string()))?;
+        let piece =
+            pieces.into_iter().next().ok_or_else(|| MachineError("an empty snapshot".to_owned()))??;
         let bytes = piece[..].try_into().map_err(|_| MachineError("not a number".to_owned()))?;
         (self.count, self.applied) = (u64::from_be_bytes(bytes), applied.clone());
         Ok(())
@@ -89,7 +91,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let membership = Membership::of_voters([(11, 1), (12, 2), (13, 3)]);
     for (peer_id, store_id) in membership.members.clone() {
         let (config, log) = (RaftConfig::default(), Arc::new(MemoryDevice::new()));
-        let node = Arc::new(RaftNode::new(store_id, config, log, Arc::new(stores.clone()))?);
+        let node =
+            Arc::new(RaftNode::new(store_id, config, log, Spools::in_memory(), Arc::new(stores.clone()))?);
         node.create_origin(GROUP).await?;
         stores.0.lock().map_err(|_| "poisoned")?.insert(store_id, node.clone());
         let machine = Counter { count: 0, applied: Applied::origin(membership.clone()) };

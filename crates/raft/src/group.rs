@@ -21,8 +21,11 @@ use tidewater_proto::raftpb::{self, refusal::Reason, request::Body, response::Bo
 use tokio::time::Instant;
 
 use crate::{
-    machine::{Adapter, AppliedMark, MachineError, Pieces},
-    types::{Applied, Command, CommittedLeader, Membership, Responder, Types},
+    machine::{Adapter, AppliedMark, Data},
+    receive::{Receiver, Taken},
+    spool::Spooling,
+    traffic::Traffic,
+    types::{Applied, Command, CommittedLeader, Membership, Responder, Types, Vote},
     wire,
 };
 
@@ -107,19 +110,16 @@ pub struct Group {
     /// The last term in which a proposal of this member's was given up without an answer. If that is because log or state machine have failed, entries
     /// may be committed that are not, and never will be, applied here.
     halted_term: Arc<AtomicU64>,
-    incoming: Mutex<Option<Incoming>>,
+    /// Whether it must not lead, whatever happens.
+    is_unfit: AtomicBool,
+    pub(crate) receiver: Receiver,
+    traffic: Arc<Traffic>,
     pub(crate) activity: AtomicU64,
     pub(crate) asleep: AtomicBool,
     /// When it was last woken, in milliseconds after it was opened.
     woken_ms: AtomicU64,
     /// The store that sent it to sleep.
     pub(crate) leader_store: AtomicU64,
-}
-
-/// A snapshot on its way here.
-struct Incoming {
-    snapshot_id: u64,
-    pieces: Vec<Bytes>,
 }
 
 pub(crate) fn refusal(reason: Reason, message: impl Into<String>) -> raftpb::Response {
@@ -162,6 +162,7 @@ impl Group {
         mark: Arc<AppliedMark>,
         timing: Timing,
         quiet: Duration,
+        traffic: Arc<Traffic>,
     ) -> Self {
         let opened = Instant::now();
         Self {
@@ -175,7 +176,9 @@ impl Group {
             lease_until: AtomicU64::new(0),
             waived_term: AtomicU64::new(0),
             halted_term: Arc::default(),
-            incoming: Mutex::new(None),
+            is_unfit: AtomicBool::new(false),
+            receiver: Receiver::new(traffic.clone(), id, peer_id),
+            traffic,
             activity: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
             woken_ms: AtomicU64::new(0),
@@ -466,7 +469,21 @@ impl Group {
     /// # Errors
     /// The member has stopped.
     pub async fn campaign(&self) -> Result<(), GroupError> {
+        if self.is_unfit() {
+            return Err(GroupError::Membership("this member is not to lead".to_owned()));
+        }
         self.raft.trigger().elect(false).await.map_err(stopped)
+    }
+
+    /// Never stands for election any more, as long as it runs, nor takes leadership over. It votes and follows as before. If it leads, it goes on until
+    /// it hands over.
+    pub fn stand_down(&self) {
+        self.is_unfit.store(true, Ordering::Release);
+        self.raft.runtime_config().elect(false);
+    }
+
+    pub(crate) fn is_unfit(&self) -> bool {
+        self.is_unfit.load(Ordering::Acquire)
     }
 
     /// Notes that something happens: a group that sleeps is woken.
@@ -480,7 +497,7 @@ impl Group {
         }
     }
 
-    pub(crate) async fn handle(&self, request: raftpb::Request) -> raftpb::Response {
+    pub(crate) async fn handle(self: &Arc<Self>, request: raftpb::Request) -> raftpb::Response {
         if request.to_peer != self.peer_id {
             // Ids only grow: a smaller one was here before and is gone.
             let reason = match request.to_peer < self.peer_id {
@@ -544,6 +561,10 @@ impl Group {
 
     async fn handle_transfer(&self, message: &raftpb::TransferRequest) -> raftpb::Response {
         self.wake();
+        if self.is_unfit() {
+            let answer = raftpb::TransferResponse { accepted: false };
+            return raftpb::Response { body: Some(Answer::Transfer(answer)) };
+        }
         let from = match wire::to_vote(message.from.as_ref()) {
             Ok(from) => from,
             Err(error) => return refusal(Reason::Malformed, error.to_string()),
@@ -559,60 +580,63 @@ impl Group {
         }
     }
 
-    async fn handle_piece(&self, piece: raftpb::SnapshotPiece) -> raftpb::Response {
+    async fn handle_piece(self: &Arc<Self>, piece: raftpb::SnapshotPiece) -> raftpb::Response {
         self.wake();
-        let number = piece.number;
-        let pieces = match self.take_piece(&piece) {
-            Ok(None) => return self.wanted(piece.vote, number + 1),
-            Ok(Some(pieces)) => pieces,
-            Err(wanted) => return self.wanted(piece.vote, wanted),
-        };
-        let parts = wire::to_vote(piece.vote.as_ref()).and_then(|vote| {
-            let membership = piece.membership.as_ref().ok_or(wire::Malformed::Missing("the membership"))?;
-            Ok((vote, wire::to_stored(membership)?))
-        });
-        let (vote, last_membership) = match parts {
-            Ok(parts) => parts,
+        let vote = match wire::to_vote(piece.vote.as_ref()) {
+            Ok(vote) => vote,
             Err(error) => return refusal(Reason::Malformed, error.to_string()),
         };
-        let meta = openraft::SnapshotMeta {
-            last_log_id: piece.last_log_id.as_ref().map(wire::to_log_id),
-            last_membership,
+        let own = self.raft.server_metrics().borrow_watched().vote;
+        if own > vote {
+            return self.wanted(Some(wire::vote(&own)), 0);
+        }
+        match self.receiver.take(&piece) {
+            Taken::Wanted(number) => self.wanted(piece.vote, number),
+            Taken::Busy(reason) => refusal(Reason::NotReady, reason),
+            Taken::All(spooling) => {
+                // It goes on if the one who asked goes away.
+                let installing = tokio::spawn(self.clone().install(vote, piece, spooling));
+                match installing.await {
+                    Ok(response) => response,
+                    Err(error) => refusal(Reason::NotReady, error.to_string()),
+                }
+            }
+        }
+    }
+
+    async fn install(
+        self: Arc<Self>,
+        vote: Vote,
+        last: raftpb::SnapshotPiece,
+        spooling: Spooling,
+    ) -> raftpb::Response {
+        let _counted = self.traffic.begin_installing();
+        let membership = last.membership.as_ref().ok_or(wire::Malformed::Missing("the membership"));
+        let response = match membership.and_then(wire::to_stored) {
+            Ok(last_membership) => {
+                let last_log_id = last.last_log_id.as_ref().map(wire::to_log_id);
+                let meta = openraft::SnapshotMeta { last_log_id, last_membership };
+                tracing::info!(group = self.id, position = ?Applied::of(&meta).position, "a snapshot arrived");
+                match self.receiver.finish(spooling).await {
+                    Ok(spooled) => {
+                        let snapshot = openraft::Snapshot { meta, snapshot: Data::Incoming(spooled) };
+                        let installed = self.raft.install_full_snapshot(vote, snapshot).await;
+                        installed.map_err(|error| refusal(Reason::NotReady, error.to_string()))
+                    }
+                    Err(error) => Err(refusal(Reason::NotReady, error.to_string())),
+                }
+            }
+            Err(error) => Err(refusal(Reason::Malformed, error.to_string())),
         };
-        tracing::info!(group = self.id, position = ?Applied::of(&meta).position, "a snapshot arrived");
-        let data: Pieces = Box::new(pieces.into_iter().map(Ok::<Bytes, MachineError>));
-        match self.raft.install_full_snapshot(vote, openraft::Snapshot { meta, snapshot: data }).await {
-            Ok(response) => self.wanted(Some(wire::vote(&response.vote)), number + 1),
-            Err(error) => refusal(Reason::NotReady, error.to_string()),
+        self.receiver.installed(response.is_ok());
+        match response {
+            Ok(response) => self.wanted(Some(wire::vote(&response.vote)), last.number + 1),
+            Err(refusal) => refusal,
         }
     }
 
     fn wanted(&self, vote: Option<raftpb::Vote>, wanted: u32) -> raftpb::Response {
         raftpb::Response { body: Some(Answer::Snapshot(raftpb::SnapshotResponse { vote, wanted })) }
-    }
-
-    /// Keeps a piece. Gives all of them with the last; an error is the number of the piece that should have come.
-    fn take_piece(&self, piece: &raftpb::SnapshotPiece) -> Result<Option<Vec<Bytes>>, u32> {
-        let mut incoming = self.incoming.lock();
-        if piece.number == 0 {
-            *incoming = Some(Incoming { snapshot_id: piece.snapshot_id, pieces: Vec::new() });
-        }
-        let Some(known) = incoming.as_mut().filter(|known| known.snapshot_id == piece.snapshot_id) else {
-            return Err(0);
-        };
-        let next = known.pieces.len() as u32;
-        // A repeated piece is here already.
-        if piece.number + 1 == next && !piece.is_last {
-            return Ok(None);
-        }
-        if piece.number != next || crc32fast::hash(&piece.data) != piece.checksum {
-            return Err(next);
-        }
-        known.pieces.push(piece.data.clone());
-        match piece.is_last {
-            true => Ok(incoming.take().map(|known| known.pieces)),
-            false => Ok(None),
-        }
     }
 
     fn handle_sleep(&self, from_store: u64, message: &raftpb::SleepRequest) -> raftpb::Response {

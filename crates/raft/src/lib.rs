@@ -13,7 +13,7 @@
 //! # Tour
 //! [`RaftNode`] holds the members of one store and answers other stores' requests; a [`Group`] handle proposes, reads, changes members and hands
 //! over leadership. What is replicated is a [`StateMachine`]; messages go through a [`Transport`]; logs are kept on a [`LogDevice`].
-//! An [`Observer`] is told who leads.
+//! An [`Observer`] is told who leads. Snapshots that come wait in [`Spools`] until all of them is here.
 
 mod device;
 mod group;
@@ -21,8 +21,12 @@ mod log;
 mod machine;
 mod network;
 mod node;
+mod receive;
 mod runtime;
+mod send;
 mod sleep;
+mod spool;
+mod traffic;
 mod types;
 mod wire;
 
@@ -36,4 +40,6 @@ pub use machine::{Committed, Content, MachineError, Pieces, StateMachine};
 pub use network::{SendError, Transport};
 pub use node::{RaftConfig, RaftNode, Start, StartError};
 pub use runtime::seed_randomness;
+pub use spool::{SpoolError, Spooled, Spools};
+pub use traffic::{SnapshotCounts, SnapshotLimits};
 pub use types::{Applied, Membership, Position};

@@ -14,6 +14,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, S
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::spool::Spooled;
 use crate::types::{Applied, LogId, Membership, Payload, Position, RaftStored, SnapshotMeta, Types};
 
 /// Entries applied in one go, at most.
@@ -69,8 +70,32 @@ pub trait StateMachine: Send + Sync + 'static {
     /// All state, for a member that is too far behind for the log. Not called before something was applied.
     fn snapshot(&mut self) -> Result<(Applied, Pieces), MachineError>;
 
-    /// Becomes what another replica was when it took a snapshot.
-    fn install(&mut self, applied: &Applied, pieces: Pieces) -> Result<(), MachineError>;
+    /// Becomes what another replica was when it took a snapshot. Where snapshots are kept on a disk, this is called on a thread that may wait.
+    ///
+    /// An error stops the member for good. A machine that cannot become it in one atomic write has to find out by itself, when it is opened again,
+    /// that it is half of it; [`Spooled::name`] is how it finds the snapshot.
+    fn install(&mut self, applied: &Applied, snapshot: Spooled) -> Result<(), MachineError>;
+}
+
+/// A snapshot's data, on its way from here or to here.
+pub(crate) enum Data {
+    Outgoing(Pieces),
+    Incoming(Spooled),
+    /// Of a snapshot that is nowhere: it only says what is durable.
+    Nothing,
+}
+
+impl Data {
+    pub(crate) fn into_pieces(self) -> Pieces {
+        match self {
+            Self::Outgoing(pieces) => pieces,
+            Self::Incoming(spooled) => match spooled.pieces() {
+                Ok(pieces) => pieces,
+                Err(error) => Box::new(std::iter::once(Err(MachineError(error.to_string())))),
+            },
+            Self::Nothing => Box::new(std::iter::empty()),
+        }
+    }
 }
 
 /// How far a group has applied its log, for readers that cannot ask the state machine.
@@ -118,6 +143,8 @@ impl AppliedMark {
 pub(crate) struct Adapter {
     machine: Arc<Mutex<Box<dyn StateMachine>>>,
     mark: Arc<AppliedMark>,
+    /// Whether installing a snapshot waits for a device.
+    waits: bool,
 }
 
 fn io_error(error: MachineError) -> io::Error {
@@ -125,8 +152,8 @@ fn io_error(error: MachineError) -> io::Error {
 }
 
 impl Adapter {
-    pub(crate) fn new(machine: Box<dyn StateMachine>, mark: Arc<AppliedMark>) -> Self {
-        Self { machine: Arc::new(Mutex::new(machine)), mark }
+    pub(crate) fn new(machine: Box<dyn StateMachine>, mark: Arc<AppliedMark>, waits: bool) -> Self {
+        Self { machine: Arc::new(Mutex::new(machine)), mark, waits }
     }
 
     fn apply_some(&self, batch: Vec<EntryResponder<Types>>) -> io::Result<()> {
@@ -157,7 +184,7 @@ impl Adapter {
 }
 
 impl RaftStateMachine<Types> for Adapter {
-    type SnapshotData = Pieces;
+    type SnapshotData = Data;
     type SnapshotBuilder = Self;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, RaftStored)> {
@@ -194,9 +221,18 @@ impl RaftStateMachine<Types> for Adapter {
         self.clone()
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Pieces) -> io::Result<()> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Data) -> io::Result<()> {
         let applied = Applied::of(meta);
-        self.machine.lock().install(&applied, snapshot).map_err(io_error)?;
+        let Data::Incoming(snapshot) = snapshot else {
+            return Err(io::Error::other("a snapshot that did not come from anywhere"));
+        };
+        let (machine, target) = (self.machine.clone(), applied.clone());
+        let install = move || machine.lock().install(&target, snapshot);
+        let installed = match self.waits {
+            true => tokio::task::spawn_blocking(install).await.map_err(io::Error::other)?,
+            false => install(),
+        };
+        installed.map_err(io_error)?;
         self.mark.note(applied.position);
         Ok(())
     }
@@ -209,20 +245,20 @@ impl RaftStateMachine<Types> for Adapter {
         }
         let (applied, pieces) = machine.snapshot().map_err(io_error)?;
         let meta = applied.meta().map_err(io::Error::other)?;
-        Ok(Some(Snapshot { meta, snapshot: pieces }))
+        Ok(Some(Snapshot { meta, snapshot: Data::Outgoing(pieces) }))
     }
 }
 
 /// A snapshot with our kind of data.
-pub(crate) type Snapshot0 = openraft::type_config::alias::SnapshotOf<Types, Pieces>;
+pub(crate) type Snapshot0 = openraft::type_config::alias::SnapshotOf<Types, Data>;
 
 impl RaftSnapshotBuilder<Types> for Adapter {
-    type SnapshotData = Pieces;
+    type SnapshotData = Data;
 
     /// Builds nothing: data is read when it is sent. It only finds out how much of the log is not needed any more.
     async fn build_snapshot(&mut self) -> io::Result<Snapshot0> {
         let applied = self.machine.lock().durable().map_err(io_error)?;
         let meta = applied.meta().map_err(io::Error::other)?;
-        Ok(Snapshot { meta, snapshot: Box::new(std::iter::empty()) })
+        Ok(Snapshot { meta, snapshot: Data::Nothing })
     }
 }

@@ -13,11 +13,11 @@ use openraft::{
         TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
-use tidewater_proto::raftpb::{self, request::Body, response::Body as Answer};
+use tidewater_proto::raftpb::{self, refusal::Reason, request::Body, response::Body as Answer};
 
 use crate::{
-    machine::{Pieces, Snapshot0},
-    runtime,
+    machine::{Data, Snapshot0},
+    traffic::Traffic,
     types::{Types, Vote},
     wire,
 };
@@ -26,8 +26,6 @@ use crate::{
 const APPEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// For a heart beat to be answered, at least.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(500);
-/// For one piece of a snapshot to be answered.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a message got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +51,7 @@ pub(crate) struct Sender {
     pub(crate) transport: Arc<dyn Transport>,
     /// Told when the others say that this peer was removed.
     pub(crate) removed: Arc<dyn Fn() + Send + Sync>,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 impl RaftNetworkFactory<Types> for Sender {
@@ -69,23 +68,48 @@ impl RaftNetworkFactory<Types> for Sender {
 
 /// The way to one member.
 pub(crate) struct Link {
-    sender: Sender,
+    pub(crate) sender: Sender,
     to_peer: u64,
     to_store: u64,
     is_for_heartbeats: bool,
 }
 
-fn unreachable(reason: impl ToString) -> RPCError<Types> {
+pub(crate) fn unreachable(reason: impl ToString) -> RPCError<Types> {
     RPCError::Unreachable(Unreachable::new(&AnyError::error(reason.to_string())))
 }
 
-fn nonsense(answer: impl ToString) -> RPCError<Types> {
+pub(crate) fn nonsense(answer: impl ToString) -> RPCError<Types> {
     RPCError::Network(NetworkError::new(&AnyError::error(answer.to_string())))
+}
+
+/// Why a request has no answer.
+pub(crate) enum Unanswered {
+    /// The same may be answered later.
+    Lost(RPCError<Types>),
+    /// It never will.
+    Final(RPCError<Types>),
+}
+
+impl From<Unanswered> for RPCError<Types> {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Lost(error) | Unanswered::Final(error) => error,
+        }
+    }
 }
 
 impl Link {
     async fn ask(&self, kind: RPCTypes, body: Body, limit: Duration) -> Result<Answer, RPCError<Types>> {
-        let Sender { group_id, peer_id, store_id, transport, removed } = &self.sender;
+        Ok(self.try_ask(kind, body, limit).await?)
+    }
+
+    pub(crate) async fn try_ask(
+        &self,
+        kind: RPCTypes,
+        body: Body,
+        limit: Duration,
+    ) -> Result<Answer, Unanswered> {
+        let Sender { group_id, peer_id, store_id, transport, removed, .. } = &self.sender;
         let request = raftpb::Request {
             group_id: *group_id,
             from_peer: *peer_id,
@@ -95,23 +119,25 @@ impl Link {
             body: Some(body),
         };
         let answer = match tokio::time::timeout(limit, transport.send(request)).await {
-            Ok(answer) => answer.map_err(unreachable)?,
+            Ok(answer) => answer.map_err(|error| Unanswered::Lost(unreachable(error)))?,
             Err(_) => {
-                return Err(RPCError::Timeout(Timeout {
+                return Err(Unanswered::Lost(RPCError::Timeout(Timeout {
                     action: kind,
                     id: *peer_id,
                     target: self.to_peer,
                     timeout: limit,
-                }));
+                })));
             }
         };
         match answer.body {
-            None => Err(nonsense("an empty answer")),
+            None => Err(Unanswered::Final(nonsense("an empty answer"))),
             Some(Answer::Refusal(refusal)) => {
-                if refusal.reason() == raftpb::refusal::Reason::SenderRemoved {
+                if refusal.reason() == Reason::SenderRemoved {
                     removed();
                 }
-                Err(unreachable(refusal.message))
+                let is_passing = refusal.reason() == Reason::NotReady;
+                let error = unreachable(refusal.message);
+                Err(if is_passing { Unanswered::Lost(error) } else { Unanswered::Final(error) })
             }
             Some(answer) => Ok(answer),
         }
@@ -129,44 +155,10 @@ impl Link {
             _ => Err(nonsense("another answer than to a vote")),
         }
     }
-
-    async fn send_pieces(&self, vote: &Vote, snapshot: Snapshot0) -> Result<Vote, RPCError<Types>> {
-        let snapshot_id = runtime::random_u64();
-        let mut pieces = snapshot.snapshot.peekable();
-        for number in 0.. {
-            let data = pieces.next().transpose().map_err(unreachable)?.unwrap_or_default();
-            let piece = raftpb::SnapshotPiece {
-                vote: Some(wire::vote(vote)),
-                snapshot_id,
-                number,
-                checksum: crc32fast::hash(&data),
-                data,
-                is_last: pieces.peek().is_none(),
-                last_log_id: snapshot.meta.last_log_id.as_ref().map(wire::log_id),
-                membership: Some(wire::stored(&snapshot.meta.last_membership)),
-            };
-            let is_last = piece.is_last;
-            metrics::counter!("tidewater_raft_snapshot_bytes_sent_total").increment(piece.data.len() as u64);
-            match self.ask(RPCTypes::InstallSnapshot, Body::Snapshot(piece), PIECE_TIMEOUT).await? {
-                Answer::Snapshot(answer) => {
-                    let theirs = wire::to_vote(answer.vote.as_ref()).map_err(nonsense)?;
-                    // They follow somebody else: this attempt is void.
-                    if is_last || theirs > *vote {
-                        return Ok(theirs);
-                    }
-                    if answer.wanted != number + 1 {
-                        return Err(nonsense(format!("piece {} is wanted after {number}", answer.wanted)));
-                    }
-                }
-                _ => return Err(nonsense("another answer than to a snapshot")),
-            }
-        }
-        Err(nonsense("a snapshot without end"))
-    }
 }
 
 impl RaftNetworkV2<Types> for Link {
-    type SnapshotData = Pieces;
+    type SnapshotData = Data;
 
     async fn append_entries(
         &mut self,
@@ -216,7 +208,8 @@ impl RaftNetworkV2<Types> for Link {
         cancel: impl Future<Output = ReplicationClosed> + openraft::OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        let sending = pin!(self.send_pieces(&vote, snapshot));
+        let openraft::Snapshot { meta, snapshot } = snapshot;
+        let sending = pin!(self.send_snapshot(&vote, &meta, snapshot));
         match select(pin!(cancel), sending).await {
             Either::Left((closed, _)) => Err(StreamingError::Closed(closed)),
             Either::Right((Ok(vote), _)) => Ok(SnapshotResponse::new(vote)),

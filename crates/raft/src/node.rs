@@ -1,6 +1,10 @@
 //! All groups of one store.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use openraft::{Config, SnapshotPolicy, async_runtime::watch::WatchReceiver, raft::Raft};
@@ -14,7 +18,12 @@ use crate::{
     log::{self, GroupLog},
     machine::{Adapter, AppliedMark, StateMachine},
     network::{Sender, Transport},
+    spool::Spools,
+    traffic::{SnapshotCounts, SnapshotLimits, Traffic},
 };
+
+/// Between looks at whether snapshots that began to come still do.
+const SNAPSHOT_LOOK: Duration = Duration::from_secs(10);
 
 /// How the groups of a store behave.
 #[derive(Debug, Clone)]
@@ -31,6 +40,8 @@ pub struct RaftConfig {
     pub log_entries_kept: u64,
     /// A group in which nothing happens for this long stops its clocks; `None` keeps them running.
     pub sleep_after: Option<Duration>,
+    /// How many snapshots are sent and received, and how fast.
+    pub snapshots: SnapshotLimits,
 }
 
 impl Default for RaftConfig {
@@ -42,6 +53,7 @@ impl Default for RaftConfig {
             log_entries_max: 8192,
             log_entries_kept: 1024,
             sleep_after: Some(Duration::from_secs(5)),
+            snapshots: SnapshotLimits::default(),
         }
     }
 }
@@ -80,6 +92,7 @@ pub struct RaftNode {
     device: Arc<dyn LogDevice>,
     pub(crate) transport: Arc<dyn Transport>,
     groups: RwLock<BTreeMap<u64, Arc<Group>>>,
+    traffic: Arc<Traffic>,
 }
 
 fn millis(span: Duration) -> u64 {
@@ -87,7 +100,7 @@ fn millis(span: Duration) -> u64 {
 }
 
 impl RaftNode {
-    /// A store without groups.
+    /// A store without groups. Snapshots that come wait in `spools`.
     ///
     /// # Errors
     /// The configuration makes no sense.
@@ -95,8 +108,13 @@ impl RaftNode {
         store_id: u64,
         config: RaftConfig,
         device: Arc<dyn LogDevice>,
+        spools: Arc<Spools>,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, StartError> {
+        if config.snapshots.sending_max == 0 || config.snapshots.receiving_max == 0 {
+            let reason = "without sending and receiving snapshots no member can be added".to_owned();
+            return Err(StartError::Config(reason));
+        }
         let raft_config = Config {
             cluster_name: "tidewater".to_owned(),
             heartbeat_interval: millis(config.heartbeat_interval),
@@ -115,8 +133,16 @@ impl RaftNode {
             ..Config::default()
         };
         let raft_config = raft_config.validate().map_err(|error| StartError::Config(error.to_string()))?;
-        let groups = RwLock::default();
-        Ok(Self { store_id, config, raft_config: Arc::new(raft_config), device, transport, groups })
+        let traffic = Arc::new(Traffic::new(config.snapshots.clone(), spools));
+        Ok(Self {
+            store_id,
+            config,
+            raft_config: Arc::new(raft_config),
+            device,
+            transport,
+            groups: RwLock::default(),
+            traffic,
+        })
     }
 
     /// This store.
@@ -190,8 +216,9 @@ impl RaftNode {
             store_id: self.store_id,
             transport: self.transport.clone(),
             removed: Arc::new(move || removed.maybe_removed()),
+            traffic: self.traffic.clone(),
         };
-        let adapter = Adapter::new(machine, mark.clone());
+        let adapter = Adapter::new(machine, mark.clone(), !self.traffic.spools.is_in_memory());
         let raft = Raft::new(peer_id, self.raft_config.clone(), sender, log, adapter).await;
         let raft = raft.map_err(|error| StartError::Member(error.to_string()))?;
         let status = status_of(&raft);
@@ -204,20 +231,40 @@ impl RaftNode {
             // Less than what followers keep to, for clocks run at different speeds.
             lease: self.config.election_timeout_max * 4 / 5,
         };
-        let group = Arc::new(Group::new(group_id, peer_id, raft, mark, timing, quiet));
+        let group = Arc::new(Group::new(group_id, peer_id, raft, mark, timing, quiet, self.traffic.clone()));
         if self.groups.write().insert(group_id, group.clone()).is_some() {
             return Err(StartError::Running(group_id));
         }
         if !quiet.is_zero() {
             group.raft.runtime_config().elect(false);
-            let raft = group.raft.clone();
+            let group = Arc::downgrade(&group);
             tokio::spawn(async move {
                 tokio::time::sleep(quiet).await;
-                raft.runtime_config().elect(true);
+                if let Some(group) = group.upgrade().filter(|group| !group.is_unfit()) {
+                    group.raft.runtime_config().elect(true);
+                    // It may have been told meanwhile.
+                    if group.is_unfit() {
+                        group.raft.runtime_config().elect(false);
+                    }
+                }
             });
         }
         tokio::spawn(follow_status(group.clone(), observer));
         Ok(group)
+    }
+
+    /// How many snapshots are on their way from here and to here.
+    pub fn snapshot_counts(&self) -> SnapshotCounts {
+        self.traffic.counts()
+    }
+
+    /// Forgets snapshots whose senders have not been heard of for long, until the node is dropped. To be spawned once.
+    pub async fn watch_snapshots(node: Weak<Self>) {
+        loop {
+            tokio::time::sleep(SNAPSHOT_LOOK).await;
+            let Some(node) = node.upgrade() else { return };
+            node.groups().iter().for_each(|group| group.receiver.forget_silent());
+        }
     }
 
     /// A member that runs here.

@@ -6,4 +6,5 @@ mod it {
     mod groups;
     mod leases;
     mod sleeping;
+    mod snapshots;
 }

@@ -14,7 +14,11 @@ mod pd_members;
 mod placement;
 #[path = "it/refusals.rs"]
 mod refusals;
+#[path = "it/repair.rs"]
+mod repair;
 #[path = "it/replicated.rs"]
 mod replicated;
+#[path = "it/rotten.rs"]
+mod rotten;
 #[path = "it/tls.rs"]
 mod tls;

@@ -13,7 +13,7 @@ use tidewater_proto::{
     COMMAND_NAMES, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
     metapb,
 };
-use tidewater_raft::RaftConfig;
+use tidewater_raft::Spools;
 use tidewater_txn::fault::{Faults, FaultyConnector};
 
 use crate::Options;
@@ -28,6 +28,8 @@ use crate::sabotage::{Meddler, Sabotage, context_mut};
 
 /// How often stores report, and so get orders to move regions.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
+/// Replicas that are equal must never be found to differ, whatever happens meanwhile.
+const CONSISTENCY_INTERVAL: Duration = Duration::from_secs(2);
 const LATE_PIECE_PROBABILITY: f64 = 0.1;
 /// How long clients wait for an answer: a leader that is cut off has none for a write.
 const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -45,6 +47,8 @@ pub(crate) struct StoreHost {
 struct State {
     engine: Arc<SimEngine>,
     log: Arc<SimLog>,
+    /// Snapshots that were received. Their pieces are synced one by one, as it were.
+    spools: Arc<Spools>,
     /// Counts starts and crashes, so that a start that was overtaken by a crash knows.
     generation: u64,
     running: Option<Running>,
@@ -86,7 +90,8 @@ impl Stores {
             let engine = SimEngine::new(disk.clone(), sabotage);
             let log = SimLog::new(seed ^ (index as u64 + 1) << 50, disk.clone(), log_flaw(sabotage));
             let place = Place::Store(index);
-            let state = Mutex::new(State { engine, log, generation: 0, running: None });
+            let state =
+                Mutex::new(State { engine, log, spools: Spools::in_memory(), generation: 0, running: None });
             let clock = Arc::new(SimClock::new(&mut clocks));
             Arc::new(StoreHost { place, address: place.to_string(), clock, disk, state })
         };
@@ -103,8 +108,9 @@ impl Stores {
         })
     }
 
-    fn node_config(&self, index: usize, log: Arc<SimLog>) -> NodeConfig {
-        let raft = RaftSettings { device: log, config: RaftConfig::default() };
+    fn node_config(&self, index: usize, log: Arc<SimLog>, spools: Arc<Spools>) -> NodeConfig {
+        // Tiny, so that most snapshots need several writes.
+        let raft = RaftSettings { spools, install_bytes_max: 300, ..RaftSettings::new(log) };
         NodeConfig {
             raft: self.replicated.then_some(raft),
             address: self.hosts[index].address.clone(),
@@ -116,6 +122,9 @@ impl Stores {
             region_keys_split: 20,
             clock: self.hosts[index].clock.clone(),
             bootstrap_split_keys: vec![Key::new(*b"k2"), Key::new(*b"k4")],
+            // Where something is broken on purpose, mending it would keep it from being found. Every other seed lets groups sleep.
+            consistency_check_interval: (self.sabotage.is_none() && self.seed.is_multiple_of(2))
+                .then_some(CONSISTENCY_INTERVAL),
             flaws: Sabotage::flaws(self.sabotage),
             ..NodeConfig::default()
         }
@@ -126,15 +135,15 @@ impl Stores {
         let place = self.hosts[index].place;
         loop {
             let (life, death) = Life::begin();
-            let (engine, log) = {
+            let (engine, log, spools) = {
                 let mut state = self.hosts[index].state.lock();
                 if state.generation != generation {
                     return;
                 }
                 state.running = Some(Running { node: None, life: life.clone(), death });
-                (state.engine.clone(), state.log.clone())
+                (state.engine.clone(), state.log.clone(), state.spools.clone())
             };
-            let config = self.node_config(index, log);
+            let config = self.node_config(index, log, spools);
             let pd = PdLink::new(self.pds.clone(), place, Some(life.clone()));
             let peers = Arc::new(FaultyConnector::new(
                 self.wire(place, Some(life.clone())),
@@ -174,6 +183,7 @@ impl Stores {
             }
         }
         state.log = state.log.crash();
+        state.spools = state.spools.survivor();
         state.engine = state.engine.crash();
         state.generation
     }

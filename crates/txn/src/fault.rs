@@ -212,6 +212,7 @@ fn region_error(request: &StoreRequest, kind: u8) -> Option<StoreResponse> {
         (@ Deadlock $response:path) => { None };
         (@ Raft $response:path) => { None };
         (@ CheckMerge $response:path) => { None };
+        (@ CheckHash $response:path) => { None };
         (@ Empty $response:path) => { None };
         (@ $variant:ident $response:path) => {{
             type Response = $response;

@@ -4,7 +4,14 @@
 //! without its timestamp on `write` (an iterator opened for [`IteratorUse::Versions`] asks it), index and filter blocks of level 0
 //! kept in the cache. Scans read in total order and ignore the filters.
 
-use std::{mem::ManuallyDrop, path::Path, sync::Arc};
+use std::{
+    mem::ManuallyDrop,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use rocksdb::{
@@ -160,6 +167,20 @@ fn below(key: &[u8]) -> Vec<u8> {
     below
 }
 
+/// A read failed. Where the data is damaged, that is counted: see [`Engine::corruptions`].
+fn read_failed<'d>(
+    db: &'d OpenDb,
+    operation: &'static str,
+) -> impl FnOnce(rocksdb::Error) -> EngineError + 'd {
+    move |error| match error.kind() {
+        rocksdb::ErrorKind::Corruption => {
+            db.corruptions.fetch_add(1, Ordering::Relaxed);
+            EngineError::Corrupt { what: "data", reason: error.into_string() }
+        }
+        _ => failed(operation)(error),
+    }
+}
+
 fn failed(operation: &'static str) -> impl FnOnce(rocksdb::Error) -> EngineError {
     move |error| EngineError::Failed { operation, reason: error.into_string() }
 }
@@ -170,7 +191,8 @@ impl Engine for RocksEngine {
     }
 
     fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        let value = self.db.db.get_pinned_cf(self.db.family(cf), key).map_err(failed("read"))?;
+        let value =
+            self.db.db.get_pinned_cf(self.db.family(cf), key).map_err(read_failed(&self.db, "read"))?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -216,6 +238,10 @@ impl Engine for RocksEngine {
     fn write_cost(&self) -> WriteCost {
         WriteCost::Device
     }
+
+    fn corruptions(&self) -> u64 {
+        self.db.corruptions.load(Ordering::Relaxed)
+    }
 }
 
 /// The database with its family handles looked up once.
@@ -223,6 +249,8 @@ struct OpenDb {
     // Before `db`: handles are closed before the database they belong to.
     families: ManuallyDrop<[Arc<BoundColumnFamily<'static>>; 3]>,
     db: Db,
+    /// Reads that have met damaged data.
+    corruptions: AtomicU64,
 }
 
 impl OpenDb {
@@ -242,7 +270,7 @@ impl OpenDb {
             });
         };
         let families = [default, lock, write];
-        Ok(Arc::new(Self { families: ManuallyDrop::new(families), db }))
+        Ok(Arc::new(Self { families: ManuallyDrop::new(families), db, corruptions: AtomicU64::new(0) }))
     }
 
     fn family(&self, cf: Cf) -> &Arc<BoundColumnFamily<'static>> {
@@ -284,7 +312,7 @@ struct RocksSnapshot {
 impl Snapshot for RocksSnapshot {
     fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         let HeldSnapshot { snapshot, db } = &*self.inner;
-        let value = snapshot.get_pinned_cf(db.family(cf), key).map_err(failed("read"))?;
+        let value = snapshot.get_pinned_cf(db.family(cf), key).map_err(read_failed(db, "read"))?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -336,7 +364,7 @@ impl RocksIterator {
             value: (value.as_ptr(), value.len()),
         });
         if self.entry.is_none() {
-            self.iterator.status().map_err(failed("iterate"))?;
+            self.iterator.status().map_err(read_failed(&self._snapshot.db, "iterate"))?;
         }
         Ok(self.entry.is_some())
     }
@@ -400,6 +428,31 @@ mod tests {
         for key in [&b"b"[..], b"\0", b"b\0", b"b\0\0", b"\xff", b"b\x01"] {
             assert!(below(key)[..] < *key, "{key:?}");
         }
+    }
+
+    #[test]
+    fn damaged_data_is_an_error_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = RocksEngine::open(dir.path()).unwrap();
+        let mut batch = WriteBatch::new();
+        (0..2000).for_each(|number| batch.put(Cf::Write, format!("zkey{number:08}").into(), vec![b'v'; 100]));
+        engine.write(batch, Durability::Sync).unwrap();
+        engine.flush().unwrap();
+        drop(engine);
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|ending| ending == "sst")) {
+            let mut bytes = std::fs::read(&file).unwrap();
+            bytes[1000] ^= 1;
+            std::fs::write(&file, bytes).unwrap();
+        }
+        let engine = RocksEngine::open(dir.path()).unwrap();
+        assert_eq!(engine.corruptions(), 0);
+        let read = engine.get(Cf::Write, b"zkey00000003");
+        assert!(matches!(read, Err(EngineError::Corrupt { .. })), "{read:?}");
+        assert_eq!(engine.corruptions(), 1);
+        let mut cursor = engine.snapshot().iterator(Cf::Write, IteratorOptions::range(b"z".to_vec(), None));
+        assert!(matches!(cursor.seek(b"z"), Err(EngineError::Corrupt { .. })));
+        assert_eq!(engine.corruptions(), 2);
     }
 
     /// RocksDB would drop a whole file whose last key is the end of the range.

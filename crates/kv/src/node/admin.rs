@@ -30,6 +30,7 @@ pub(super) async fn heartbeats(node: Weak<Node>, interval: Duration) {
         let Some(node) = node.upgrade() else { return };
         node.measure_some().await;
         node.report().await;
+        node.bury_damaged().await;
     }
 }
 
@@ -67,6 +68,9 @@ impl Node {
     pub(super) async fn report_store(&self) -> bool {
         let regions = self.regions.all();
         let space = self.health.space();
+        let snapshots = self.replicas.as_ref().map(|replicas| replicas.snapshot_counts()).unwrap_or_default();
+        let damaged = self.replicas.as_ref().map(|replicas| replicas.damages.lock().all());
+        let (damaged_regions_id, damaged_peers_id) = damaged.into_iter().flatten().unzip();
         let stats = pdpb::StoreStats {
             store_id: self.store_id,
             region_count: self.replicas.as_ref().map_or(regions.len(), |replicas| replicas.count()) as u32,
@@ -75,6 +79,11 @@ impl Node {
             available: space.map_or(0, |space| space.available),
             slow_score: self.health.slow_score(),
             is_busy: self.health.is_full(),
+            sending_snap_count: snapshots.sending as u32,
+            receiving_snap_count: snapshots.receiving as u32,
+            applying_snap_count: snapshots.installing as u32,
+            damaged_regions_id,
+            damaged_peers_id,
             ..Default::default()
         };
         let heartbeat = pdpb::StoreHeartbeatRequest { stats: Some(stats), ..Default::default() };
@@ -245,6 +254,8 @@ impl Node {
     ) -> Result<(), WriteError> {
         let replication = &self.scheduler.replication;
         replication.check_writable().map_err(WriteError::Refused)?;
+        // Before and after: who looks meanwhile finds it half done.
+        self.consistency.note_destroyed(lower, upper);
         for cf in families {
             self.scheduler.engine.delete_range(*cf, lower, upper).map_err(WriteError::Unknown)?;
         }
@@ -252,6 +263,7 @@ impl Node {
             region.load.note_emptied();
         }
         // The engine removes ranges without a sync. A synced write behind it makes it last.
+        self.consistency.note_destroyed(lower, upper);
         let mut fence = WriteBatch::new();
         meta::touch(&mut fence);
         replication.write(fence, Durability::Sync, Box::new(|_| ())).await

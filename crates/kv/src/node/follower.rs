@@ -35,9 +35,12 @@ pub(super) enum ReadAt {
 }
 
 /// A follower's region for one read.
+#[derive(Clone)]
 pub(super) struct FollowerRead {
     region: Arc<Region>,
     replica: Arc<Replica>,
+    /// The snapshots that had been installed when it began.
+    rebuilds: u64,
     /// Nothing can appear at or below the read's timestamp, whatever locks say.
     is_stale: bool,
 }
@@ -86,7 +89,9 @@ impl FollowerRead {
     /// Whether the replica is still what it was when the read began.
     fn holds(&self) -> bool {
         let shape = self.replica.shape.lock();
-        shape.region.as_ref().and_then(|region| region.region_epoch) == self.region.meta.region_epoch
+        shape.rebuilds == self.rebuilds
+            && !shape.is_damaged
+            && shape.region.as_ref().and_then(|region| region.region_epoch) == self.region.meta.region_epoch
     }
 }
 
@@ -148,12 +153,12 @@ impl Node {
             return Err(request);
         };
         let refuse = refusal_of(&request);
-        let read = match self.admit(replica.clone(), context, read_ts, ranges).await {
+        let read = match self.admit(replica, context, read_ts, ranges).await {
             Ok(read) => read,
             Err(error) => return Ok(refuse(*error)),
         };
         metrics::counter!("tidewater_kv_follower_reads_total").increment(1);
-        let check = FollowerRead { region: read.region.clone(), replica, is_stale: read.is_stale };
+        let check = read.clone();
         let at = Ok(ReadAt::Follower(read));
         let response = match request {
             StoreRequest::Get(request) => StoreResponse::Get(self.get_at(&request, at)),
@@ -178,6 +183,7 @@ impl Node {
         ranges: Vec<kvrpcpb::KeyRange>,
     ) -> Result<FollowerRead, RegionError> {
         self.regions.check_cluster(context)?;
+        let rebuilds = replica.shape.lock().rebuilds;
         let region = self.followed_region(&replica)?;
         self.regions.check_identity(&region, context)?;
         match context.stale_read {
@@ -187,7 +193,7 @@ impl Node {
                 wait_for_index(&replica, asked.read_index).await?;
             }
         }
-        Ok(FollowerRead { region, replica, is_stale: context.stale_read })
+        Ok(FollowerRead { region, replica, rebuilds, is_stale: context.stale_read })
     }
 
     /// The region of a replica, as applied.
@@ -195,7 +201,7 @@ impl Node {
         let region_id = replica.group.id();
         let (meta, is_merging) = {
             let shape = replica.shape.lock();
-            (shape.region.clone(), shape.merging_into.is_some())
+            (shape.region.clone().filter(|_| !shape.is_damaged), shape.merging_into.is_some())
         };
         let meta = meta
             .filter(|_| !is_merging)

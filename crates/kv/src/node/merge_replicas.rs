@@ -306,7 +306,9 @@ impl Node {
             // Held while an entry is applied: what is seen in the shape is in the engine, too.
             let _applying = replica.is_absorbed.lock();
             let shape = replica.shape.lock();
-            shape.merging_into.is_some() && shape.region.as_ref().map(version_of) == Some(request.version)
+            !shape.is_damaged
+                && shape.merging_into.is_some()
+                && shape.region.as_ref().map(version_of) == Some(request.version)
         };
         let replica = self.replicas.as_ref().and_then(|replicas| replicas.get(request.region_id));
         let is_read = self.regions.get(request.region_id).is_some_and(|region| !region.is_drained());

@@ -22,6 +22,7 @@ use crate::{
     mvcc::data_range,
     raw::all_raw,
     region::{Region, RegionTable},
+    replica::finish_installations,
     scheduler::Scheduler,
 };
 
@@ -84,6 +85,14 @@ pub enum NodeError {
          join the cluster as a new one"
     )]
     LogMissing,
+    /// A replica was being replaced by a snapshot, of which not all is there any more.
+    #[error("the replica of region {region_id} is half of a snapshot: {reason}")]
+    HalfInstalled {
+        /// The region.
+        region_id: u64,
+        /// What is wrong with the snapshot.
+        reason: String,
+    },
     /// The regions have copies on other stores, and this store was opened as if it had the only ones.
     #[error("the regions of this store are replicated: open it with a Raft log")]
     Replicated,
@@ -118,6 +127,10 @@ impl Node {
         let moves = meta::load_moves(&*engine.snapshot())?;
         let mut loaded = Vec::new();
         let mut replicated = Vec::new();
+        let mut unfinished = Vec::new();
+        if let Some(raft) = &config.raft {
+            unfinished = finish_installations(&*engine, &raft.spools, raft.install_bytes_max)?;
+        }
         for meta in meta::load_regions(&*engine.snapshot())? {
             if config.raft.is_some() {
                 replicated.push(meta);
@@ -179,12 +192,13 @@ impl Node {
             detector: Mutex::default(),
             this: this.clone(),
             metrics: super::metrics::CommandMetrics::new(),
+            consistency: super::consistency::Consistency::default(),
         });
         if let Some(error) = failure {
             return Err(error);
         }
         if let Some(events) = events {
-            node.start_replicas(replicated, events).await?;
+            node.start_replicas(replicated, unfinished, events).await?;
         }
         node.split_at_bootstrap().await?;
         node.start_tasks(requested);
@@ -251,6 +265,11 @@ impl Node {
         if self.replicas.is_some() {
             let watching = super::watch_disk::watch_latency(Arc::downgrade(self));
             tasks.push(tokio::spawn(watching).abort_handle());
+            tasks.push(tokio::spawn(super::damage::watch_engine(Arc::downgrade(self))).abort_handle());
+        }
+        if let (true, Some(interval)) = (self.replicas.is_some(), self.config.consistency_check_interval) {
+            let checks = super::consistency::check_regularly(Arc::downgrade(self), interval);
+            tasks.push(tokio::spawn(checks).abort_handle());
         }
         if let Some(interval) = self.config.raw_sweep_interval {
             let sweep = super::raw_sweep::sweep_regularly(Arc::downgrade(self), interval);

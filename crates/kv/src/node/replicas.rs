@@ -10,21 +10,27 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use tidewater_codec::DecodeError;
 use tidewater_proto::{
-    StoreRequest, StoreResponse, StoreService, metapb, pdpb,
+    StoreRequest, StoreResponse, StoreService, metapb,
     raftpb::{self, request::Body},
 };
 use tidewater_raft::{
-    Applied, DeviceError, Observer, Position, RaftNode, Role, SendError, Start, Status, Transport,
+    Applied, DeviceError, Observer, Position, RaftNode, Role, SendError, SnapshotCounts, Start, StartError,
+    Status, Transport,
 };
 use tokio::sync::mpsc;
 
-use super::{Node, NodeError, follower::FollowerView, open::current_ts};
+use super::{
+    Node, NodeError,
+    damage::Damages,
+    follower::FollowerView,
+    open::current_ts,
+    snapshots::{Arrivals, have_common_keys},
+};
 use crate::{
-    Cf, Durability, RaftSettings, WriteBatch, meta,
+    Durability, RaftSettings, WriteBatch, meta,
     mvcc::{DataKey, PessimisticChange},
     region::Region,
-    replica::{Hooks, Lead, RegionMachine, Replica, Shape, first_piece_region, members_of},
-    replication::WriteError,
+    replica::{HashTask, Hooks, Lead, RegionMachine, Replica, Shape, Unfinished, members_of},
 };
 
 /// Between looks at whether a new leader has applied everything.
@@ -38,17 +44,22 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// All replicas of a node.
 pub(super) struct Replicas {
-    raft: Arc<RaftNode>,
-    table: RwLock<BTreeMap<u64, Arc<Replica>>>,
+    pub(super) raft: Arc<RaftNode>,
+    pub(super) table: RwLock<BTreeMap<u64, Arc<Replica>>>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Members come and go one after the other: never may two work on one log.
-    lives: tokio::sync::Mutex<()>,
+    pub(super) lives: tokio::sync::Mutex<()>,
     /// Regions for which an order is being carried out: the placement driver repeats what it does not see done.
     pub(super) busy: Mutex<BTreeSet<u64>>,
     /// Regions whose merge is being brought to its end, one way or the other.
     pub(super) merging: Mutex<BTreeSet<u64>>,
     /// Connections to other stores by their ids.
     links: Mutex<BTreeMap<u64, Arc<dyn StoreService>>>,
+    /// Snapshots that come.
+    pub(super) arrivals: Arc<Mutex<Arrivals>>,
+    /// Those that are not to be used.
+    pub(super) damages: Mutex<Damages>,
+    install_bytes_max: usize,
 }
 
 /// What happened to a replica, for the task that has time to act on it.
@@ -67,6 +78,8 @@ pub(super) enum Event {
     Merging(u64),
     /// Another region has taken this one in.
     Absorbed(u64),
+    /// Its data is not what it should be, for this reason.
+    Damaged(u64, String),
 }
 
 /// Connects a replica's machine and member with the node.
@@ -128,8 +141,30 @@ impl Hooks for Ties {
     fn absorbed(&self, region: &metapb::Region, source_id: u64) {
         let Some(node) = self.node.upgrade() else { return };
         node.join_served(region, source_id);
+        if let Some(replicas) = &node.replicas {
+            replicas.damages.lock().forget(source_id);
+            if let Some(replica) = replicas.get(region.id).filter(|replica| replica.shape.lock().is_damaged) {
+                node.keep_out(&replica);
+            }
+        }
         self.send(Event::Absorbed(source_id));
         self.send(Event::Changed(region.id));
+    }
+
+    fn hash(&self, task: HashTask) {
+        if let Some(node) = self.node.upgrade() {
+            node.begin_hashing(task);
+        }
+    }
+
+    fn verify_hash(&self, index: u64, hash: u64) {
+        if let Some(node) = self.node.upgrade() {
+            node.verify_hash(self.region_id, index, hash);
+        }
+    }
+
+    fn damaged(&self, reason: &str) {
+        self.send(Event::Damaged(self.region_id, reason.to_owned()));
     }
 
     fn replica(&self, region_id: u64) -> Option<Arc<Replica>> {
@@ -222,7 +257,8 @@ impl Replicas {
         node: Weak<Node>,
     ) -> Result<(Self, Events), NodeError> {
         let transport = Arc::new(StoreTransport(node));
-        let raft = RaftNode::new(store_id, settings.config.clone(), settings.device.clone(), transport)?;
+        let RaftSettings { device, config, spools, install_bytes_max } = settings.clone();
+        let raft = RaftNode::new(store_id, config, device, spools, transport)?;
         let (events, received) = mpsc::unbounded_channel();
         let replicas = Self {
             raft: Arc::new(raft),
@@ -232,6 +268,9 @@ impl Replicas {
             busy: Mutex::default(),
             merging: Mutex::default(),
             links: Mutex::default(),
+            arrivals: Arc::default(),
+            damages: Mutex::default(),
+            install_bytes_max,
         };
         Ok((replicas, Events(received)))
     }
@@ -239,6 +278,14 @@ impl Replicas {
     /// Writes something to the log's device that changes nothing; `done` is called when it is durable.
     pub(super) fn probe_log(&self, done: impl FnOnce(Result<(), DeviceError>) + Send + 'static) {
         self.raft.probe(done);
+    }
+
+    pub(super) fn snapshot_counts(&self) -> SnapshotCounts {
+        self.raft.snapshot_counts()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Replica>> {
+        self.table.read().values().cloned().collect()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -250,13 +297,8 @@ impl Replicas {
     }
 
     /// The replicas of other regions that hold keys of this one.
-    fn overlapping(&self, region: &metapb::Region) -> Vec<Arc<Replica>> {
-        let ends_before = |end: &[u8], start: &[u8]| !end.is_empty() && end <= start;
-        let overlaps = |other: metapb::Region| {
-            other.id != region.id
-                && !ends_before(&other.end_key, &region.start_key)
-                && !ends_before(&region.end_key, &other.start_key)
-        };
+    pub(super) fn overlapping(&self, region: &metapb::Region) -> Vec<Arc<Replica>> {
+        let overlaps = |other: metapb::Region| other.id != region.id && have_common_keys(&other, region);
         let table = self.table.read();
         table.values().filter(|replica| replica.meta().is_some_and(overlaps)).cloned().collect()
     }
@@ -267,6 +309,7 @@ impl Node {
     pub(super) async fn start_replicas(
         self: &Arc<Self>,
         stored: Vec<metapb::Region>,
+        unfinished: Vec<Unfinished>,
         events: Events,
     ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
@@ -286,9 +329,17 @@ impl Node {
                 None => rest.push(region),
             }
         }
+        for Unfinished { region_id, peer_id, reason } in &unfinished {
+            let region = meta::load_region(&*self.scheduler.engine, *region_id)?;
+            let error = NodeError::HalfInstalled { region_id: *region_id, reason: reason.clone() };
+            if !self.leave_out(*region_id, *peer_id, region, &error)? {
+                return Err(error);
+            }
+        }
         for region in merging.into_iter().chain(rest) {
-            self.found_replica(&region).await?;
-            self.start_replica(region.id, Some(region), Start::Reopened).await?;
+            if !unfinished.iter().any(|each| each.region_id == region.id) {
+                self.start_stored(region).await?;
+            }
         }
         let node = Arc::downgrade(self);
         let leaders = Box::new(move |region_id| {
@@ -301,9 +352,30 @@ impl Node {
             tokio::spawn(follow_events(Arc::downgrade(self), events)),
             tokio::spawn(RaftNode::watch_idleness(Arc::downgrade(&replicas.raft))),
             tokio::spawn(RaftNode::watch_stores(Arc::downgrade(&replicas.raft))),
+            tokio::spawn(RaftNode::watch_snapshots(Arc::downgrade(&replicas.raft))),
         ];
         self.tasks.lock().extend(tasks.iter().map(|task| task.abort_handle()));
         Ok(())
+    }
+
+    /// Starts a replica that is stored here; one that cannot be started is left where it is, if there are others.
+    async fn start_stored(self: &Arc<Self>, region: metapb::Region) -> Result<(), NodeError> {
+        let region_id = region.id;
+        let started = match self.found_replica(&region).await {
+            Ok(()) => self.start_replica(region_id, Some(region.clone()), Start::Reopened).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = started else { return Ok(()) };
+        let is_damaged = matches!(
+            error,
+            NodeError::Raft(StartError::Log(DeviceError::Corrupt { .. }) | StartError::Member(_))
+                | NodeError::RaftLog(DeviceError::Corrupt { .. })
+        );
+        let peer_id = meta::load_applied(&*self.scheduler.engine, region_id)?.map(|(peer_id, _)| peer_id);
+        match peer_id.filter(|_| is_damaged) {
+            Some(peer_id) if self.leave_out(region_id, peer_id, Some(region), &error)? => Ok(()),
+            _ => Err(error),
+        }
     }
 
     /// Makes sure that a stored region has a log and knows how far it has applied it: a region that had one copy until now begins so, and one
@@ -360,7 +432,9 @@ impl Node {
         };
         let ties = Arc::new(Ties { node: self.this.clone(), region_id, peer_id });
         let merging_into = meta::load_merging(&*engine, region_id)?;
-        let shape = Arc::new(Mutex::new(Shape { region, merging_into }));
+        let damage = meta::load_damage(&*engine, region_id)?;
+        let is_damaged = damage.is_some_and(|damage| damage.peer_id == peer_id);
+        let shape = Arc::new(Mutex::new(Shape { region, merging_into, rebuilds: 0, is_damaged }));
         let is_absorbed = Arc::default();
         let machine = RegionMachine {
             region_id,
@@ -371,10 +445,15 @@ impl Node {
             is_absorbed: Arc::clone(&is_absorbed),
             hooks: ties.clone(),
             applied,
+            install_bytes_max: replicas.install_bytes_max,
         };
         let group = replicas.raft.start(region_id, peer_id, Box::new(machine), ties, start).await?;
-        let replica = Arc::new(Replica { group, shape, is_absorbed, follower: FollowerView::default() });
+        let (follower, hashed) = (FollowerView::default(), Mutex::default());
+        let replica = Arc::new(Replica { group, shape, is_absorbed, follower, hashed });
         replicas.table.write().insert(region_id, replica.clone());
+        if replica.shape.lock().is_damaged {
+            self.keep_out(&replica);
+        }
         // The member may have been quicker.
         let status = replica.group.status();
         if status.role == Role::Leader {
@@ -428,25 +507,28 @@ impl Node {
         let Some(replicas) = &self.replicas else {
             return refusal(Reason::Malformed, "this store replicates nothing".to_owned());
         };
-        if let Some(Body::Snapshot(piece)) = &request.body
-            && piece.number == 0
-        {
-            let Some(region) = first_piece_region(&piece.data) else {
-                return refusal(Reason::Malformed, "the snapshot has no region".to_owned());
-            };
-            for other in replicas.overlapping(&region) {
-                if !self.is_taken_in(&other, &region).await {
-                    let reason = format!(
-                        "region {} here holds keys of the region, it has not applied a split or a merge yet",
-                        other.group.id()
-                    );
-                    return refusal(Reason::NotReady, reason);
+        if let Some(Body::Snapshot(piece)) = &request.body {
+            match self.admit_snapshot(request.group_id, piece).await {
+                Ok(None) => {}
+                Ok(Some(landing)) => {
+                    // It goes on if the one who asked goes away.
+                    let raft = replicas.raft.clone();
+                    let landed = tokio::spawn(async move {
+                        let response = raft.handle(request).await;
+                        drop(landing);
+                        response
+                    });
+                    return landed.await.unwrap_or_else(|error| refusal(Reason::NotReady, error.to_string()));
                 }
+                Err((reason, message)) => return refusal(reason, message),
             }
         }
         let known = replicas.get(request.group_id);
         let comes_after = |replica: &Arc<Replica>| replica.group.peer_id() < request.to_peer;
-        if matches!(request.body, Some(Body::Append(_))) && known.as_ref().is_some_and(comes_after) {
+        let idle = replicas.damages.lock().idle_peer(request.group_id);
+        let has_predecessor =
+            known.as_ref().map_or(idle.is_some_and(|idle| idle < request.to_peer), comes_after);
+        if matches!(request.body, Some(Body::Append(_))) && has_predecessor {
             // There was a peer here that was removed, and did not hear of it. A message alone destroys nothing.
             if !self.has_peer_by_pd(request.group_id, request.to_peer).await {
                 return refusal(
@@ -476,15 +558,6 @@ impl Node {
             }
         }
         replicas.raft.handle(request).await
-    }
-
-    /// Whether the placement driver, too, knows a peer of a region on this store.
-    async fn has_peer_by_pd(&self, region_id: u64, peer_id: u64) -> bool {
-        let request = pdpb::GetRegionByIdRequest { region_id, ..Default::default() };
-        let known = self.pd.get_region_by_id(request).await.ok().and_then(|answer| answer.region);
-        known.is_some_and(|region| {
-            region.peers.iter().any(|peer| peer.id == peer_id && peer.store_id == self.store_id)
-        })
     }
 
     /// A member that has nothing yet: somebody leads its group and will send a snapshot.
@@ -564,6 +637,9 @@ impl Node {
     fn serve(&self, replica: &Replica, term: u64) -> Option<Arc<Region>> {
         // As long as this is held no entry changes the region, so that what is put into the table is not older than what is there.
         let known = replica.shape.lock();
+        if known.is_damaged {
+            return None;
+        }
         let region_meta = known.region.clone()?;
         if self
             .regions
@@ -675,84 +751,6 @@ impl Node {
         }
         Ok(())
     }
-
-    /// Removes a replica with its data: its peer, which has a smaller id than `before`, is not a member any more. Nothing happens while there is a
-    /// replica of the region `unless`, which may have taken the data over.
-    pub(super) async fn destroy_replica(
-        &self,
-        region_id: u64,
-        before: u64,
-        unless: Option<u64>,
-    ) -> Result<(), NodeError> {
-        let Some(replicas) = &self.replicas else { return Ok(()) };
-        let _lives = replicas.lives.lock().await;
-        if unless.is_some_and(|other| replicas.get(other).is_some()) {
-            return Ok(());
-        }
-        let replica = replicas.get(region_id);
-        let engine = &self.scheduler.engine;
-        let stored = meta::load_applied(&**engine, region_id)?.map(|(peer_id, _)| peer_id);
-        let own = replica.as_ref().map(|replica| replica.group.peer_id()).or(stored);
-        let Some(own) = own.filter(|own| *own < before) else { return Ok(()) };
-        self.stop_serving(region_id);
-        let region = match &replica {
-            // From here on nobody reads it: see `follower`.
-            Some(replica) => replica.shape.lock().region.take(),
-            None => meta::load_region(&**engine, region_id)?,
-        };
-        replicas.raft.stop(region_id).await;
-        let mut batch = WriteBatch::new();
-        meta::delete_region(&mut batch, region_id);
-        meta::delete_applied(&mut batch, region_id);
-        meta::set_merging(&mut batch, region_id, None);
-        meta::put_tombstone(&mut batch, region_id, own);
-        engine.write(batch, Durability::Sync)?;
-        if let Some(region) = region {
-            let store_id = region.peers.first().map_or(self.store_id, |peer| peer.store_id);
-            for (lower, upper) in Region::new(region, store_id)?.engine_ranges() {
-                for cf in Cf::ALL {
-                    engine.delete_range(cf, &lower, &upper)?;
-                }
-            }
-        }
-        replicas.raft.remove(region_id).await?;
-        replicas.table.write().remove(&region_id);
-        tracing::info!(region = region_id, "the replica was removed");
-        Ok(())
-    }
-
-    /// Removes what is left of a replica whose region is a part of another one here.
-    async fn bury(&self, region_id: u64) -> Result<(), NodeError> {
-        let Some(replicas) = &self.replicas else { return Ok(()) };
-        let _lives = replicas.lives.lock().await;
-        replicas.raft.stop(region_id).await;
-        replicas.table.write().remove(&region_id);
-        // Its log is what it would be made of again if the merge were not durable.
-        self.sync().await.map_err(WriteError::into_engine_error)?;
-        Ok(replicas.raft.remove(region_id).await?)
-    }
-
-    /// Asks the placement driver whether a replica was removed, as another member says.
-    async fn ask_about_removal(&self, region_id: u64) {
-        let Some(replica) = self.replicas.as_ref().and_then(|replicas| replicas.get(region_id)) else {
-            return;
-        };
-        let request = pdpb::GetRegionByIdRequest { region_id, ..Default::default() };
-        let Ok(answer) = self.pd.get_region_by_id(request).await else { return };
-        let Some(known) = answer.region else { return self.ask_about_merge(&replica).await };
-        let own = replica.meta().and_then(|meta| meta.region_epoch).unwrap_or_default();
-        let is_newer = known.region_epoch.is_some_and(|epoch| epoch.conf_ver > own.conf_ver);
-        let is_member = known
-            .peers
-            .iter()
-            .any(|peer| peer.id >= replica.group.peer_id() && peer.store_id == self.store_id);
-        if is_newer
-            && !is_member
-            && let Err(error) = self.destroy_replica(region_id, replica.group.peer_id() + 1, None).await
-        {
-            tracing::error!(%error, region = region_id, "a removed replica is still here");
-        }
-    }
 }
 
 async fn follow_events(node: Weak<Node>, mut events: Events) {
@@ -787,6 +785,7 @@ async fn follow_events(node: Weak<Node>, mut events: Events) {
                     tracing::error!(%error, region = region_id, "the log of a merged region is still here");
                 }
             }
+            Event::Damaged(region_id, reason) => node.take_out(region_id, reason).await,
             Event::Changed(region_id) => {
                 if let Some(region) = node.regions.get(region_id) {
                     tokio::spawn(async move { node.report_region(&region).await });

@@ -49,6 +49,16 @@ pub(crate) fn encode_rollback_merge(of: &metapb::Region) -> Bytes {
     encode(Command::RollbackMerge(regionpb::RollbackMerge { version: version_of(of) }))
 }
 
+/// The replicas are to be compared as they are after this entry.
+pub(crate) fn encode_compute_hash(of: &metapb::Region) -> Bytes {
+    encode(Command::ComputeHash(regionpb::ComputeHash { version: version_of(of) }))
+}
+
+/// A majority of the replicas has found this after that entry.
+pub(crate) fn encode_verify_hash(of: &metapb::Region, index: u64, hash: u64) -> Bytes {
+    encode(Command::VerifyHash(regionpb::VerifyHash { version: version_of(of), index, hash }))
+}
+
 fn version_of(region: &metapb::Region) -> u64 {
     region.region_epoch.map_or(0, |epoch| epoch.version)
 }
@@ -75,8 +85,13 @@ pub(super) fn family(number: u32) -> Result<Cf, String> {
 pub(super) fn encode_answer(refusal: Option<errorpb::Error>) -> Bytes {
     match refusal {
         None => Bytes::new(),
-        refusal => regionpb::Answer { refusal }.encode_to_vec().into(),
+        refusal => regionpb::Answer { refusal, ..Default::default() }.encode_to_vec().into(),
     }
+}
+
+/// What the proposer is told of an entry that was carried out, and that it will want to name.
+pub(super) fn encode_index(index: u64) -> Bytes {
+    regionpb::Answer { refusal: None, index }.encode_to_vec().into()
 }
 
 /// Why a proposal was not carried out, if it was not.

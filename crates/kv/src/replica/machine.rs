@@ -9,14 +9,18 @@ use tidewater_proto::{
     errorpb, metapb,
     regionpb::{self, command::Command},
 };
-use tidewater_raft::{Applied, Committed, Content, MachineError, Membership, Pieces, StateMachine};
+use tidewater_raft::{Applied, Committed, Content, MachineError, Membership, Pieces, Spooled, StateMachine};
 
 use super::{
-    Replica, Shape,
-    command::{encode_answer, put_op},
+    HashTask, Replica, Shape,
+    command::{encode_answer, encode_index, put_op},
+    install::{Installer, Writes},
     snapshot,
 };
-use crate::{Durability, Engine, EngineError, WriteBatch, meta};
+use crate::{
+    Durability, Engine, EngineError, WriteBatch,
+    meta::{self, Damage},
+};
 
 /// What the node does at the moment an entry is applied.
 pub(crate) trait Hooks: Send + Sync {
@@ -41,6 +45,15 @@ pub(crate) trait Hooks: Send + Sync {
     /// The region has taken the other one in, of which there is no replica any more.
     fn absorbed(&self, region: &metapb::Region, source_id: u64);
 
+    /// The replica is to be hashed as it is now.
+    fn hash(&self, task: HashTask);
+
+    /// The majority of the replicas has found this after that entry.
+    fn verify_hash(&self, index: u64, hash: u64);
+
+    /// The replica is half of what it was to become, and cannot become all of it.
+    fn damaged(&self, reason: &str);
+
     /// This store's replica of a region.
     fn replica(&self, region_id: u64) -> Option<Arc<Replica>>;
 
@@ -61,6 +74,8 @@ pub(crate) struct RegionMachine {
     pub hooks: Arc<dyn Hooks>,
     /// As stored.
     pub applied: Applied,
+    /// Bytes of one write of a snapshot that is installed.
+    pub install_bytes_max: usize,
 }
 
 fn failed(error: impl ToString) -> MachineError {
@@ -96,6 +111,8 @@ pub(super) enum News {
     MergePrepared,
     MergeRolledBack,
     Absorbed(u64),
+    /// The region is to be hashed as it is after this entry, and before the next.
+    HashWanted,
 }
 
 /// What came of a command.
@@ -126,6 +143,8 @@ impl RegionMachine {
             Command::CommitMerge(commit) => (commit.version, commit.conf_ver) == (version, conf_ver),
             Command::AbortMerge(abort) => abort.version == version,
             Command::RollbackMerge(rollback) => rollback.version == version,
+            Command::ComputeHash(compute) => compute.version == version,
+            Command::VerifyHash(verify) => verify.version == version,
         };
         // A region that is about to become a part of another does nothing but that, or gives it up.
         let is_merging = self.shape.lock().merging_into.is_some();
@@ -142,6 +161,14 @@ impl RegionMachine {
             Command::CommitMerge(commit) => self.commit_merge(commit, batch, news),
             Command::AbortMerge(_) => self.abort_merge(batch, news),
             Command::RollbackMerge(_) => self.roll_merge_back(batch, news),
+            Command::ComputeHash(_) => {
+                news.push(News::HashWanted);
+                Ok(None)
+            }
+            Command::VerifyHash(verify) => {
+                self.hooks.verify_hash(verify.index, verify.hash);
+                Ok(None)
+            }
         }
     }
 
@@ -156,6 +183,10 @@ impl RegionMachine {
                 let Some(own) = own.map(|own| own.id) else { continue };
                 meta::put_region(batch, part);
                 meta::put_applied(batch, part.id, own, &Applied::origin(members_of(part)));
+                if self.shape.lock().is_damaged {
+                    let reason = format!("it was cut out of region {}, which is damaged", self.region_id);
+                    meta::put_damage(batch, &Damage { region_id: part.id, peer_id: own, reason });
+                }
             }
         }
         self.shape.lock().region = Some(own);
@@ -208,8 +239,23 @@ impl RegionMachine {
                 (News::MergePrepared, Some(region)) => self.hooks.merge_prepared(&region),
                 (News::MergeRolledBack, Some(region)) => self.hooks.merge_rolled_back(&region),
                 (News::Absorbed(source_id), Some(region)) => self.hooks.absorbed(&region, source_id),
+                (News::HashWanted, Some(region)) => self.begin_hashing(region),
             }
         }
+    }
+
+    fn begin_hashing(&self, region: metapb::Region) {
+        let Some(position) = self.applied.position else { return };
+        self.hooks.hash(HashTask { region, index: position.index, snapshot: self.engine.snapshot() });
+    }
+
+    /// Writes what entries have changed, with how far they go, and tells who has to know.
+    fn pass_on(&self, batch: &mut WriteBatch, news: &mut Vec<News>) -> Result<(), MachineError> {
+        meta::put_applied(batch, self.region_id, self.peer_id, &self.applied);
+        // The log is durable: this need not be.
+        self.engine.write(std::mem::take(batch), Durability::Buffered).map_err(failed)?;
+        self.tell(std::mem::take(news));
+        Ok(())
     }
 }
 
@@ -252,12 +298,15 @@ impl StateMachine for RegionMachine {
                     None
                 }
             };
-            answers.push(encode_answer(refusal));
+            if matches!(news.last(), Some(News::HashWanted)) && refusal.is_none() {
+                // What is hashed has all of this and nothing that follows.
+                self.pass_on(&mut batch, &mut news)?;
+                answers.push(encode_index(position.index));
+            } else {
+                answers.push(encode_answer(refusal));
+            }
         }
-        meta::put_applied(&mut batch, self.region_id, self.peer_id, &self.applied);
-        // The log is durable: this need not be.
-        self.engine.write(batch, Durability::Buffered).map_err(failed)?;
-        self.tell(news);
+        self.pass_on(&mut batch, &mut news)?;
         Ok(answers)
     }
 
@@ -270,28 +319,57 @@ impl StateMachine for RegionMachine {
     }
 
     fn snapshot(&mut self) -> Result<(Applied, Pieces), MachineError> {
-        let Shape { region, merging_into } = self.shape.lock().clone();
+        let Shape { region, merging_into, is_damaged, .. } = self.shape.lock().clone();
+        if is_damaged {
+            let damaged = Err(failed("this replica is damaged, others have to send theirs"));
+            return Ok((self.applied.clone(), Box::new(std::iter::once(damaged))));
+        }
         let region = region.ok_or_else(|| failed("a replica without data has no snapshot"))?;
         let pieces = snapshot::read(self.engine.snapshot(), region, merging_into).map_err(failed)?;
         Ok((self.applied.clone(), pieces))
     }
 
-    fn install(&mut self, applied: &Applied, pieces: Pieces) -> Result<(), MachineError> {
+    fn install(&mut self, applied: &Applied, snapshot: Spooled) -> Result<(), MachineError> {
         let is_absorbed = self.is_absorbed.clone();
         let is_absorbed = is_absorbed.lock();
         if *is_absorbed {
-            return Err(failed("the region is a part of another one here"));
+            return Err(failed("the region is not here any more"));
         }
-        let (shape, mut batch) = snapshot::changes(&*self.engine, self.region_id, pieces)?;
+        let installer = Installer {
+            engine: &*self.engine,
+            region_id: self.region_id,
+            peer_id: self.peer_id,
+            applied,
+            bytes_max: self.install_bytes_max,
+        };
+        let mut sources = Vec::new();
+        let mut is_half = false;
+        let installed = installer.install(&snapshot, |writes, region, batch| {
+            if writes == Writes::Several {
+                let mut shape = self.shape.lock();
+                shape.region = None;
+                shape.rebuilds += 1;
+                is_half = true;
+            }
+            sources = self.end_sources_within(region, batch);
+        });
+        let shape = match installed {
+            Ok(shape) => shape,
+            Err(error) => {
+                if is_half {
+                    // When the store opens it is tried again, if the replica was not replaced until then.
+                    snapshot.leave();
+                    self.hooks.damaged(&error.0);
+                }
+                return Err(error);
+            }
+        };
         let region = shape.region.clone().ok_or_else(|| failed("a snapshot without a region"))?;
-        let sources = self.end_sources_within(&region, &mut batch);
-        meta::put_region(&mut batch, &region);
-        meta::set_merging(&mut batch, self.region_id, shape.merging_into.as_ref());
-        meta::put_applied(&mut batch, self.region_id, self.peer_id, applied);
-        // The log that led here is given up.
-        self.engine.write(batch, Durability::Sync).map_err(failed)?;
         self.applied = applied.clone();
-        *self.shape.lock() = shape;
+        {
+            let mut known = self.shape.lock();
+            *known = Shape { rebuilds: known.rebuilds, is_damaged: known.is_damaged, ..shape };
+        }
         self.hooks.installed(&region);
         sources.into_iter().for_each(|source_id| self.hooks.absorbed(&region, source_id));
         Ok(())

@@ -20,7 +20,10 @@ use super::{
     Replica,
     machine::{News, RegionMachine, Verdict},
 };
-use crate::{WriteBatch, meta};
+use crate::{
+    WriteBatch,
+    meta::{self, Damage},
+};
 
 impl RegionMachine {
     /// The region with the next version.
@@ -80,6 +83,12 @@ impl RegionMachine {
         let merged = merged.ok_or_else(|| format!("region {} is not beside region {}", source.id, own.id))?;
         let lost = || format!("region {} is not here as it was prepared for region {}", source.id, own.id);
         let replica = self.hooks.replica(source.id).ok_or_else(lost)?;
+        if replica.shape.lock().is_damaged {
+            let reason = format!("it has taken in region {}, which is damaged", source.id);
+            let damage = Damage { region_id: self.region_id, peer_id: self.peer_id, reason };
+            meta::put_damage(batch, &damage);
+            self.shape.lock().is_damaged = true;
+        }
         let version = |region: &metapb::Region| region.region_epoch.map_or(0, |epoch| epoch.version);
         // The one who proposed this made sure of it on all stores: where it is not so, the store lost what it had promised to keep, and this replica
         // must not go on.
@@ -105,6 +114,7 @@ impl RegionMachine {
         if !is_prepared || !shape.region.as_ref().is_some_and(is_expected) {
             return false;
         }
+        meta::delete_damage(batch, replica.group.id());
         *is_absorbed = true;
         shape.region = None;
         let region_id = replica.group.id();

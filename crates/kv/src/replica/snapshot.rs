@@ -18,7 +18,7 @@ use crate::{Cf, Engine, EngineIterator, IteratorOptions, Snapshot, WriteBatch, r
 const PIECE_BYTES: usize = 1 << 20;
 
 /// A column family and a range of it.
-type Part = (Cf, Vec<u8>, Vec<u8>);
+pub(super) type Part = (Cf, Vec<u8>, Vec<u8>);
 
 /// All parts of a region, in the order in which they are sent.
 fn parts(region: &Region) -> Vec<Part> {
@@ -29,13 +29,18 @@ fn parts(region: &Region) -> Vec<Part> {
         .collect()
 }
 
+/// All parts of a region that is stored here.
+pub(super) fn parts_of(region: &metapb::Region) -> Result<Vec<Part>, String> {
+    Ok(parts(&as_here(region).map_err(|failure| failure.0)?))
+}
+
 /// A region as if it were here, for its ranges.
 fn as_here(region: &metapb::Region) -> Result<Region, Failure> {
     let store_id = region.peers.first().map_or(0, |peer| peer.store_id);
     Region::new(region.clone(), store_id).map_err(|error| Failure(error.to_string()))
 }
 
-fn options(lower: &[u8], upper: &[u8]) -> IteratorOptions {
+pub(super) fn options(lower: &[u8], upper: &[u8]) -> IteratorOptions {
     IteratorOptions { fill_cache: false, ..IteratorOptions::range(lower.to_vec(), Some(upper.to_vec())) }
 }
 
@@ -100,14 +105,11 @@ impl Reader {
     }
 }
 
-/// The region that pieces describe, and what has to change for the engine to hold exactly that in the region's ranges.
-///
-/// Only differences are written: a replica that is a little behind gets a small batch, and all of it is one batch.
-pub(super) fn changes(
-    engine: &dyn Engine,
+/// What pieces are a snapshot of; the pieces with its data are left.
+pub(super) fn take_head(
     region_id: u64,
-    mut pieces: Pieces,
-) -> Result<(Shape, WriteBatch), MachineError> {
+    pieces: &mut Pieces,
+) -> Result<(Shape, metapb::Region), MachineError> {
     let head = pieces.next().ok_or_else(|| MachineError("an empty snapshot".to_owned()))??;
     let regionpb::Piece { region, merging_into, .. } = unpack(&head)?;
     let region = region.filter(|region| region.id == region_id);
@@ -115,28 +117,77 @@ pub(super) fn changes(
     if members_of(&region).members.is_empty() {
         return Err(MachineError("a snapshot of a region without members".to_owned()));
     }
-    let mut differences = Differences::new(engine, parts(&as_here(&region)?));
+    Ok((Shape { region: Some(region.clone()), merging_into, ..Shape::default() }, region))
+}
+
+/// What has to change for the engine to hold exactly the data of pieces in a region's ranges.
+///
+/// Only differences are written: a replica that is a little behind gets a small batch. Whenever `bytes_max` bytes of them have gathered they go to
+/// `sink`; the rest is returned.
+pub(super) fn changes(
+    engine: &dyn Engine,
+    region: &metapb::Region,
+    pieces: Pieces,
+    bytes_max: usize,
+    sink: Sink<'_>,
+) -> Result<WriteBatch, MachineError> {
+    let gathered = Gathered { batch: WriteBatch::new(), bytes: 0, bytes_max, sink };
+    let mut differences = Differences::new(engine, parts(&as_here(region)?), gathered);
     for piece in pieces {
         for pair in unpack(&piece?)?.pairs {
             differences.take(pair)?;
         }
     }
-    Ok((Shape { region: Some(region), merging_into }, differences.finish()?))
+    Ok(differences.finish()?)
+}
+
+/// Where full batches go.
+pub(super) type Sink<'s> = &'s mut dyn FnMut(WriteBatch) -> Result<(), Failure>;
+
+/// Changes that are not written yet.
+struct Gathered<'s> {
+    batch: WriteBatch,
+    bytes: usize,
+    bytes_max: usize,
+    sink: Sink<'s>,
+}
+
+impl Gathered<'_> {
+    fn put(&mut self, cf: Cf, key: Vec<u8>, value: Vec<u8>) -> Result<(), Failure> {
+        self.bytes += key.len() + value.len();
+        self.batch.put(cf, key, value);
+        self.pass_on()
+    }
+
+    fn delete(&mut self, cf: Cf, key: Vec<u8>) -> Result<(), Failure> {
+        self.bytes += key.len();
+        self.batch.delete(cf, key);
+        self.pass_on()
+    }
+
+    fn pass_on(&mut self) -> Result<(), Failure> {
+        if self.bytes < self.bytes_max {
+            return Ok(());
+        }
+        self.bytes = 0;
+        (self.sink)(std::mem::take(&mut self.batch))
+    }
 }
 
 /// Compares pairs that come in the order of the parts with what the engine has.
-struct Differences<'e> {
+struct Differences<'e, 's> {
     engine: &'e dyn Engine,
     parts: Vec<Part>,
     part: usize,
+    /// Of the engine as it was when the part began: what is written since is not seen.
     existing: Option<Box<dyn EngineIterator>>,
     valid: bool,
-    batch: WriteBatch,
+    gathered: Gathered<'s>,
 }
 
-impl<'e> Differences<'e> {
-    fn new(engine: &'e dyn Engine, parts: Vec<Part>) -> Self {
-        Self { engine, parts, part: 0, existing: None, valid: false, batch: WriteBatch::new() }
+impl<'e, 's> Differences<'e, 's> {
+    fn new(engine: &'e dyn Engine, parts: Vec<Part>, gathered: Gathered<'s>) -> Self {
+        Self { engine, parts, part: 0, existing: None, valid: false, gathered }
     }
 
     fn open(&mut self) -> Result<(), Failure> {
@@ -162,7 +213,7 @@ impl<'e> Differences<'e> {
             let is_same =
                 order == Ordering::Equal && until.is_some_and(|(_, value)| existing.value() == value);
             if order == Ordering::Less {
-                self.batch.delete(cf, existing.key().to_vec());
+                self.gathered.delete(cf, existing.key().to_vec())?;
             }
             self.valid = existing.next()?;
             if order == Ordering::Equal {
@@ -178,7 +229,7 @@ impl<'e> Differences<'e> {
         while let Some((of, lower, upper)) = self.parts.get(self.part) {
             if *of == cf && pair.key >= lower[..] && pair.key < upper[..] {
                 if !self.remove_before(cf, Some((&pair.key, &value)))? {
-                    self.batch.put(cf, pair.key.into(), value.into());
+                    self.gathered.put(cf, pair.key.into(), value.into())?;
                 }
                 return Ok(());
             }
@@ -201,6 +252,6 @@ impl<'e> Differences<'e> {
         while self.part < self.parts.len() {
             self.end_part()?;
         }
-        Ok(self.batch)
+        Ok(self.gathered.batch)
     }
 }

@@ -231,7 +231,7 @@ impl PlacementDriver {
         let (plans, cluster) = (self.plans.lock(), self.cluster.read());
         let ctx = plans.coordinator.context(&plans.config, &cluster, self.clock.now_micros());
         let info = |(&id, record): (&u64, &crate::cluster::StoreRecord)| {
-            let (regions, stats) = (cluster.regions.of_store(id), record.stats.unwrap_or_default());
+            let (regions, stats) = (cluster.regions.of_store(id), record.stats.clone().unwrap_or_default());
             StoreInfo {
                 id,
                 address: record.store.address.clone(),

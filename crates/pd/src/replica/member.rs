@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use tidewater_proto::pdpeerpb::{self, change_request::Change, change_response::Outcome};
 use tidewater_proto::{PdPeer, PdPeerConnector, TransportError, raftpb};
-use tidewater_raft::{Group, GroupError, LogDevice, Observer, RaftNode, Role, Start, Status};
+use tidewater_raft::{Group, GroupError, LogDevice, Observer, RaftNode, Role, Spools, Start, Status};
 use tidewater_types::clock::WallClock;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -107,7 +107,9 @@ impl Member {
         let links =
             Arc::new(Links::new(state.clone(), connector, hints(&config, &identity, &state.read().records)));
         let (id, group_id) = (identity.id, identity.group_id);
-        let node = Arc::new(RaftNode::new(id, config.raft.clone(), device, links.clone())?);
+        let node =
+            Arc::new(RaftNode::new(id, config.raft.clone(), device, Spools::in_memory(), links.clone())?);
+        tokio::spawn(RaftNode::watch_snapshots(Arc::downgrade(&node)));
         if identity.ready && node.is_log_empty(group_id)? {
             return Err(MemberError::LogLost { name: config.name });
         }

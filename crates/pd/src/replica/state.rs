@@ -7,7 +7,9 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use prost::Message;
 use tidewater_proto::raftpb;
-use tidewater_raft::{Applied, Committed, Content, MachineError, Membership, Pieces, Position, StateMachine};
+use tidewater_raft::{
+    Applied, Committed, Content, MachineError, Membership, Pieces, Position, Spooled, StateMachine,
+};
 
 use crate::records;
 use crate::storage::{Batch, Storage, apply};
@@ -195,9 +197,9 @@ impl StateMachine for Machine {
     }
 
     /// Writes to the storage at once: the log that leads here may be removed as soon as this returns.
-    fn install(&mut self, applied: &Applied, pieces: Pieces) -> Result<(), MachineError> {
+    fn install(&mut self, applied: &Applied, snapshot: Spooled) -> Result<(), MachineError> {
         let mut fresh = BTreeMap::new();
-        for piece in pieces {
+        for piece in snapshot.pieces().map_err(failed)? {
             let piece = Piece::decode(piece?).map_err(failed)?;
             fresh.extend(piece.records.into_iter().map(|each| (each.name, each.value.unwrap_or_default())));
         }
@@ -255,6 +257,8 @@ fn decode_applied(bytes: &[u8]) -> Result<Applied, MachineError> {
 
 #[cfg(test)]
 mod tests {
+    use tidewater_raft::Spools;
+
     use super::*;
     use crate::MemoryStorage;
 
@@ -317,10 +321,10 @@ mod tests {
             run(&mut source, 2 + number, changing(session(1, 1), put(&format!("k{number}"), &large)));
         }
         let (applied, pieces) = source.snapshot().unwrap();
-        let pieces: Vec<_> = pieces.collect();
+        let pieces: Vec<_> = pieces.map(Result::unwrap).collect();
         assert!(pieces.len() > 1);
         let mut target = machine(&storage);
-        target.install(&applied, Box::new(pieces.into_iter())).unwrap();
+        target.install(&applied, Spools::in_memory().keep("received", pieces).unwrap()).unwrap();
         assert_eq!(target.state.read().records, source.state.read().records);
         let reopened = machine(&storage).state.read().records.clone();
         assert_eq!(reopened, source.state.read().records);

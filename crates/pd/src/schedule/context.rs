@@ -63,14 +63,27 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// Whether the peer's store says that its replica is damaged. Stores that do not tell the peer mean the one they have.
+    pub(crate) fn is_damaged(&self, region_id: u64, peer: &metapb::Peer) -> bool {
+        let Some(stats) = self.store(peer.store_id).and_then(|store| store.stats.as_ref()) else {
+            return false;
+        };
+        let mut damaged = stats.damaged_regions_id.iter().enumerate();
+        damaged.any(|(index, id)| {
+            *id == region_id && stats.damaged_peers_id.get(index).is_none_or(|id| *id == peer.id)
+        })
+    }
+
     pub(crate) fn is_leaving(&self, store_id: u64) -> bool {
         self.store(store_id).is_some_and(|store| state(store) == metapb::StoreState::Offline)
     }
 
     /// Whether nothing is on the store, by the regions' word and, if it still speaks, its own.
     pub(crate) fn is_empty(&self, store_id: u64) -> bool {
-        let says_so =
-            self.store(store_id).and_then(|store| store.stats).is_some_and(|stats| stats.region_count == 0);
+        let says_so = self
+            .store(store_id)
+            .and_then(|store| store.stats.as_ref())
+            .is_some_and(|stats| stats.region_count == 0);
         self.cluster.regions.of_store(store_id).is_none_or(|regions| regions.peers.is_empty())
             && self.operators.load(store_id).adding == 0
             && (says_so || self.is_lost(store_id))

@@ -1,8 +1,8 @@
 //! Whether a region has the peers that the rules ask for, and what to do first if not.
 //!
 //! The peers are dealt out to the rules, the healthy ones first. What then is wrong is mended one thing at a time, by urgency: a missing peer is
-//! added, a bad one (its store is lost, silent for long, or leaving) is replaced, a superfluous one removed, one in a poor place moved. Each
-//! repair brings the region nearer to its rules, or its peers further apart, so repairs come to an end.
+//! added, a bad one (its store is lost, silent for long, or leaving, or it is damaged) is replaced, a superfluous one removed, one in a poor place
+//! moved. A damaged one that has no other store to go to is removed first: then one is missing, and its store gets it anew. Each repair brings the region nearer to its rules, or its peers further apart, so repairs come to an end.
 //!
 //! What we leave out: voters that should be learners are replaced, not demoted, so on a cluster without a free store they stay voters.
 
@@ -45,6 +45,7 @@ pub(crate) fn check(ctx: &Context<'_>, view: &View<'_>, ids: &mut PeerIds) -> Op
     let (dealt, spare) = deal(ctx, view);
     let repair = add_missing(ctx, view, &dealt, &spare)
         .or_else(|| replace_bad(ctx, view, &dealt, &spare))
+        .or_else(|| remove_damaged(ctx, view, &dealt))
         .or_else(|| remove_spare(ctx, view, &dealt, &spare))
         .or_else(|| move_apart(ctx, view, &dealt))?;
     let steps = builder::steps_to(ctx, view, &repair.layout, ids)?;
@@ -67,7 +68,10 @@ pub(crate) fn is_location_due(ctx: &Context<'_>, view: &View<'_>) -> bool {
 fn is_good(ctx: &Context<'_>, view: &View<'_>, peer: &metapb::Peer) -> bool {
     let down_max = ctx.config.store_down_max.as_secs();
     let is_down_long = view.status.down.iter().any(|(id, seconds)| *id == peer.id && *seconds > down_max);
-    !is_down_long && !ctx.is_lost(peer.store_id) && !ctx.is_leaving(peer.store_id)
+    !is_down_long
+        && !ctx.is_lost(peer.store_id)
+        && !ctx.is_leaving(peer.store_id)
+        && !ctx.is_damaged(view.region().id, peer)
 }
 
 /// Whether a newcomer has not caught up for so long that another one elsewhere is the better hope.
@@ -129,12 +133,25 @@ fn replace_bad(
         let mut layout = layout_of(view);
         place(ctx, view, dealt, spare, Some(bad), &mut layout)?;
         layout.remove(&bad.store_id);
-        let reason = match ctx.is_leaving(bad.store_id) {
-            true => "a peer's store is to be emptied",
-            false => "a peer's store is lost",
+        let reason = if ctx.is_damaged(view.region().id, bad) {
+            "a peer is damaged"
+        } else if ctx.is_leaving(bad.store_id) {
+            "a peer's store is to be emptied"
+        } else {
+            "a peer's store is lost"
         };
         Some(Repair { reason, layout })
     })
+}
+
+/// Where there is no other store for its successor, a damaged peer goes first, if all others are well.
+fn remove_damaged(ctx: &Context<'_>, view: &View<'_>, dealt: &[Dealt<'_>]) -> Option<Repair> {
+    let bad = dealt.iter().flat_map(|dealt| &dealt.bad);
+    let mut damaged = bad.filter(|peer| ctx.is_damaged(view.region().id, peer));
+    let worst = damaged.find(|peer| is_learner(peer) || view.survives_without(ctx, peer.id))?;
+    let mut layout = layout_of(view);
+    layout.remove(&worst.store_id);
+    Some(Repair { reason: "a damaged peer makes room for another", layout })
 }
 
 /// Puts one more peer of a rule into the layout: a learner that was left over, or a newcomer.

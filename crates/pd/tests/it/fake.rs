@@ -45,6 +45,8 @@ pub struct FakeStore {
     pub stalls: bool,
     /// Hundredths of its space that are free.
     pub free: u64,
+    /// Regions with their peers here that are damaged.
+    pub damaged: BTreeMap<u64, u64>,
 }
 
 #[derive(Clone)]
@@ -181,7 +183,17 @@ impl Fake {
             true => Vec::new(),
             false => vec![metapb::StoreLabel { key: "zone".to_owned(), value: zone.to_owned() }],
         };
-        self.stores.insert(id, FakeStore { dead: None, labels, slow_score: 1, stalls: false, free: 90 });
+        self.stores.insert(
+            id,
+            FakeStore {
+                dead: None,
+                labels,
+                slow_score: 1,
+                stalls: false,
+                free: 90,
+                damaged: BTreeMap::new(),
+            },
+        );
         self.put_store(id).unwrap();
     }
 
@@ -254,6 +266,8 @@ impl Fake {
                 capacity: 1_000,
                 available: store.free * 10,
                 slow_score: store.slow_score,
+                damaged_regions_id: store.damaged.keys().copied().collect(),
+                damaged_peers_id: store.damaged.values().copied().collect(),
                 region_count: self.peers_on(store_id) as u32,
                 ..Default::default()
             };

@@ -216,6 +216,48 @@ fn a_lost_store_is_replaced_only_after_a_while() {
 }
 
 #[test]
+fn a_damaged_peer_is_replaced_elsewhere_or_else_on_its_own_store() {
+    for stores in [4, 3] {
+        let mut fake = plain(stores, 6);
+        fake.settle(300);
+        let (id, damaged) = {
+            let region = fake.regions.values().next().unwrap();
+            let follower = region.meta.peers.iter().find(|peer| peer.store_id != region.leader).unwrap();
+            (region.meta.id, *follower)
+        };
+        // What the store says goes on being said of that peer, whoever succeeds it.
+        fake.stores.get_mut(&damaged.store_id).unwrap().damaged.insert(id, damaged.id);
+        fake.settle(300);
+        check_whole(&fake, 3, "after the damage");
+        let region = &fake.regions[&id];
+        assert!(
+            region.meta.peers.iter().all(|peer| peer.id != damaged.id),
+            "{stores} stores: {:?}",
+            region.meta
+        );
+        let successor = region.meta.peers.iter().map(|peer| peer.id).max().unwrap();
+        assert!(successor > damaged.id);
+    }
+}
+
+#[test]
+fn a_damaged_peer_stays_as_long_as_the_others_are_not_well() {
+    let mut fake = plain(3, 1);
+    fake.settle(300);
+    let (id, region) = fake.regions.iter().next().map(|(id, region)| (*id, region.clone())).unwrap();
+    let others: Vec<_> = region.meta.peers.iter().filter(|peer| peer.store_id != region.leader).collect();
+    fake.stores.get_mut(&others[0].store_id).unwrap().damaged.insert(id, others[0].id);
+    fake.kill(others[1].store_id);
+    for _ in 0..20 {
+        fake.round();
+    }
+    assert!(fake.regions[&id].has_peer_on(others[0].store_id), "without it there is no majority");
+    fake.revive(others[1].store_id);
+    fake.settle(300);
+    assert!(fake.regions[&id].meta.peers.iter().all(|peer| peer.id != others[0].id));
+}
+
+#[test]
 fn a_newcomer_that_never_catches_up_makes_way_for_another() {
     let mut fake = plain(5, 1);
     fake.pd.remove_scheduler(SchedulerKind::BalanceRegion);

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tidewater_proto::raftpb;
 use tidewater_raft::{
     Applied, Committed, Content, Group, GroupError, MachineError, Membership, MemoryDevice, Observer, Pieces,
-    RaftConfig, RaftNode, Role, SendError, Start, StateMachine, Status, Transport,
+    RaftConfig, RaftNode, Role, SendError, Spooled, Spools, Start, StateMachine, Status, Transport,
 };
 
 pub const GROUP: u64 = 9;
@@ -60,7 +60,8 @@ impl StateMachine for List {
         Ok((applied, Box::new(commands.into_iter().map(Ok))))
     }
 
-    fn install(&mut self, applied: &Applied, pieces: Pieces) -> Result<(), MachineError> {
+    fn install(&mut self, applied: &Applied, snapshot: Spooled) -> Result<(), MachineError> {
+        let pieces = snapshot.pieces().map_err(|error| MachineError(error.to_string()))?;
         let commands: Result<Vec<_>, _> =
             pieces.filter(|piece| !matches!(piece, Ok(bytes) if bytes.is_empty())).collect();
         *self.0.lock() = Disk { applied: applied.clone(), commands: commands?, indexes: Vec::new() };
@@ -81,21 +82,37 @@ pub struct Network {
     pub nodes: Mutex<BTreeMap<u64, Arc<RaftNode>>>,
     pub cut: Mutex<BTreeSet<(u64, u64)>>,
     pub sent: std::sync::atomic::AtomicU64,
+    /// Looks at every message, and may change it.
+    pub tamper: Mutex<Option<Tamper>>,
+}
+
+/// Whoever sits in the middle.
+pub type Tamper = Box<dyn FnMut(&mut raftpb::Request) -> Fate + Send>;
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Arrives,
+    IsLost,
+    /// It arrives, and the answer is lost.
+    AnswerIsLost,
 }
 
 pub struct Wire(pub Arc<Network>);
 
 #[async_trait]
 impl Transport for Wire {
-    async fn send(&self, request: raftpb::Request) -> Result<raftpb::Response, SendError> {
+    async fn send(&self, mut request: raftpb::Request) -> Result<raftpb::Response, SendError> {
+        let fate = self.0.tamper.lock().as_mut().map_or(Fate::Arrives, |tamper| tamper(&mut request));
         let way = (request.from_store, request.to_store);
         let reachable = |way| !self.0.cut.lock().contains(&way);
         self.0.sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(1)).await;
         let node = self.0.nodes.lock().get(&way.1).cloned();
-        let node = node.filter(|_| reachable(way)).ok_or(SendError("no way".to_owned()))?;
+        let node =
+            node.filter(|_| reachable(way) && fate != Fate::IsLost).ok_or(SendError("no way".to_owned()))?;
         let response = node.handle(request).await;
-        match reachable((way.1, way.0)) {
+        match reachable((way.1, way.0)) && fate != Fate::AnswerIsLost {
             true => Ok(response),
             false => Err(SendError("no way back".to_owned())),
         }
@@ -105,6 +122,7 @@ impl Transport for Wire {
 pub struct Store {
     pub device: Arc<MemoryDevice>,
     pub disk: Arc<Mutex<Disk>>,
+    pub spools: Arc<Spools>,
 }
 
 pub struct Cluster {
@@ -134,14 +152,20 @@ impl Cluster {
     }
 
     pub fn add_store(&mut self, store: u64) {
-        self.stores.insert(store, Store { device: Arc::default(), disk: Arc::default() });
+        self.add_store_with(store, Spools::in_memory());
+    }
+
+    pub fn add_store_with(&mut self, store: u64, spools: Arc<Spools>) {
+        self.stores.insert(store, Store { device: Arc::default(), disk: Arc::default(), spools });
     }
 
     /// A store without running members.
     pub fn boot(&self, store: u64) -> Arc<RaftNode> {
         let transport = Arc::new(Wire(self.network.clone()));
         let device = self.stores[&store].device.clone();
-        let node = Arc::new(RaftNode::new(store, self.config.clone(), device, transport).unwrap());
+        let spools = self.stores[&store].spools.clone();
+        let node = Arc::new(RaftNode::new(store, self.config.clone(), device, spools, transport).unwrap());
+        tokio::spawn(RaftNode::watch_snapshots(Arc::downgrade(&node)));
         tokio::spawn(RaftNode::watch_idleness(Arc::downgrade(&node)));
         tokio::spawn(RaftNode::watch_stores(Arc::downgrade(&node)));
         self.network.nodes.lock().insert(store, node.clone());

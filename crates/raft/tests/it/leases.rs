@@ -125,3 +125,26 @@ async fn a_barrier_needs_a_majority() {
         cluster.group(follower).propose(Bytes::new()).await.is_err() || follower == cluster.leader().await
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_down_votes_and_never_leads_again() {
+    let cluster = Cluster::start(3, restless()).await;
+    let leader = cluster.leader().await;
+    cluster.put("first").await;
+    let unfit = (1..=3).find(|store| *store != leader).unwrap();
+    cluster.group(unfit).stand_down();
+    // It is not given leadership.
+    cluster.wait("it is behind", || cluster.group(leader).is_caught_up(peer(unfit), 0).then_some(())).await;
+    let _ = cluster.group(leader).transfer_leader(peer(unfit)).await;
+    sleep(Duration::from_secs(10)).await;
+    let leader = cluster.leader().await;
+    assert_ne!(leader, unfit);
+    // Nor does it take it, while its vote is needed.
+    cluster.kill(leader).await;
+    cluster.put("second").await;
+    let last = cluster.leader().await;
+    assert_ne!(last, unfit);
+    cluster.kill(last).await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(cluster.role(unfit), Role::Follower);
+}

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use tidewater_codec::Key;
-use tidewater_kv::{Disk, DiskSpace, DiskWatch, MemoryEngine, Node, NodeConfig, RaftSettings};
+use tidewater_kv::{Disk, DiskSpace, DiskWatch, Node, NodeConfig, RaftSettings};
 use tidewater_pd::{PdConfig, ScheduleConfig};
 use tidewater_proto::{PdService, StoreRequest, StoreResponse, StoreService, kvrpcpb, metapb, pdpb};
 use tidewater_raft::{
-    DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, RaftConfig, Urgency, Written,
+    DeviceError, KeyAndValue, KeysAndValues, LogDevice, LogOp, MemoryDevice, Urgency, Written,
 };
 use tidewater_rpc::{ChannelOptions, GrpcConnector, GrpcPd, RpcServer, Security, store_routes};
 use tidewater_txn::{ReplicaRead, TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions};
@@ -18,19 +18,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{is_rivalry, put_accounts, show_logs, start_pd, total, transfer};
+use crate::rotten::RottenEngine;
 
-const ACCOUNTS: u32 = 20;
+pub const ACCOUNTS: u32 = 20;
 
 /// What is left of a store that is down, and the store.
-struct Store {
-    engine: Arc<MemoryEngine>,
-    log: Arc<Sluggish>,
+pub struct Store {
+    pub engine: Arc<RottenEngine>,
+    pub log: Arc<Sluggish>,
     running: Option<Running>,
 }
 
 /// A log device that may become slow, for good.
 #[derive(Default)]
-struct Sluggish {
+pub struct Sluggish {
     inner: Arc<MemoryDevice>,
     slow: OnceLock<mpsc::Sender<(Vec<LogOp>, Written)>>,
 }
@@ -74,22 +75,22 @@ impl LogDevice for Sluggish {
 }
 
 /// A store on threads of its own, which end with all its tasks and connections when it is killed.
-struct Running {
+pub struct Running {
     node: Arc<Node>,
     runtime: Runtime,
 }
 
-struct Replicated {
-    pd: Arc<GrpcPd>,
+pub struct Replicated {
+    pub pd: Arc<GrpcPd>,
     pd_url: String,
     connector: Arc<GrpcConnector>,
-    stores: Vec<Store>,
+    pub stores: Vec<Store>,
     config: NodeConfig,
     stop: CancellationToken,
 }
 
 impl Replicated {
-    async fn start(stores: usize, config: NodeConfig) -> Self {
+    pub async fn start(stores: usize, config: NodeConfig) -> Self {
         Self::start_with(stores, config, ScheduleConfig::default()).await
     }
 
@@ -108,9 +109,9 @@ impl Replicated {
         cluster
     }
 
-    async fn boot(&mut self, index: usize) {
+    pub async fn boot(&mut self, index: usize) {
         let store = &mut self.stores[index];
-        let raft = RaftSettings { device: store.log.clone(), config: RaftConfig::default() };
+        let raft = RaftSettings::new(store.log.clone());
         let config = NodeConfig { raft: Some(raft), ..self.config.clone() };
         let (engine, pd) = (store.engine.clone(), self.pd_url.clone());
         let stop = self.stop.clone();
@@ -129,26 +130,26 @@ impl Replicated {
     }
 
     /// The store stops without a word to anybody.
-    fn kill(&mut self, index: usize) {
+    pub fn kill(&mut self, index: usize) {
         if let Some(running) = self.stores[index].running.take() {
             running.runtime.shutdown_background();
         }
     }
 
-    fn node(&self, index: usize) -> &Arc<Node> {
+    pub fn node(&self, index: usize) -> &Arc<Node> {
         &self.stores[index].running.as_ref().unwrap().node
     }
 
-    fn client(&self) -> TxnClient {
+    pub fn client(&self) -> TxnClient {
         TxnClient::new(self.pd.clone(), self.connector.clone(), TxnConfig::default())
     }
 
-    async fn regions(&self) -> Vec<pdpb::Region> {
+    pub async fn regions(&self) -> Vec<pdpb::Region> {
         self.pd.scan_regions(pdpb::ScanRegionsRequest::default()).await.unwrap().regions
     }
 
     /// Waits until every region has so many voters, and a leader.
-    async fn wait_for_replicas(&self, replicas: usize) {
+    pub async fn wait_for_replicas(&self, replicas: usize) {
         for _ in 0..600 {
             let regions = self.regions().await;
             let voters = |region: &metapb::Region| {
@@ -166,7 +167,7 @@ impl Replicated {
     }
 
     /// The index of the store that leads the first account.
-    async fn leading_store(&self) -> usize {
+    pub async fn leading_store(&self) -> usize {
         for _ in 0..600 {
             let located = self.client().locate(&Key::new("account 0000")).await;
             let store_id = located.ok().map(|region| region.leader_store());
@@ -191,7 +192,7 @@ impl Drop for Replicated {
 
 impl Replicated {
     /// Reads the first account at each store that has a replica and does not lead; tells the balances, or the refusals.
-    async fn ask_followers(&self, version: u64, stale_read: bool) -> Vec<Result<u64, String>> {
+    pub async fn ask_followers(&self, version: u64, stale_read: bool) -> Vec<Result<u64, String>> {
         let first = |region: &pdpb::Region| {
             let meta = region.region.clone().unwrap_or_default();
             let key = Key::new("account 0000").encode();
@@ -279,12 +280,12 @@ async fn followers_serve_what_their_leader_would() {
     assert!(cluster.ask_followers(far, true).await.iter().all(Result::is_err));
 }
 
-fn quick() -> NodeConfig {
+pub fn quick() -> NodeConfig {
     NodeConfig { heartbeat_interval: Duration::from_millis(100), ..NodeConfig::default() }
 }
 
 /// Moves money until told to stop; every transfer that is acknowledged counts.
-fn tellers(
+pub fn tellers(
     cluster: &Replicated,
     count: u32,
     stop: &Arc<AtomicBool>,

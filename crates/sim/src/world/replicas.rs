@@ -27,6 +27,10 @@ impl World {
     /// Waits until most members of each region are level, and compares those.
     pub(crate) async fn compare_replicas(&self) -> Result<(), Finding> {
         let deadline = Instant::now() + CATCH_UP_MAX;
+        if let Some(node) = self.stores.nodes().iter().find(|node| node.mismatch_count() > 0) {
+            let text = format!("a replica on store {} was found to differ from the others", node.store_id());
+            return Err(Finding { text, keys: Vec::new() });
+        }
         loop {
             let regions = self.pds.driver().map_or(Vec::new(), |driver| driver.regions(&[], &[], usize::MAX));
             let mut late = None;

@@ -1,5 +1,7 @@
 pub(crate) mod admin;
+mod checks;
 mod plans;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::storage::{Batch, Storage, Store};
 use crate::tso::{LOGICAL_LIMIT, Oracle, Refill, Taken};
 use crate::{OpenError, PdConfig, records};
 
+use checks::{invalid, is_tombstone, valid_region, valid_store};
 use plans::{Order, Plans};
 
 /// Most timestamps one call may ask for. A range never crosses a step of the physical part.
@@ -89,12 +92,14 @@ impl Opening {
         let opened_micros = self.clock.now_micros();
         let given = Settings { schedule: config.schedule, replication: config.replication };
         let in_force = given.with(&self.cluster.settings);
+        let mut coordinator = Coordinator::new(in_force.replication, opened_micros);
+        coordinator.schedulers().set(&self.cluster.resting);
         let plans = Plans {
             given,
             config: in_force.schedule,
             moves: Moves::default(),
             merges: Merges::new(opened_micros),
-            coordinator: Coordinator::new(in_force.replication, opened_micros),
+            coordinator,
         };
         PlacementDriver {
             cluster_id: self.cluster_id,
@@ -307,6 +312,10 @@ impl PlacementDriver {
                 merge: Some(pdpb::Merge { target: Some(target) }),
                 ..response
             },
+            Some(schedule::Order::Split(policy, keys)) => {
+                let split = pdpb::SplitRegion { policy: policy.on_the_wire().into(), keys };
+                pdpb::RegionHeartbeatResponse { split_region: Some(split), ..response }
+            }
         })
     }
 
@@ -635,6 +644,34 @@ impl PdService for PlacementDriver {
         Ok(pdpb::ReportBatchSplitResponse { header: self.header() })
     }
 
+    async fn scatter_region(
+        &self,
+        request: pdpb::ScatterRegionRequest,
+    ) -> Result<pdpb::ScatterRegionResponse, PdError> {
+        self.answer_scatter(request).await
+    }
+
+    async fn get_operator(
+        &self,
+        request: pdpb::GetOperatorRequest,
+    ) -> Result<pdpb::GetOperatorResponse, PdError> {
+        Ok(self.answer_operator(request.region_id))
+    }
+
+    async fn split_regions(
+        &self,
+        request: pdpb::SplitRegionsRequest,
+    ) -> Result<pdpb::SplitRegionsResponse, PdError> {
+        self.answer_split(request).await
+    }
+
+    async fn split_and_scatter_regions(
+        &self,
+        request: pdpb::SplitAndScatterRegionsRequest,
+    ) -> Result<pdpb::SplitAndScatterRegionsResponse, PdError> {
+        self.answer_split_and_scatter(request).await
+    }
+
     async fn get_gc_safe_point(
         &self,
         _: pdpb::GetGcSafePointRequest,
@@ -736,31 +773,4 @@ fn region_update(cluster: &Cluster, report: RegionRecord) -> Result<Option<Updat
             stale.newer_id
         ))),
     }
-}
-
-fn valid_store(store: Option<metapb::Store>) -> Result<metapb::Store, PdError> {
-    match store {
-        Some(store) if store.id == 0 => Err(invalid("a store needs an id above zero".to_owned())),
-        Some(store) => Ok(store),
-        None => Err(invalid("the request holds no store".to_owned())),
-    }
-}
-
-fn valid_region(region: Option<metapb::Region>) -> Result<metapb::Region, PdError> {
-    let region = region.ok_or_else(|| invalid("the request holds no region".to_owned()))?;
-    if region.id == 0 || region.region_epoch.is_none() {
-        return Err(invalid("a region needs an id above zero and an epoch".to_owned()));
-    }
-    if !region.end_key.is_empty() && region.start_key >= region.end_key {
-        return Err(invalid(format!("region {} ends before it starts", region.id)));
-    }
-    Ok(region)
-}
-
-fn is_tombstone(store: &metapb::Store) -> bool {
-    store.state == metapb::StoreState::Tombstone as i32
-}
-
-fn invalid(reason: String) -> PdError {
-    PdError::InvalidValue { reason }
 }

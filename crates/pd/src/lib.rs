@@ -53,17 +53,18 @@ mod schedule;
 mod settings;
 mod storage;
 mod tso;
+mod weights;
 
 pub use config::{BalanceBy, PdConfig, ReplicationConfig, ScheduleConfig, TsoConfig};
 pub use driver::PlacementDriver;
 pub use driver::admin::{
-    FinishedOperator, HotRegion, OperatorError, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo,
-    StoreState,
+    FinishedOperator, HotRegion, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo, StoreState,
 };
-pub use error::{OpenError, StorageError};
+pub use error::{OpenError, OperatorError, StorageError};
 pub use replica::{Member, MemberConfig, MemberError};
 pub use schedule::{
-    LabelConstraint, LabelOp, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind, Step,
+    LabelConstraint, LabelOp, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind,
+    SplitPolicy, Step,
 };
 pub use settings::{SettingSection, SettingValue};
 pub use storage::{Batch, FileStorage, MemoryStorage, Residence, Storage};

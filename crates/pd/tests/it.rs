@@ -8,6 +8,8 @@ mod members;
 mod replica;
 #[path = "it/schedule.rs"]
 mod schedule;
+#[path = "it/wishes.rs"]
+mod wishes;
 
 use std::sync::Arc;
 

@@ -107,6 +107,10 @@ service! {
     read region_heartbeat(pdpb::RegionHeartbeatRequest) -> pdpb::RegionHeartbeatResponse;
     write ask_batch_split(pdpb::AskBatchSplitRequest) -> pdpb::AskBatchSplitResponse;
     write report_batch_split(pdpb::ReportBatchSplitRequest) -> pdpb::ReportBatchSplitResponse;
+    write scatter_region(pdpb::ScatterRegionRequest) -> pdpb::ScatterRegionResponse;
+    read get_operator(pdpb::GetOperatorRequest) -> pdpb::GetOperatorResponse;
+    write split_regions(pdpb::SplitRegionsRequest) -> pdpb::SplitRegionsResponse;
+    write split_and_scatter_regions(pdpb::SplitAndScatterRegionsRequest) -> pdpb::SplitAndScatterRegionsResponse;
     read get_gc_safe_point(pdpb::GetGcSafePointRequest) -> pdpb::GetGcSafePointResponse;
     write update_gc_safe_point(pdpb::UpdateGcSafePointRequest) -> pdpb::UpdateGcSafePointResponse;
     write update_service_gc_safe_point(pdpb::UpdateServiceGcSafePointRequest) -> pdpb::UpdateServiceGcSafePointResponse;

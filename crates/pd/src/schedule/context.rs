@@ -139,18 +139,39 @@ impl<'a> Context<'a> {
         0
     }
 
-    /// How much a store has, once the running operators are through, in the unit that is balanced.
+    /// How much a store has for its weight, once the running operators are through, in the unit that is balanced.
     pub(crate) fn region_score(&self, store_id: u64) -> i64 {
+        self.region_score_with(store_id, 0)
+    }
+
+    /// The same, if it had so much more.
+    pub(crate) fn region_score_with(&self, store_id: u64, more: i64) -> i64 {
         let (regions, load) = (self.cluster.regions.of_store(store_id), self.operators.load(store_id));
-        match self.config.balance_by {
+        let has = match self.config.balance_by {
             BalanceBy::Count => signed(regions.map_or(0, |store| store.peers.len() as u64)) + load.regions,
             BalanceBy::Size => signed(regions.map_or(0, |store| store.mebibytes)) + load.mebibytes,
+        };
+        self.cluster.weights_of(store_id).region.score_of(has.saturating_add(more))
+    }
+
+    /// What a region counts in the unit that is balanced.
+    pub(crate) fn region_unit(&self, region_id: u64) -> i64 {
+        match self.config.balance_by {
+            BalanceBy::Count => 1,
+            BalanceBy::Size => signed(self.cluster.regions.size_of(region_id)).max(1),
         }
     }
 
-    /// How many regions a store leads, once the running operators are through.
+    /// How many regions a store leads for its weight, once the running operators are through.
     pub(crate) fn leader_score(&self, store_id: u64) -> i64 {
-        signed(self.cluster.regions.led_by(store_id) as u64) + self.operators.load(store_id).leaders
+        self.leader_score_with(store_id, 0)
+    }
+
+    /// The same, if it led so many more.
+    pub(crate) fn leader_score_with(&self, store_id: u64, more: i64) -> i64 {
+        let leads = signed(self.cluster.regions.led_by(store_id) as u64);
+        let leads = leads + self.operators.load(store_id).leaders;
+        self.cluster.weights_of(store_id).leader.score_of(leads.saturating_add(more))
     }
 
     /// The best store for a peer beside those on `others`: the furthest from them, then the one with the least.
@@ -166,7 +187,10 @@ impl<'a> Context<'a> {
                 && constraints.iter().all(|constraint| constraint.accepts(&record.store))
                 && self.takes_peers(**id)
         });
-        free.map(|(id, _)| (std::cmp::Reverse(self.isolation(*id, others)), self.region_score(*id), *id))
+        let unit = self.region_unit(view.region().id);
+        let rank =
+            |id: u64| (std::cmp::Reverse(self.isolation(id, others)), self.region_score_with(id, unit), id);
+        free.map(|(id, _)| rank(*id))
             .filter(|(isolation, ..)| isolation.0 >= isolation_min)
             .min()
             .map(|(_, _, id)| id)

@@ -41,7 +41,7 @@ pub(crate) fn check(
 }
 
 /// Where rules differ the border between two regions stays.
-fn follow_the_same_rules(ctx: &Context<'_>, one: &View<'_>, other: &View<'_>) -> bool {
+pub(super) fn follow_the_same_rules(ctx: &Context<'_>, one: &View<'_>, other: &View<'_>) -> bool {
     let rules = |view: &View<'_>| -> Vec<_> {
         let wanted = ctx.cluster.rules.wanted(&view.region().start_key, ctx.replication.max_replicas);
         wanted.into_iter().map(|rule| (rule.role, rule.count, rule.constraints.to_vec())).collect()

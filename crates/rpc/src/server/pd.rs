@@ -324,18 +324,28 @@ impl Pd for PdEndpoint {
         &self,
         request: Request<pdpb::ScatterRegionRequest>,
     ) -> Answered<pdpb::ScatterRegionResponse> {
-        // The balance scheduler spreads regions in any case; there is nothing to wait for.
-        let response = pdpb::ScatterRegionResponse { finished_percentage: 100, ..Default::default() };
-        self.serve(request.get_ref().header.as_ref(), async { Ok(response) }).await
+        pass!(self, request, scatter_region)
     }
 
     async fn get_operator(
         &self,
         request: Request<pdpb::GetOperatorRequest>,
     ) -> Answered<pdpb::GetOperatorResponse> {
-        let response =
-            pdpb::GetOperatorResponse { region_id: request.get_ref().region_id, ..Default::default() };
-        self.serve(request.get_ref().header.as_ref(), async { Ok(response) }).await
+        pass!(self, request, get_operator)
+    }
+
+    async fn split_regions(
+        &self,
+        request: Request<pdpb::SplitRegionsRequest>,
+    ) -> Answered<pdpb::SplitRegionsResponse> {
+        pass!(self, request, split_regions)
+    }
+
+    async fn split_and_scatter_regions(
+        &self,
+        request: Request<pdpb::SplitAndScatterRegionsRequest>,
+    ) -> Answered<pdpb::SplitAndScatterRegionsResponse> {
+        pass!(self, request, split_and_scatter_regions)
     }
 
     async fn get_gc_safe_point(

@@ -94,8 +94,13 @@ impl<'a> Context<'a> {
             && !self.cluster.evicting.contains(&store_id)
     }
 
-    /// Whether peers may be put on the store.
+    /// Whether peers may be put on the store now.
     pub(crate) fn takes_peers(&self, store_id: u64) -> bool {
+        self.is_fit(store_id) && self.operators.load(store_id).adding < self.config.store_adds_max
+    }
+
+    /// Whether peers may be put on the store, however many are on their way to it.
+    pub(crate) fn is_fit(&self, store_id: u64) -> bool {
         let Some(StoreRecord { store, stats: Some(stats), .. }) = self.store(store_id) else { return false };
         let labels = &self.replication.location_labels;
         let has_labels = !self.replication.strictly_match_labels
@@ -111,7 +116,6 @@ impl<'a> Context<'a> {
             && has_space
             && !stats.is_busy
             && snapshots < self.config.store_snapshots_max
-            && self.operators.load(store_id).adding < self.config.store_adds_max
     }
 
     /// How far a store is from others, in sum.

@@ -151,7 +151,7 @@ impl Group {
             let may_take = |to: u64| match present.get(&to) {
                 // A voter does not become a learner, nor the other way round.
                 Some(there) => *there == role,
-                None => ctx.takes_peers(to),
+                None => ctx.is_fit(to),
             };
             let best = ctx
                 .cluster

@@ -22,6 +22,7 @@ mod remeasure;
 mod replicas;
 mod safe_ts;
 mod split;
+mod split_by_load;
 mod transfer;
 mod watch_disk;
 mod write;

@@ -8,6 +8,8 @@ mod cluster;
 mod connections;
 #[path = "it/merging.rs"]
 mod merging;
+#[path = "it/operators.rs"]
+mod operators;
 #[path = "it/pd_members.rs"]
 mod pd_members;
 #[path = "it/placement.rs"]

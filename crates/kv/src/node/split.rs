@@ -1,4 +1,4 @@
-//! Splitting regions: by size, or because somebody asked, a client or the placement driver.
+//! Splitting regions: by size, or because somebody asked, a client or the placement driver. `split_by_load` has its own reasons.
 //!
 //! The left part keeps the region's id; the others get ids from the placement driver. All parts get the same, higher version. With one
 //! replica per region a split is one batch of metadata: no data moves, and requests under way hit the same engine before and after.
@@ -227,7 +227,11 @@ impl Node {
     }
 
     /// Cuts a region at user keys; those on its boundaries or outside are ignored. Returns all parts in key order.
-    async fn split(&self, region_id: u64, keys: &[Key]) -> Result<Vec<metapb::Region>, SplitError> {
+    pub(super) async fn split(
+        &self,
+        region_id: u64,
+        keys: &[Key],
+    ) -> Result<Vec<metapb::Region>, SplitError> {
         let _gate = self.split_gate.lock().await;
         let region = self.regions.get(region_id).filter(|region| region.is_open()).ok_or(SplitError::Gone)?;
         let inside = |key: &&Key| region.contains(key.as_bytes()) && key.as_bytes() != region.raw_start;

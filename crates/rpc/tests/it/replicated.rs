@@ -79,9 +79,9 @@ struct Running {
     runtime: Runtime,
 }
 
-struct Replicated {
-    pd: Arc<GrpcPd>,
-    pd_url: String,
+pub struct Replicated {
+    pub pd: Arc<GrpcPd>,
+    pub pd_url: String,
     connector: Arc<GrpcConnector>,
     stores: Vec<Store>,
     config: NodeConfig,
@@ -93,7 +93,7 @@ impl Replicated {
         Self::start_with(stores, config, ScheduleConfig::default()).await
     }
 
-    async fn start_with(stores: usize, config: NodeConfig, schedule: ScheduleConfig) -> Self {
+    pub async fn start_with(stores: usize, config: NodeConfig, schedule: ScheduleConfig) -> Self {
         show_logs();
         let stop = CancellationToken::new();
         let schedule = ScheduleConfig { replicated: true, ..schedule };
@@ -139,16 +139,16 @@ impl Replicated {
         &self.stores[index].running.as_ref().unwrap().node
     }
 
-    fn client(&self) -> TxnClient {
+    pub fn client(&self) -> TxnClient {
         TxnClient::new(self.pd.clone(), self.connector.clone(), TxnConfig::default())
     }
 
-    async fn regions(&self) -> Vec<pdpb::Region> {
+    pub async fn regions(&self) -> Vec<pdpb::Region> {
         self.pd.scan_regions(pdpb::ScanRegionsRequest::default()).await.unwrap().regions
     }
 
     /// Waits until every region has so many voters, and a leader.
-    async fn wait_for_replicas(&self, replicas: usize) {
+    pub async fn wait_for_replicas(&self, replicas: usize) {
         for _ in 0..600 {
             let regions = self.regions().await;
             let voters = |region: &metapb::Region| {

@@ -222,6 +222,8 @@ impl Cluster {
                     let (id, safe_point, expires_micros) = records::decode_service(name, value)?;
                     cluster.safe_points.services.insert(id, Claim { safe_point, expires_micros });
                 }
+                // They are loaded by their own.
+                _ if name.starts_with(crate::key_values::PREFIX) => {}
                 _ => tracing::warn!(record = %name, "unknown record of the placement driver skipped"),
             }
         }

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use tidewater_proto::{PdError, PdService, keyspacepb::KeyspaceMeta, metapb, pdpb};
+use tidewater_proto::{KeyValues, PdError, PdService, keyspacepb::KeyspaceMeta, metapb, pdpb};
 use tidewater_types::clock::WallClock;
 
 use crate::balance::{Move, Moves};
 use crate::cluster::{Cluster, Update};
 use crate::error::storage_failed;
 use crate::id::IdAllocator;
+use crate::key_values::KeySpace;
 use crate::merge::Merges;
 use crate::regions::RegionRecord;
 use crate::replica::Leadership;
@@ -51,6 +52,7 @@ pub struct PlacementDriver {
     /// Held from deciding on a change until it is durable and applied; readers only take `cluster`.
     writer: Arc<tokio::sync::Mutex<()>>,
     plans: Mutex<Plans>,
+    keys: Arc<KeySpace>,
 }
 
 /// What a driver begins with.
@@ -62,6 +64,7 @@ struct Opening {
     ids: IdAllocator,
     clock: Arc<dyn WallClock>,
     store: Store,
+    keys: Arc<KeySpace>,
     /// To be durable before the driver answers anybody.
     batch: Batch,
 }
@@ -82,8 +85,9 @@ impl Opening {
         if counters.cluster_id.is_none() {
             batch.push((records::CLUSTER_ID.to_owned(), Some(records::encode_u64(cluster_id))));
         }
+        let keys = KeySpace::load(stored, store.clone(), clock.clone())?;
         let ids = IdAllocator::new(store.clone(), config.id_step, counters.id_bound);
-        Ok(Self { cluster_id, cluster, oracle, window, ids, clock, store, batch })
+        Ok(Self { cluster_id, cluster, oracle, window, ids, clock, store, keys, batch })
     }
 
     /// The batch is durable.
@@ -110,6 +114,7 @@ impl Opening {
             cluster: Arc::new(RwLock::new(self.cluster)),
             writer: Arc::default(),
             plans: Mutex::new(plans),
+            keys: self.keys,
         }
     }
 }
@@ -140,7 +145,9 @@ impl PlacementDriver {
         let store = Store::Replicated(leadership);
         let opening = Opening::prepare(&config, &stored, store.clone(), clock)?;
         store.write(opening.batch.clone()).await?;
-        Ok(Arc::new(opening.finish(config)))
+        let driver = opening.finish(config);
+        driver.keys.watch_leases();
+        Ok(Arc::new(driver))
     }
 
     /// The id every client and store must name.
@@ -156,6 +163,10 @@ impl PlacementDriver {
     /// How many regions are known.
     pub fn region_count(&self) -> usize {
         self.cluster.read().regions.len()
+    }
+
+    pub(crate) fn keys(&self) -> &KeySpace {
+        &self.keys
     }
 
     fn header(&self) -> Option<pdpb::ResponseHeader> {
@@ -323,6 +334,7 @@ impl PlacementDriver {
     ///
     /// Heart beats call this: there is no task that could outlive the driver, and nothing happens in a simulation but what it does itself.
     async fn tick(&self) -> Result<(), PdError> {
+        self.keys.watch_leases();
         let empty = {
             let mut plans = self.plans.lock();
             let Plans { config, coordinator, .. } = &mut *plans;
@@ -732,6 +744,10 @@ impl PdService for PlacementDriver {
     async fn members(&self) -> Result<Vec<pdpb::Member>, PdError> {
         let binary_version = env!("CARGO_PKG_VERSION").to_owned();
         Ok(vec![pdpb::Member { name: "pd".to_owned(), binary_version, ..Default::default() }])
+    }
+
+    fn key_values(&self) -> Option<&dyn KeyValues> {
+        Some(&*self.keys)
     }
 
     async fn load_keyspace(&self, name: &str) -> Result<KeyspaceMeta, PdError> {

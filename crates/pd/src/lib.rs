@@ -17,6 +17,9 @@
 //! safe points (`cluster`, `safe_point`), what regions should do (`balance`, `merge`; `schedule` where they are replicated), all kept in a small ordered map of named records behind the [`Storage`] seam with its two
 //! implementations, [`MemoryStorage`] and the crash-safe [`FileStorage`].
 //!
+//! Keys with revisions, watches and leases, for whoever wants a place of its own in the cluster, are in `key_values`
+//! ([`KeyValues`](tidewater_proto::KeyValues)).
+//!
 //! A [`Member`] is one of several: they replicate the records, and the one that leads opens a driver over them (`replica`).
 //!
 //! ```
@@ -43,6 +46,7 @@ mod config;
 mod driver;
 mod error;
 mod id;
+mod key_values;
 mod keyspaces;
 mod merge;
 mod records;

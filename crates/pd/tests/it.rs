@@ -2,6 +2,8 @@
 
 #[path = "it/fake.rs"]
 mod fake;
+#[path = "it/keys.rs"]
+mod keys;
 #[path = "it/members.rs"]
 mod members;
 #[path = "it/replica.rs"]

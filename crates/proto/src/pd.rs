@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{TransportError, keyspacepb, pdpb};
+use crate::{KeyValues, TransportError, keyspacepb, pdpb};
 
 /// Why the placement driver did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -172,6 +172,11 @@ pub trait PdService: Send + Sync {
     /// The members of the driver, each with where its clients find it. A driver inside of the asker's process is one without an address.
     async fn members(&self) -> Result<Vec<pdpb::Member>, PdError> {
         Ok(Vec::new())
+    }
+
+    /// The driver's keys with revisions, if it has any.
+    fn key_values(&self) -> Option<&dyn KeyValues> {
+        None
     }
 
     /// A keyspace by its name. A driver without keyspaces knows none.

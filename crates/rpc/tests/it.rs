@@ -6,6 +6,8 @@ mod bad_input;
 mod cluster;
 #[path = "it/connections.rs"]
 mod connections;
+#[path = "it/key_values.rs"]
+mod key_values;
 #[path = "it/merging.rs"]
 mod merging;
 #[path = "it/operators.rs"]

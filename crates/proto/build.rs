@@ -1,12 +1,13 @@
 //! Compiles the `.proto` files with `protox`, so that no `protoc` is needed on the machine.
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "metapb.proto",
     "errorpb.proto",
     "deadlock.proto",
     "pdpb.proto",
     "keyspacepb.proto",
     "etcdserverpb.proto",
+    "meta_storagepb.proto",
     "kvrpcpb.proto",
     "coprocessor.proto",
     "regionmovepb.proto",

@@ -29,6 +29,8 @@ pub struct Settings {
     pub pd: Pd,
     /// How large regions grow.
     pub coprocessor: Coprocessor,
+    /// When regions that are read much are split.
+    pub split: Split,
     /// How often the store reports.
     pub raftstore: Raftstore,
     /// Waiting for locks.
@@ -93,6 +95,16 @@ pub struct Coprocessor {
     pub region_max_keys: u64,
     /// The number of keys in the pieces.
     pub region_split_keys: u64,
+}
+
+/// When regions that are read much are split, so that another store can lead a part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Split {
+    /// A region with more reads a second than this, for ten seconds in a row, is split; 0 is never.
+    pub qps_threshold: u64,
+    /// A region of which more is read in a second than this, for ten seconds in a row, is split; 0 is never.
+    pub byte_threshold: Size,
 }
 
 /// How often the store reports and looks after its regions.
@@ -178,6 +190,16 @@ impl Default for Coprocessor {
     }
 }
 
+impl Default for Split {
+    fn default() -> Self {
+        let config = NodeConfig::default();
+        Self {
+            qps_threshold: config.split_qps_threshold,
+            byte_threshold: Size::b(config.split_byte_threshold),
+        }
+    }
+}
+
 impl Default for Raftstore {
     fn default() -> Self {
         Self {
@@ -225,6 +247,8 @@ impl Settings {
             region_bytes_split: self.coprocessor.region_split_size.as_u64(),
             region_keys_max: self.coprocessor.region_max_keys,
             region_keys_split: self.coprocessor.region_split_keys,
+            split_qps_threshold: self.split.qps_threshold,
+            split_byte_threshold: self.split.byte_threshold.as_u64(),
             split_check_delay: self.raftstore.split_region_check_tick_interval.0,
             row_cache_bytes: self.storage.row_cache.as_u64(),
             lock_wait_max: self.pessimistic_txn.wait_for_lock_timeout.0,

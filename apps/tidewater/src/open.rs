@@ -84,6 +84,9 @@ impl KeyValueStore {
         let store = NodeConfig {
             // Nobody comes by way of the network.
             address: String::new(),
+            // There is no other store that could lead a part of a busy region.
+            split_qps_threshold: 0,
+            split_byte_threshold: 0,
             compute: options.compute.or(options.store.compute),
             disk: options.store.disk.or(options.path.as_ref().map(watch)),
             ..options.store

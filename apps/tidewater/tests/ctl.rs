@@ -107,6 +107,7 @@ async fn an_operator_sees_and_changes_a_cluster() {
     ctl.text(&["operators", "add", "add-peer", &first, &from.to_string()]);
     until("the peer is back", all_three).await;
     until("its operator is over", || ctl.text(&["operators", "history"]).matches("admin").count() == 3).await;
+    cut_and_merge(&ctl, &first).await;
 
     // Settings are the cluster's, whoever is asked.
     ctl.text(&["config", "set", "leader-schedule-limit", "6"]);
@@ -116,6 +117,9 @@ async fn an_operator_sees_and_changes_a_cluster() {
     let store = from.to_string();
     ctl.text(&["store", &store, "label", "zone=a"]);
     assert!(ctl.text(&["stores"]).contains("zone=a"));
+    ctl.text(&["store", &store, "weight", "2", "0.5"]);
+    assert_eq!(ctl.json(&["store", &store])["status"]["leader_weight"], 2.0);
+    ctl.text(&["store", &store, "weight", "1", "1"]);
     ctl.text(&["store", &store, "offline"]);
     assert_eq!(ctl.json(&["store", &store])["store"]["state_name"], "Offline");
     ctl.text(&["store", &store, "up"]);
@@ -125,6 +129,22 @@ async fn an_operator_sees_and_changes_a_cluster() {
     sql_tells_the_same(&cluster, &ctl).await;
 }
 
+/// Two regions out of one, and one out of the two.
+async fn cut_and_merge(ctl: &Ctl, region: &str) {
+    let end = || ctl.region(region)["end_key"].clone();
+    let whole = end();
+    ctl.text(&["operators", "add", "split-region", region, "--policy", "scan"]);
+    until("the region is cut", || end() != whole).await;
+    let border = end();
+    let border = border.as_str().expect("a key");
+    let right = ctl.json(&["region", "--key", border])["id"].to_string();
+    ctl.text(&["operators", "add", "scatter-region", &right, "--group", "ctl"]);
+    // A part is not well at once.
+    let add = ["operators", "add", "merge-region", &right, region];
+    until("the parts are well", || ctl.run(&add).status.success()).await;
+    until("the region is whole", || end() == whole).await;
+}
+
 fn refusals(ctl: &Ctl, region: &str) {
     for (arguments, words) in [
         (&["store", "999"][..], "404 Not Found: store 999 is not known"),
@@ -132,6 +152,14 @@ fn refusals(ctl: &Ctl, region: &str) {
         (&["region", "--key", "xyz"], "not of hexadecimal digits"),
         (&["operators", "add", "add-peer", region, "999"], "409 Conflict: store 999 cannot do that"),
         (&["operators", "cancel", region], "has no operator"),
+        (&["operators", "add", "merge-region", region, region], "409 Conflict: region"),
+        (&["operators", "add", "split-region", region, "--policy", "halves"], "\"halves\" is not a policy"),
+        (
+            &["operators", "add", "split-region", region, "--policy", "usekey", "--keys", "00"],
+            "cannot be cut there",
+        ),
+        (&["operators", "add", "scatter-region", "999999"], "not known"),
+        (&["store", "1", "weight", "1", "5000"], "is not between 0 and 1000"),
         (&["config", "set", "max-replicas", "many"], "400 Bad Request: max-replicas"),
         (&["config", "set", "no/such setting", "1"], "there is no setting"),
         (&["schedulers", "pause", "no such?", "1"], "there is no scheduler"),
@@ -152,7 +180,8 @@ async fn sql_tells_the_same(cluster: &ClusterProcess, ctl: &Ctl) {
     conn.query_drop("CREATE TABLE ctl.t (id BIGINT PRIMARY KEY)").await.expect("a table");
     let split: Option<(i64, f64)> =
         conn.query_first("SPLIT TABLE ctl.t BETWEEN (0) AND (1000000) REGIONS 5").await.expect("a split");
-    assert_eq!(split.expect("a row").0, 4);
+    // They were spread, and waited for.
+    assert_eq!(split.expect("a row"), (4, 1.0));
     let regions: Vec<Row> = conn.query("SHOW TABLE ctl.t REGIONS").await.expect("regions");
     let starts: Vec<String> = regions.iter().map(|row| row.get("START_KEY").expect("a key")).collect();
     let handles: Vec<_> =
@@ -162,6 +191,9 @@ async fn sql_tells_the_same(cluster: &ClusterProcess, ctl: &Ctl) {
         let (id, leader): (u64, u64) = (row.get("REGION_ID").unwrap(), row.get("LEADER_STORE_ID").unwrap());
         assert!(stores_of(&ctl.region(&id.to_string())).contains(&leader), "region {id} is led by {leader}");
     }
+    let led_from: std::collections::BTreeSet<u64> =
+        regions.iter().filter_map(|row| row.get("LEADER_STORE_ID")).collect();
+    assert!(led_from.len() > 1, "{led_from:?}");
     let kinds: Vec<(String, i64)> = conn
         .query("SELECT type, COUNT(*) FROM information_schema.cluster_info WHERE instance <> '' GROUP BY type ORDER BY type")
         .await

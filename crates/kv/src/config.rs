@@ -6,7 +6,7 @@ use tidewater_codec::Key;
 use tidewater_raft::{LogDevice, RaftConfig, Spools};
 use tidewater_types::clock::{SystemClock, WallClock};
 
-use crate::{flaws::Flaws, health::DiskWatch, limits::Limits};
+use crate::{flaws::Flaws, health::DiskWatch, limits::Limits, read_load::ReadLimits};
 
 /// A write of this size takes a disk some ten milliseconds.
 const INSTALL_BYTES_MAX: usize = 4 << 20;
@@ -24,6 +24,11 @@ pub struct NodeConfig {
     pub region_keys_max: u64,
     /// The number of versions and raw keys in the pieces.
     pub region_keys_split: u64,
+    /// A region with more reads a second than this, for ten seconds in a row, is split; 0 splits none for it. TiKV's `split.qps-threshold`.
+    pub split_qps_threshold: u64,
+    /// A region of which more bytes are read in a second than this, for ten seconds in a row, is split; 0 splits none for it. TiKV's
+    /// `split.byte-threshold`.
+    pub split_byte_threshold: u64,
     /// How long after it grew a region is checked, so that one check sees all of a burst of writes.
     pub split_check_delay: Duration,
     /// Memory for the newest versions of keys that are read one by one; zero for none.
@@ -94,6 +99,8 @@ impl Default for NodeConfig {
             region_bytes_split: 96 << 20,
             region_keys_max: 1_440_000,
             region_keys_split: 960_000,
+            split_qps_threshold: 3_000,
+            split_byte_threshold: 30 << 20,
             split_check_delay: Duration::ZERO,
             row_cache_bytes: 64 << 20,
             lock_wait_max: Duration::from_secs(1),
@@ -117,6 +124,10 @@ impl Default for NodeConfig {
 }
 
 impl NodeConfig {
+    pub(crate) fn read_limits(&self) -> ReadLimits {
+        ReadLimits { requests: self.split_qps_threshold, bytes: self.split_byte_threshold }
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         Limits {
             key_bytes_max: self.key_bytes_max,

@@ -47,6 +47,7 @@ mod mvcc;
 mod node;
 mod pessimistic;
 mod raw;
+mod read_load;
 mod region;
 mod replica;
 mod replication;

@@ -26,6 +26,7 @@ mod replicas;
 mod safe_ts;
 mod snapshots;
 mod split;
+mod split_by_load;
 mod transfer;
 mod watch_disk;
 mod write;

@@ -20,6 +20,7 @@ use crate::{
     data_version::DataVersion,
     mvcc::data_range,
     raw::{RawSpace, is_raw},
+    read_load::ReadLoad,
     replica::Lead,
 };
 
@@ -77,6 +78,8 @@ pub(crate) struct RegionLoad {
     pub measuring: Mutex<()>,
     /// Bytes and keys were measured; otherwise they are guesses.
     pub is_measured: AtomicBool,
+    /// What is read of it.
+    pub reads: ReadLoad,
     /// Since the last heartbeat.
     pub bytes_written: AtomicU64,
     pub keys_written: AtomicU64,

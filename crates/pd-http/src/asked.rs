@@ -81,6 +81,37 @@ impl Body {
         self.0.get(name).and_then(Value::as_u64).ok_or_else(|| missing(name, "a number"))
     }
 
+    /// A text; empty if it is not there.
+    pub(crate) fn optional_text(&self, name: &str) -> Result<&str, Failure> {
+        match self.0.get(name) {
+            None => Ok(""),
+            Some(_) => self.text(name),
+        }
+    }
+
+    /// A number that must be there.
+    pub(crate) fn ratio(&self, name: &str) -> Result<f64, Failure> {
+        self.0.get(name).and_then(Value::as_f64).ok_or_else(|| missing(name, "a number"))
+    }
+
+    /// A list of whole numbers that must be there.
+    pub(crate) fn numbers(&self, name: &str) -> Result<Vec<u64>, Failure> {
+        let list = self.0.get(name).and_then(Value::as_array);
+        let numbers = list.and_then(|list| list.iter().map(Value::as_u64).collect());
+        numbers.ok_or_else(|| missing(name, "a list of numbers"))
+    }
+
+    /// A list of keys in hexadecimal digits; empty if it is not there.
+    pub(crate) fn keys(&self, name: &str) -> Result<Vec<Bytes>, Failure> {
+        let Some(list) = self.0.get(name) else { return Ok(Vec::new()) };
+        let list = list.as_array().ok_or_else(|| missing(name, "a list of keys"))?;
+        let digits = |value: &Value| match value.as_str() {
+            Some(digits) => key(name, digits),
+            None => Err(missing(name, "a list of keys")),
+        };
+        list.iter().map(digits).collect()
+    }
+
     /// A key in hexadecimal digits; nothing if it is not there.
     pub(crate) fn key(&self, name: &str) -> Result<Bytes, Failure> {
         match self.0.get(name) {

@@ -62,7 +62,10 @@ impl From<OperatorError> for Failure {
             | OperatorError::NoSuchPeer { .. }
             | OperatorError::StoreUnfit { .. }
             | OperatorError::Unsafe { .. }
-            | OperatorError::NoWay { .. } => Self::conflict(error.to_string()),
+            | OperatorError::NoWay { .. }
+            | OperatorError::NotNeighbors { .. }
+            | OperatorError::Unsettled { .. } => Self::conflict(error.to_string()),
+            OperatorError::SplitKey { .. } => Self::bad(error.to_string()),
             OperatorError::Driver(error) => error.into(),
         }
     }

@@ -53,6 +53,7 @@ pub fn pages(driver: impl Fn() -> Option<Arc<PlacementDriver>> + Send + Sync + '
         .route("/store/{id}", get(stores::one).delete(stores::remove))
         .route("/store/{id}/state", post(stores::set_state))
         .route("/store/{id}/label", post(stores::set_labels))
+        .route("/store/{id}/weight", post(stores::set_weights))
         .route("/regions", get(regions::list))
         .route("/regions/count", get(regions::count))
         .route("/regions/key", get(regions::scan))

@@ -3,7 +3,10 @@
 use axum::response::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidewater_pd::{FinishedOperator, OperatorInfo, OperatorKind, OperatorResult, ReplicaRole, Step};
+use tidewater_pd::{
+    FinishedOperator, OperatorInfo, OperatorKind, OperatorResult, PlacementDriver, ReplicaRole, SplitPolicy,
+    Step,
+};
 
 use crate::asked::{Asked, Body, Driver, Id};
 use crate::failure::Failure;
@@ -24,16 +27,14 @@ pub(crate) async fn list(
     Driver(pd): Driver,
     Asked(Kinds { kind }): Asked<Kinds>,
 ) -> Result<Json<Value>, Failure> {
-    if let Some(kind) = kind.as_deref().filter(|kind| !KINDS.iter().any(|(_, name)| name == kind)) {
-        let names: Vec<_> = KINDS.iter().map(|(_, name)| *name).collect();
-        return Err(Failure::bad(format!(
-            "{kind:?} is not a kind of operators: there are {}",
-            names.join(", ")
-        )));
-    }
+    let parse = |kind: String| {
+        OperatorKind::from_name(&kind).map_err(|names| {
+            Failure::bad(format!("{kind:?} is not a kind of operators: there are {}", names.join(", ")))
+        })
+    };
+    let kind = kind.map(parse).transpose()?;
     let running = pd.operators().into_iter();
-    let wanted =
-        running.filter(|operator| kind.as_deref().is_none_or(|kind| kind_name(operator.kind) == kind));
+    let wanted = running.filter(|operator| kind.is_none_or(|kind| operator.kind == kind));
     Ok(Json(wanted.map(|operator| page(&operator)).collect()))
 }
 
@@ -57,9 +58,23 @@ pub(crate) async fn add(Driver(pd): Driver, body: Body) -> Result<Json<&'static 
         "add-peer" => pd.add_peer(region_id()?, body.number("store_id")?, ReplicaRole::Voter).await?,
         "add-learner" => pd.add_peer(region_id()?, body.number("store_id")?, ReplicaRole::Learner).await?,
         "remove-peer" => pd.remove_peer(region_id()?, body.number("store_id")?).await?,
+        "transfer-peer" => {
+            let (from, to) = (body.number("from_store_id")?, body.number("to_store_id")?);
+            pd.transfer_peer(region_id()?, from, to).await?;
+        }
+        "merge-region" => {
+            pd.merge_regions(body.number("source_region_id")?, body.number("target_region_id")?).await?;
+        }
+        "split-region" => {
+            let policy = split_policy(body.text("policy")?)?;
+            pd.split_region(region_id()?, policy, body.keys("keys")?).await?;
+        }
+        "scatter-region" => scatter(&pd, &[region_id()?], body.optional_text("group")?)?,
+        "scatter-regions" => scatter(&pd, &body.numbers("region_ids")?, body.optional_text("group")?)?,
         other => {
             return Err(Failure::bad(format!(
-                "{other:?} is not an operator that can be asked for: there are transfer-leader, add-peer, add-learner and remove-peer"
+                "{other:?} is not an operator that can be asked for: there are {}",
+                WISHES.join(", ")
             )));
         }
     }
@@ -73,21 +88,39 @@ pub(crate) async fn cancel(Driver(pd): Driver, Id(region_id): Id) -> Result<Json
     }
 }
 
-fn none(region_id: u64) -> Failure {
-    Failure::missing(format!("region {region_id} has no operator"))
-}
-
-const KINDS: [(OperatorKind, &str); 6] = [
-    (OperatorKind::Repair, "replica"),
-    (OperatorKind::Region, "region"),
-    (OperatorKind::Leader, "leader"),
-    (OperatorKind::Hot, "hot-region"),
-    (OperatorKind::Merge, "merge"),
-    (OperatorKind::Admin, "admin"),
+/// What can be asked for.
+const WISHES: [&str; 9] = [
+    "transfer-leader",
+    "add-peer",
+    "add-learner",
+    "remove-peer",
+    "transfer-peer",
+    "merge-region",
+    "split-region",
+    "scatter-region",
+    "scatter-regions",
 ];
 
-fn kind_name(kind: OperatorKind) -> &'static str {
-    KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, name)| name)
+fn split_policy(name: &str) -> Result<SplitPolicy, Failure> {
+    let refusal =
+        || Failure::bad(format!("{name:?} is not a policy: there are scan, approximate and usekey"));
+    SplitPolicy::from_name(&name.to_ascii_lowercase()).ok_or_else(refusal)
+}
+
+/// Regions that wait to be spread, until they report themselves.
+fn scatter(pd: &PlacementDriver, region_ids: &[u64], group: &str) -> Result<(), Failure> {
+    if region_ids.is_empty() {
+        return Err(Failure::bad("no region is named"));
+    }
+    let refused = pd.scatter_regions(region_ids.iter().copied(), group)?;
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::missing(format!("these regions are not known, or too many wait: {refused:?}"))),
+    }
+}
+
+fn none(region_id: u64) -> Failure {
+    Failure::missing(format!("region {region_id} has no operator"))
 }
 
 fn result_name(result: OperatorResult) -> &'static str {
@@ -112,12 +145,13 @@ fn step_text(step: &Step) -> String {
         }
         Step::RemovePeer { store_id, peer_id } => format!("remove peer {peer_id} on store {store_id}"),
         Step::Merge { target } => format!("merge into region {target}"),
+        Step::Split { policy, .. } => format!("split with policy {}", policy.name()),
     }
 }
 
 fn page(operator: &OperatorInfo) -> Value {
     json!({
-        "region_id": operator.region_id, "kind": kind_name(operator.kind), "desc": operator.reason,
+        "region_id": operator.region_id, "kind": operator.kind.name(), "desc": operator.reason,
         "steps": operator.steps.iter().map(step_text).collect::<Vec<_>>(),
         "current_step": operator.steps_done,
         "create_time": time(operator.created_micros), "deadline": time(operator.deadline_micros),

@@ -55,8 +55,8 @@ pub(crate) async fn add(Driver(pd): Driver, body: Body) -> Result<Json<&'static 
     if kind == SchedulerKind::EvictLeader {
         let store_id = body.number("store_id")?;
         pd.evict_leaders(store_id).await?;
-        pd.add_scheduler(kind);
-    } else if !pd.add_scheduler(kind) {
+        pd.add_scheduler(kind).await?;
+    } else if !pd.add_scheduler(kind).await? {
         return Err(Failure::conflict(format!("the scheduler {} is there already", kind.name())));
     }
     Ok(Json("The scheduler is created."))
@@ -75,7 +75,7 @@ pub(crate) async fn remove(
             return Err(Failure::missing(format!("store {store_id} is not known")));
         }
         pd.stop_evicting_leaders(store_id).await?;
-    } else if !pd.remove_scheduler(parse_kind(&name)?) {
+    } else if !pd.remove_scheduler(parse_kind(&name)?).await? {
         return Err(Failure::missing(format!("the scheduler {name} was removed already")));
     }
     Ok(Json("The scheduler is removed."))
@@ -96,7 +96,7 @@ pub(crate) async fn pause(
         return Err(Failure::bad(format!("a pause is {PAUSE_SECONDS_MAX} seconds long at most")));
     }
     for kind in kinds {
-        if !pd.pause_scheduler(kind, Duration::from_secs(seconds)) {
+        if !pd.pause_scheduler(kind, Duration::from_secs(seconds)).await? {
             return Err(Failure::missing(format!("the scheduler {} was removed", kind.name())));
         }
     }

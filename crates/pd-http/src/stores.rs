@@ -64,6 +64,15 @@ pub(crate) async fn set_labels(
     Ok(Json("The store's label is updated."))
 }
 
+pub(crate) async fn set_weights(
+    Driver(pd): Driver,
+    Id(id): Id,
+    body: Body,
+) -> Result<Json<&'static str>, Failure> {
+    pd.set_store_weights(id, body.ratio("leader")?, body.ratio("region")?).await?;
+    Ok(Json("The store's weight is updated."))
+}
+
 fn unknown(store_id: u64) -> Failure {
     Failure::missing(format!("store {store_id} is not known"))
 }
@@ -101,6 +110,7 @@ fn page(store: &StoreInfo, now_micros: i64) -> Value {
         "status": {
             "capacity": size_text(store.capacity), "available": size_text(store.available),
             "used_size": size_text(store.used),
+            "leader_weight": store.leader_weight, "region_weight": store.region_weight,
             "leader_count": store.leader_count, "leader_size": store.leader_mebibytes,
             "leader_score": store.leader_score,
             "region_count": store.region_count, "region_size": store.region_mebibytes,

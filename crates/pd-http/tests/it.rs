@@ -181,6 +181,29 @@ async fn operators_are_asked_for_shown_and_given_up() {
 }
 
 #[tokio::test]
+async fn regions_are_cut_merged_and_scattered_by_hand() {
+    let served = Served::start().await;
+    let split = json!({ "name": "split-region", "region_id": 101, "policy": "approximate" });
+    served.change("POST", "operators", Some(split)).await;
+    assert_eq!(served.get("operators/101").await["steps"], json!(["split with policy approximate"]));
+    served.change("DELETE", "operators/101", None).await;
+    let merge = json!({ "name": "merge-region", "source_region_id": 101, "target_region_id": 102 });
+    served.change("POST", "operators", Some(merge)).await;
+    assert_eq!(served.get("operators/101").await["steps"], json!(["merge into region 102"]));
+    served.change("DELETE", "operators/101", None).await;
+    let scatter = json!({ "name": "scatter-region", "region_id": 102, "group": "t" });
+    served.change("POST", "operators", Some(scatter)).await;
+    let scatter = json!({ "name": "scatter-regions", "region_ids": [101, 102] });
+    served.change("POST", "operators", Some(scatter)).await;
+    served.change("POST", "store/2/weight", Some(json!({ "leader": 2, "region": 0.5 }))).await;
+    let store = served.get("store/2").await;
+    assert_eq!(
+        (&store["status"]["leader_weight"], &store["status"]["region_weight"]),
+        (&json!(2.0), &json!(0.5))
+    );
+}
+
+#[tokio::test]
 async fn schedulers_rest_go_and_come_back() {
     let served = Served::start().await;
     let names = served.get("schedulers").await;
@@ -285,6 +308,40 @@ async fn what_cannot_be_is_refused_with_a_reason() {
         ("POST", "operators", r#"{"name":"transfer-leader","region_id":101,"to_store_id":9}"#, 409),
         ("POST", "operators", r#"{"name":"add-peer","region_id":101,"store_id":2}"#, 409),
         ("POST", "operators", r#"{"name":"remove-peer","region_id":101,"store_id":9}"#, 409),
+        ("POST", "operators", r#"{"name":"transfer-peer","region_id":101,"from_store_id":1}"#, 400),
+        (
+            "POST",
+            "operators",
+            r#"{"name":"transfer-peer","region_id":101,"from_store_id":1,"to_store_id":2}"#,
+            409,
+        ),
+        ("POST", "operators", r#"{"name":"merge-region","source_region_id":101}"#, 400),
+        (
+            "POST",
+            "operators",
+            r#"{"name":"merge-region","source_region_id":101,"target_region_id":101}"#,
+            409,
+        ),
+        ("POST", "operators", r#"{"name":"split-region","region_id":101,"policy":"odd"}"#, 400),
+        ("POST", "operators", r#"{"name":"split-region","region_id":101,"policy":"usekey"}"#, 400),
+        (
+            "POST",
+            "operators",
+            r#"{"name":"split-region","region_id":101,"policy":"usekey","keys":["zz"]}"#,
+            400,
+        ),
+        (
+            "POST",
+            "operators",
+            r#"{"name":"split-region","region_id":101,"policy":"usekey","keys":"61"}"#,
+            400,
+        ),
+        ("POST", "operators", r#"{"name":"scatter-region","region_id":999}"#, 404),
+        ("POST", "operators", r#"{"name":"scatter-regions","region_ids":[]}"#, 400),
+        ("POST", "operators", r#"{"name":"scatter-regions","region_ids":["a"]}"#, 400),
+        ("POST", "store/1/weight", r#"{"leader":1}"#, 400),
+        ("POST", "store/1/weight", r#"{"leader":-1,"region":1}"#, 400),
+        ("POST", "store/99/weight", r#"{"leader":1,"region":1}"#, 404),
         ("POST", "schedulers", r#"{"name":"odd"}"#, 404),
         ("POST", "schedulers", r#"{"name":"evict-leader-scheduler"}"#, 400),
         ("POST", "schedulers", r#"{"name":"evict-leader-scheduler","store_id":99}"#, 404),

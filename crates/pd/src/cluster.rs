@@ -10,8 +10,9 @@ use tidewater_proto::{keyspacepb::KeyspaceMeta, metapb, pdpb};
 use crate::keyspaces::Keyspaces;
 use crate::regions::{Change, RegionRecord, RegionTree};
 use crate::safe_point::{Claim, SafePoints};
-use crate::schedule::{PlacementRule, Rules};
+use crate::schedule::{PlacementRule, Rest, Rules, SchedulerKind};
 use crate::storage::Batch;
+use crate::weights::StoreWeights;
 use crate::{OpenError, records};
 
 #[derive(Debug, Default)]
@@ -26,6 +27,10 @@ pub(crate) struct Cluster {
     pub(crate) evicting: BTreeSet<u64>,
     /// What was set by hand, by name.
     pub(crate) settings: BTreeMap<String, String>,
+    /// Stores that are not to have the same as others.
+    pub(crate) weights: BTreeMap<u64, StoreWeights>,
+    /// Schedulers that were removed or paused by hand.
+    pub(crate) resting: BTreeMap<SchedulerKind, Rest>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -68,6 +73,8 @@ pub(crate) enum Update {
     Rule { id: String, rule: Option<PlacementRule> },
     Evicting { store_id: u64, on: bool },
     Setting { name: String, value: Option<String> },
+    Weights { store_id: u64, weights: StoreWeights },
+    Resting { kind: SchedulerKind, rest: Option<Rest> },
 }
 
 impl Update {
@@ -113,6 +120,14 @@ impl Update {
             Self::Setting { name, value } => {
                 batch.push((records::setting(name), value.clone().map(String::into_bytes)));
             }
+            Self::Weights { store_id, weights } => {
+                let is_usual = *weights == StoreWeights::default();
+                let value = (!is_usual).then(|| records::encode_weights(*weights));
+                batch.push((records::weights(*store_id), value));
+            }
+            Self::Resting { kind, rest } => {
+                batch.push((records::resting(*kind), rest.map(records::encode_rest)));
+            }
         }
     }
 }
@@ -148,7 +163,20 @@ impl Cluster {
             Update::Setting { name, value: None } => {
                 self.settings.remove(&name);
             }
+            Update::Weights { store_id, weights } => {
+                self.weights.insert(store_id, weights);
+            }
+            Update::Resting { kind, rest: Some(rest) } => {
+                self.resting.insert(kind, rest);
+            }
+            Update::Resting { kind, rest: None } => {
+                self.resting.remove(&kind);
+            }
         }
+    }
+
+    pub(crate) fn weights_of(&self, store_id: u64) -> StoreWeights {
+        self.weights.get(&store_id).copied().unwrap_or_default()
     }
 
     /// Rebuilds the cluster from its records. Records of unknown names are skipped: a later version may add some.
@@ -182,10 +210,20 @@ impl Cluster {
                     let setting = name.trim_start_matches(records::SETTING_PREFIX).to_owned();
                     cluster.settings.insert(setting, records::decode_text(name, value)?);
                 }
+                _ if name.starts_with(records::WEIGHTS_PREFIX) => {
+                    let (store_id, weights) = records::decode_weights(name, value)?;
+                    cluster.weights.insert(store_id, weights);
+                }
+                _ if name.starts_with(records::RESTING_PREFIX) => match records::decode_rest(name, value)? {
+                    Some((kind, rest)) => drop(cluster.resting.insert(kind, rest)),
+                    None => tracing::warn!(record = %name, "a stored scheduler is not known"),
+                },
                 _ if name.starts_with(records::SERVICE_PREFIX) => {
                     let (id, safe_point, expires_micros) = records::decode_service(name, value)?;
                     cluster.safe_points.services.insert(id, Claim { safe_point, expires_micros });
                 }
+                // They are loaded by their own.
+                _ if name.starts_with(crate::key_values::PREFIX) => {}
                 _ => tracing::warn!(record = %name, "unknown record of the placement driver skipped"),
             }
         }

@@ -1,5 +1,7 @@
 pub(crate) mod admin;
+mod checks;
 mod plans;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,13 +9,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use tidewater_proto::{PdError, PdService, keyspacepb::KeyspaceMeta, metapb, pdpb};
+use tidewater_proto::{KeyValues, PdError, PdService, keyspacepb::KeyspaceMeta, metapb, pdpb};
 use tidewater_types::clock::WallClock;
 
 use crate::balance::{Move, Moves};
 use crate::cluster::{Cluster, Update};
 use crate::error::storage_failed;
 use crate::id::IdAllocator;
+use crate::key_values::KeySpace;
 use crate::merge::Merges;
 use crate::regions::RegionRecord;
 use crate::replica::Leadership;
@@ -24,6 +27,7 @@ use crate::storage::{Batch, Storage, Store};
 use crate::tso::{LOGICAL_LIMIT, Oracle, Refill, Taken};
 use crate::{OpenError, PdConfig, records};
 
+use checks::{invalid, is_tombstone, valid_region, valid_store};
 use plans::{Order, Plans};
 
 /// Most timestamps one call may ask for. A range never crosses a step of the physical part.
@@ -48,6 +52,7 @@ pub struct PlacementDriver {
     /// Held from deciding on a change until it is durable and applied; readers only take `cluster`.
     writer: Arc<tokio::sync::Mutex<()>>,
     plans: Mutex<Plans>,
+    keys: Arc<KeySpace>,
 }
 
 /// What a driver begins with.
@@ -59,6 +64,7 @@ struct Opening {
     ids: IdAllocator,
     clock: Arc<dyn WallClock>,
     store: Store,
+    keys: Arc<KeySpace>,
     /// To be durable before the driver answers anybody.
     batch: Batch,
 }
@@ -79,8 +85,9 @@ impl Opening {
         if counters.cluster_id.is_none() {
             batch.push((records::CLUSTER_ID.to_owned(), Some(records::encode_u64(cluster_id))));
         }
+        let keys = KeySpace::load(stored, store.clone(), clock.clone())?;
         let ids = IdAllocator::new(store.clone(), config.id_step, counters.id_bound);
-        Ok(Self { cluster_id, cluster, oracle, window, ids, clock, store, batch })
+        Ok(Self { cluster_id, cluster, oracle, window, ids, clock, store, keys, batch })
     }
 
     /// The batch is durable.
@@ -89,12 +96,14 @@ impl Opening {
         let opened_micros = self.clock.now_micros();
         let given = Settings { schedule: config.schedule, replication: config.replication };
         let in_force = given.with(&self.cluster.settings);
+        let mut coordinator = Coordinator::new(in_force.replication, opened_micros);
+        coordinator.schedulers().set(&self.cluster.resting);
         let plans = Plans {
             given,
             config: in_force.schedule,
             moves: Moves::default(),
             merges: Merges::new(opened_micros),
-            coordinator: Coordinator::new(in_force.replication, opened_micros),
+            coordinator,
         };
         PlacementDriver {
             cluster_id: self.cluster_id,
@@ -105,6 +114,7 @@ impl Opening {
             cluster: Arc::new(RwLock::new(self.cluster)),
             writer: Arc::default(),
             plans: Mutex::new(plans),
+            keys: self.keys,
         }
     }
 }
@@ -135,7 +145,9 @@ impl PlacementDriver {
         let store = Store::Replicated(leadership);
         let opening = Opening::prepare(&config, &stored, store.clone(), clock)?;
         store.write(opening.batch.clone()).await?;
-        Ok(Arc::new(opening.finish(config)))
+        let driver = opening.finish(config);
+        driver.keys.watch_leases();
+        Ok(Arc::new(driver))
     }
 
     /// The id every client and store must name.
@@ -151,6 +163,10 @@ impl PlacementDriver {
     /// How many regions are known.
     pub fn region_count(&self) -> usize {
         self.cluster.read().regions.len()
+    }
+
+    pub(crate) fn keys(&self) -> &KeySpace {
+        &self.keys
     }
 
     fn header(&self) -> Option<pdpb::ResponseHeader> {
@@ -307,6 +323,10 @@ impl PlacementDriver {
                 merge: Some(pdpb::Merge { target: Some(target) }),
                 ..response
             },
+            Some(schedule::Order::Split(policy, keys)) => {
+                let split = pdpb::SplitRegion { policy: policy.on_the_wire().into(), keys };
+                pdpb::RegionHeartbeatResponse { split_region: Some(split), ..response }
+            }
         })
     }
 
@@ -314,6 +334,7 @@ impl PlacementDriver {
     ///
     /// Heart beats call this: there is no task that could outlive the driver, and nothing happens in a simulation but what it does itself.
     async fn tick(&self) -> Result<(), PdError> {
+        self.keys.watch_leases();
         let empty = {
             let mut plans = self.plans.lock();
             let Plans { config, coordinator, .. } = &mut *plans;
@@ -635,6 +656,34 @@ impl PdService for PlacementDriver {
         Ok(pdpb::ReportBatchSplitResponse { header: self.header() })
     }
 
+    async fn scatter_region(
+        &self,
+        request: pdpb::ScatterRegionRequest,
+    ) -> Result<pdpb::ScatterRegionResponse, PdError> {
+        self.answer_scatter(request).await
+    }
+
+    async fn get_operator(
+        &self,
+        request: pdpb::GetOperatorRequest,
+    ) -> Result<pdpb::GetOperatorResponse, PdError> {
+        Ok(self.answer_operator(request.region_id))
+    }
+
+    async fn split_regions(
+        &self,
+        request: pdpb::SplitRegionsRequest,
+    ) -> Result<pdpb::SplitRegionsResponse, PdError> {
+        self.answer_split(request).await
+    }
+
+    async fn split_and_scatter_regions(
+        &self,
+        request: pdpb::SplitAndScatterRegionsRequest,
+    ) -> Result<pdpb::SplitAndScatterRegionsResponse, PdError> {
+        self.answer_split_and_scatter(request).await
+    }
+
     async fn get_gc_safe_point(
         &self,
         _: pdpb::GetGcSafePointRequest,
@@ -697,6 +746,10 @@ impl PdService for PlacementDriver {
         Ok(vec![pdpb::Member { name: "pd".to_owned(), binary_version, ..Default::default() }])
     }
 
+    fn key_values(&self) -> Option<&dyn KeyValues> {
+        Some(&*self.keys)
+    }
+
     async fn load_keyspace(&self, name: &str) -> Result<KeyspaceMeta, PdError> {
         self.cluster.read().keyspaces.get(name)
     }
@@ -736,31 +789,4 @@ fn region_update(cluster: &Cluster, report: RegionRecord) -> Result<Option<Updat
             stale.newer_id
         ))),
     }
-}
-
-fn valid_store(store: Option<metapb::Store>) -> Result<metapb::Store, PdError> {
-    match store {
-        Some(store) if store.id == 0 => Err(invalid("a store needs an id above zero".to_owned())),
-        Some(store) => Ok(store),
-        None => Err(invalid("the request holds no store".to_owned())),
-    }
-}
-
-fn valid_region(region: Option<metapb::Region>) -> Result<metapb::Region, PdError> {
-    let region = region.ok_or_else(|| invalid("the request holds no region".to_owned()))?;
-    if region.id == 0 || region.region_epoch.is_none() {
-        return Err(invalid("a region needs an id above zero and an epoch".to_owned()));
-    }
-    if !region.end_key.is_empty() && region.start_key >= region.end_key {
-        return Err(invalid(format!("region {} ends before it starts", region.id)));
-    }
-    Ok(region)
-}
-
-fn is_tombstone(store: &metapb::Store) -> bool {
-    store.state == metapb::StoreState::Tombstone as i32
-}
-
-fn invalid(reason: String) -> PdError {
-    PdError::InvalidValue { reason }
 }

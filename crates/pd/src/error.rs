@@ -94,3 +94,78 @@ pub(crate) fn storage_failed(error: &StorageError) -> PdError {
     }
     PdError::Storage { reason }
 }
+
+/// Why an operator that was asked for by hand was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OperatorError {
+    /// No such region, or it has not reported itself yet.
+    #[error("region {region_id} is not known, or has not reported itself yet")]
+    RegionNotFound {
+        /// Its id.
+        region_id: u64,
+    },
+    /// Regions of this cluster have one copy each and move whole.
+    #[error("regions are not replicated: start the placement driver with max-replicas above 1")]
+    NotReplicated,
+    /// Something is under way with the region.
+    #[error("region {region_id} has an operator already: wait for its end, or cancel it")]
+    Busy {
+        /// The region.
+        region_id: u64,
+    },
+    /// The region has no peer there, or one that does not vote.
+    #[error("region {region_id} has no such peer on store {store_id}")]
+    NoSuchPeer {
+        /// The region.
+        region_id: u64,
+        /// The store.
+        store_id: u64,
+    },
+    /// The store is not known, not up, not heard of, or has a peer already; or its peer has not caught up.
+    #[error(
+        "store {store_id} cannot do that for region {region_id}: it is not up, or has a peer already, or its peer has not caught up"
+    )]
+    StoreUnfit {
+        /// The region.
+        region_id: u64,
+        /// The store.
+        store_id: u64,
+    },
+    /// Too few healthy voters would be left.
+    #[error("region {region_id} would be left without a healthy majority")]
+    Unsafe {
+        /// The region.
+        region_id: u64,
+    },
+    /// No order of steps leads there.
+    #[error("there is no safe way for region {region_id}")]
+    NoWay {
+        /// The region.
+        region_id: u64,
+    },
+    /// It takes two regions with a common border, where the same placement rules hold.
+    #[error("region {target} is no neighbor of region {region_id} under the same placement rules")]
+    NotNeighbors {
+        /// The region that was to be merged.
+        region_id: u64,
+        /// The region it was to be merged into.
+        target: u64,
+    },
+    /// A peer is missing, down, superfluous or behind.
+    #[error("region {region_id} is not well: a peer is missing, down, superfluous or behind")]
+    Unsettled {
+        /// The region.
+        region_id: u64,
+    },
+    /// The keys to split at are missing or superfluous, not inside of the region, or no keys.
+    #[error(
+        "region {region_id} cannot be cut there: usekey needs encoded keys inside of it, other policies none"
+    )]
+    SplitKey {
+        /// The region.
+        region_id: u64,
+    },
+    /// The driver could not reserve the ids of the new peers.
+    #[error(transparent)]
+    Driver(#[from] PdError),
+}

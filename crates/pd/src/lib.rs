@@ -17,6 +17,9 @@
 //! safe points (`cluster`, `safe_point`), what regions should do (`balance`, `merge`; `schedule` where they are replicated), all kept in a small ordered map of named records behind the [`Storage`] seam with its two
 //! implementations, [`MemoryStorage`] and the crash-safe [`FileStorage`].
 //!
+//! Keys with revisions, watches and leases, for whoever wants a place of its own in the cluster, are in `key_values`
+//! ([`KeyValues`](tidewater_proto::KeyValues)).
+//!
 //! A [`Member`] is one of several: they replicate the records, and the one that leads opens a driver over them (`replica`).
 //!
 //! ```
@@ -43,6 +46,7 @@ mod config;
 mod driver;
 mod error;
 mod id;
+mod key_values;
 mod keyspaces;
 mod merge;
 mod records;
@@ -53,17 +57,18 @@ mod schedule;
 mod settings;
 mod storage;
 mod tso;
+mod weights;
 
 pub use config::{BalanceBy, PdConfig, ReplicationConfig, ScheduleConfig, TsoConfig};
 pub use driver::PlacementDriver;
 pub use driver::admin::{
-    FinishedOperator, HotRegion, OperatorError, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo,
-    StoreState,
+    FinishedOperator, HotRegion, OperatorInfo, PeerInfo, RegionInfo, SchedulerInfo, StoreInfo, StoreState,
 };
-pub use error::{OpenError, StorageError};
+pub use error::{OpenError, OperatorError, StorageError};
 pub use replica::{Member, MemberConfig, MemberError};
 pub use schedule::{
-    LabelConstraint, LabelOp, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind, Step,
+    LabelConstraint, LabelOp, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind,
+    SplitPolicy, Step,
 };
 pub use settings::{SettingSection, SettingValue};
 pub use storage::{Batch, FileStorage, MemoryStorage, Residence, Storage};

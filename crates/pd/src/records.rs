@@ -7,7 +7,8 @@ use prost::Message;
 use tidewater_proto::{keyspacepb, metapb, pdpb};
 
 use crate::OpenError;
-use crate::schedule::{LabelConstraint, LabelOp, PlacementRule, ReplicaRole};
+use crate::schedule::{LabelConstraint, LabelOp, PlacementRule, ReplicaRole, Rest, SchedulerKind};
+use crate::weights::{StoreWeights, Weight};
 
 pub(crate) const CLUSTER_ID: &str = "cluster/id";
 pub(crate) const BOOTSTRAPPED: &str = "cluster/bootstrapped";
@@ -21,6 +22,8 @@ pub(crate) const SERVICE_PREFIX: &str = "gc/service/";
 pub(crate) const RULE_PREFIX: &str = "schedule/rule/";
 pub(crate) const SETTING_PREFIX: &str = "schedule/setting/";
 pub(crate) const EVICTING_PREFIX: &str = "schedule/evict_leaders/";
+pub(crate) const WEIGHTS_PREFIX: &str = "schedule/weights/";
+pub(crate) const RESTING_PREFIX: &str = "schedule/resting/";
 
 /// Records with this prefix are a member's own; all others are the same for all members.
 pub(crate) const LOCAL_PREFIX: &str = "raft/";
@@ -92,6 +95,14 @@ pub(crate) fn setting(name: &str) -> String {
     format!("{SETTING_PREFIX}{name}")
 }
 
+pub(crate) fn weights(store_id: u64) -> String {
+    format!("{WEIGHTS_PREFIX}{store_id:020}")
+}
+
+pub(crate) fn resting(kind: SchedulerKind) -> String {
+    format!("{RESTING_PREFIX}{}", kind.name())
+}
+
 pub(crate) fn member(id: u64) -> String {
     format!("{MEMBER_PREFIX}{id:020}")
 }
@@ -146,6 +157,39 @@ pub(crate) fn decode_service(name: &str, value: &[u8]) -> Result<(Vec<u8>, u64, 
     let (safe_point, rest) = value.split_first_chunk().ok_or_else(short)?;
     let (expires, id) = rest.split_first_chunk().ok_or_else(short)?;
     Ok((id.to_vec(), u64::from_be_bytes(*safe_point), i64::from_be_bytes(*expires)))
+}
+
+/// A store's weights: that for leaders, that for regions.
+pub(crate) fn encode_weights(weights: StoreWeights) -> Vec<u8> {
+    [weights.leader.parts().to_be_bytes(), weights.region.parts().to_be_bytes()].concat()
+}
+
+pub(crate) fn decode_weights(name: &str, value: &[u8]) -> Result<(u64, StoreWeights), OpenError> {
+    let odd = || damaged(name, "two weights were expected");
+    let store_id = name.trim_start_matches(WEIGHTS_PREFIX).parse().map_err(|_| odd())?;
+    let (leader, rest) = value.split_first_chunk().ok_or_else(odd)?;
+    let region = rest.try_into().map_err(|_| odd())?;
+    let weight = |bytes: [u8; 8]| Weight::from_parts(u64::from_be_bytes(bytes)).ok_or_else(odd);
+    Ok((store_id, StoreWeights { leader: weight(*leader)?, region: weight(region)? }))
+}
+
+/// Until when a scheduler is paused, in microseconds since 1970; 0 if it was removed.
+pub(crate) fn encode_rest(rest: Rest) -> Vec<u8> {
+    let until = match rest {
+        Rest::Removed => 0,
+        Rest::Until(micros) => micros.max(1),
+    };
+    until.to_be_bytes().to_vec()
+}
+
+/// `None` for a scheduler that only another version knows.
+pub(crate) fn decode_rest(name: &str, value: &[u8]) -> Result<Option<(SchedulerKind, Rest)>, OpenError> {
+    let rest = match decode_u64(name, value)? {
+        0 => Rest::Removed,
+        until => Rest::Until(i64::try_from(until).unwrap_or(i64::MAX)),
+    };
+    let kind = SchedulerKind::from_name(name.trim_start_matches(RESTING_PREFIX));
+    Ok(kind.map(|kind| (kind, rest)))
 }
 
 pub(crate) fn encode_rule(rule: &PlacementRule) -> Vec<u8> {

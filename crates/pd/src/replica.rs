@@ -33,6 +33,7 @@
 //! Left out: members that do not vote for good; priorities of leaders; reads from followers.
 
 mod found;
+mod keys;
 mod leadership;
 mod link;
 mod member;

@@ -21,8 +21,8 @@
 //!
 //! # What it leaves out
 //! Splitting hot regions, moving followers of hot regions, regions that straddle placement rules (the first key decides), joint changes of
-//! several members (one at a time is what stores understand), and witnesses. Removed schedulers and pauses are not kept over restarts; settings,
-//! rules, store states and evictions are.
+//! several members (one at a time is what stores understand), and witnesses. Operators and regions that wait to be scattered are not kept over
+//! restarts; what was set by hand is.
 
 mod balance;
 mod builder;
@@ -34,13 +34,16 @@ mod operator;
 mod operators;
 mod repair;
 mod rules;
+mod scatter;
 mod schedulers;
 mod status;
+mod wish;
 
 use tidewater_proto::pdpb;
 
 use builder::PeerIds;
 pub(crate) use context::Context;
+use scatter::{Plan, Scatterer};
 use schedulers::Schedulers;
 use status::Statuses;
 
@@ -48,34 +51,19 @@ pub(crate) use builder::IDS_PER_REFILL;
 pub(crate) use operator::{Operator, Order, View};
 pub(crate) use operators::Operators;
 pub(crate) use rules::{RULES_MAX, Rules};
+pub(crate) use scatter::REASON as SCATTER;
+pub(crate) use schedulers::Rest;
+pub(crate) use wish::Wish;
 
-pub use operator::{OperatorKind, OperatorResult, Step};
+pub use operator::{OperatorKind, OperatorResult, SplitPolicy, Step};
 pub use rules::{LabelConstraint, LabelOp, PlacementRule, ReplicaRole};
 pub use schedulers::SchedulerKind;
 
+use crate::OperatorError;
 use crate::cluster::Cluster;
 use crate::config::{ReplicationConfig, ScheduleConfig};
 use crate::merge::Merges;
 use crate::regions::RegionRecord;
-
-/// Why an operator asked for by hand was not made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    UnknownRegion,
-    Busy,
-    NoSuchPeer,
-    StoreUnfit,
-    Unsafe,
-    NoWay,
-}
-
-/// What somebody asks for by hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
-    TransferLeader { to_store: u64 },
-    AddPeer { store_id: u64, role: ReplicaRole },
-    RemovePeer { store_id: u64 },
-}
 
 /// All that scheduling knows beside the cluster.
 #[derive(Debug)]
@@ -84,6 +72,7 @@ pub(crate) struct Coordinator {
     operators: Operators,
     statuses: Statuses,
     schedulers: Schedulers,
+    scatterer: Scatterer,
     ids: PeerIds,
     /// The store that counts as slow.
     slow_store: Option<u64>,
@@ -97,6 +86,7 @@ impl Coordinator {
             operators: Operators::default(),
             statuses: Statuses::default(),
             schedulers: Schedulers::default(),
+            scatterer: Scatterer::default(),
             ids: PeerIds::default(),
             slow_store: None,
             opened_micros,
@@ -172,6 +162,9 @@ impl Coordinator {
         if self.operators.is_busy(id) {
             return None;
         }
+        if let Some(order) = self.scatter_one(config, cluster, record, now_micros) {
+            return Some(order);
+        }
         let (repairs, merging) = (
             self.schedulers.is_active(SchedulerKind::Repair, now_micros),
             self.schedulers.is_active(SchedulerKind::Merge, now_micros),
@@ -204,6 +197,7 @@ impl Coordinator {
             return Vec::new();
         }
         self.operators.expire(now_micros);
+        self.scatterer.expire(now_micros);
         self.slow_store = match self.schedulers.is_active(SchedulerKind::EvictSlowStore, now_micros) {
             true => leaders::slow_store(config, cluster, self.slow_store),
             false => None,
@@ -226,6 +220,7 @@ impl Coordinator {
             let result = if is_merging { OperatorResult::Success } else { OperatorResult::RegionGone };
             self.operators.end(id, result, now_micros);
             self.statuses.forget(id);
+            self.scatterer.forget(id);
         }
     }
 
@@ -237,13 +232,28 @@ impl Coordinator {
         region_id: u64,
         wish: Wish,
         now_micros: i64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), OperatorError> {
         let mut ids = std::mem::take(&mut self.ids);
         let ctx = self.context(config, cluster, now_micros);
-        let planned = plan_wish(&ctx, region_id, wish, &mut ids);
+        let planned = wish::plan(&ctx, region_id, wish, &mut ids);
         self.ids = ids;
         self.operators_insert(Some(planned?));
         Ok(())
+    }
+
+    /// Has a region spread with others of its group, as soon as it reports itself and is well; `false` if too many wait.
+    pub(crate) fn scatter(&mut self, region_id: u64, group: &str, now_micros: i64) -> bool {
+        self.scatterer.ask(region_id, group, now_micros)
+    }
+
+    /// Whether a region is being changed, or waits to be.
+    pub(crate) fn is_scheduled(&self, region_id: u64) -> bool {
+        self.operators.is_busy(region_id) || self.scatterer.is_waiting(region_id)
+    }
+
+    /// Whether a region waits to be spread with its group.
+    pub(crate) fn waits_to_scatter(&self, region_id: u64) -> bool {
+        self.scatterer.is_waiting(region_id)
     }
 
     /// Gives up the operator of a region; `false` if it has none.
@@ -292,6 +302,38 @@ impl Coordinator {
         }
     }
 
+    /// Sends a region on its way that waits to be spread with its group, and gives its first order.
+    fn scatter_one(
+        &mut self,
+        config: &ScheduleConfig,
+        cluster: &Cluster,
+        record: &RegionRecord,
+        now_micros: i64,
+    ) -> Option<Order> {
+        let id = record.region.id;
+        if !self.scatterer.is_waiting(id) {
+            return None;
+        }
+        let mut ids = std::mem::take(&mut self.ids);
+        let ctx = self.context(config, cluster, now_micros);
+        let view = View { record, status: self.statuses.get(id)? };
+        let plan = self.scatterer.plan(&ctx, &view, &mut ids);
+        let order = match &plan {
+            Plan::Go(operator, ..) => operator.progress(&ctx, &view).order,
+            Plan::Wait | Plan::Stay(..) => None,
+        };
+        self.ids = ids;
+        match plan {
+            Plan::Wait => {}
+            Plan::Stay(layout, leader) => self.scatterer.note_planned(id, &layout, leader, now_micros),
+            Plan::Go(operator, layout, leader) => {
+                self.scatterer.note_planned(id, &layout, leader, now_micros);
+                self.operators_insert(Some(operator));
+            }
+        }
+        order
+    }
+
     /// Lets a scheduler make operators as long as it finds any and has room for them; tells whether it found none.
     fn run(
         &mut self,
@@ -329,37 +371,4 @@ impl Coordinator {
             self.operators.insert(operator);
         }
     }
-}
-
-fn plan_wish(ctx: &Context<'_>, region_id: u64, wish: Wish, ids: &mut PeerIds) -> Result<Operator, Refusal> {
-    let view = ctx.view(region_id).ok_or(Refusal::UnknownRegion)?;
-    if ctx.operators.is_busy(region_id) {
-        return Err(Refusal::Busy);
-    }
-    let mut layout = builder::layout_of(&view);
-    match wish {
-        Wish::TransferLeader { to_store } => {
-            let peer =
-                view.peer_on(to_store).filter(|peer| operator::is_voter(peer)).ok_or(Refusal::NoSuchPeer)?;
-            if !ctx.is_healthy(to_store) || !view.is_caught_up(peer) {
-                return Err(Refusal::StoreUnfit);
-            }
-            return builder::leader_to(ctx, &view, OperatorKind::Admin, "asked for by hand", to_store)
-                .ok_or(Refusal::NoSuchPeer);
-        }
-        Wish::AddPeer { store_id, role } => {
-            if layout.insert(store_id, role).is_some() || !ctx.is_healthy(store_id) {
-                return Err(Refusal::StoreUnfit);
-            }
-        }
-        Wish::RemovePeer { store_id } => {
-            layout.remove(&store_id).ok_or(Refusal::NoSuchPeer)?;
-            let peer = view.peer_on(store_id).ok_or(Refusal::NoSuchPeer)?;
-            if operator::is_voter(peer) && !view.survives_without(ctx, peer.id) {
-                return Err(Refusal::Unsafe);
-            }
-        }
-    }
-    let steps = builder::steps_to(ctx, &view, &layout, ids).ok_or(Refusal::NoWay)?;
-    Ok(builder::operator(ctx, &view, OperatorKind::Admin, "asked for by hand", steps))
 }

@@ -2,12 +2,16 @@
 
 #[path = "it/fake.rs"]
 mod fake;
+#[path = "it/keys.rs"]
+mod keys;
 #[path = "it/members.rs"]
 mod members;
 #[path = "it/replica.rs"]
 mod replica;
 #[path = "it/schedule.rs"]
 mod schedule;
+#[path = "it/wishes.rs"]
+mod wishes;
 
 use std::sync::Arc;
 

@@ -11,8 +11,8 @@
 //! # Tour
 //! [`metapb`] and [`errorpb`] describe regions and what can be wrong with them; [`kvrpcpb`] holds the transaction commands;
 //! [`tikvpb`] joins them into the closed enums [`StoreRequest`] and [`StoreResponse`]; [`coprocessor`] and [`tipb`] carry plan
-//! fragments; [`pdpb`] is the placement driver. [`StoreService`], [`StoreConnector`] and [`PdService`] are the seams; [`PdPeer`]
-//! and [`PdPeerConnector`] those between the members of a placement driver.
+//! fragments; [`pdpb`] is the placement driver, [`etcdserverpb`] and [`meta_storagepb`] its keys. [`StoreService`], [`StoreConnector`],
+//! [`PdService`] and [`KeyValues`] are the seams; [`PdPeer`] and [`PdPeerConnector`] those between the members of a placement driver.
 //!
 //! ```
 //! use prost::Message;
@@ -26,6 +26,7 @@
 //! # Ok::<(), prost::DecodeError>(())
 //! ```
 
+mod key_values;
 mod pd;
 mod peer;
 mod store;
@@ -35,9 +36,10 @@ mod packages {
     include!(concat!(env!("OUT_DIR"), "/packages.rs"));
 }
 
+pub use key_values::{KeyValueError, KeyValues, KeyWatch};
 pub use packages::{
-    coprocessor, deadlock, errorpb, etcdserverpb, keyspacepb, kvrpcpb, metapb, pdpb, pdpeerpb, raftpb,
-    regionmovepb, regionpb, tikvpb, tipb,
+    coprocessor, deadlock, errorpb, etcdserverpb, keyspacepb, kvrpcpb, meta_storagepb, metapb, pdpb,
+    pdpeerpb, raftpb, regionmovepb, regionpb, tikvpb, tipb,
 };
 pub use pd::{PdError, PdService};
 pub use peer::{PdPeer, PdPeerConnector};

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{TransportError, keyspacepb, pdpb};
+use crate::{KeyValues, TransportError, keyspacepb, pdpb};
 
 /// Why the placement driver did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,6 +124,35 @@ pub trait PdService: Send + Sync {
         request: pdpb::ReportBatchSplitRequest,
     ) -> Result<pdpb::ReportBatchSplitResponse, PdError>;
 
+    /// Has regions spread over the stores, each group for itself. A driver that knows one copy of each region only leaves them where they are.
+    async fn scatter_region(
+        &self,
+        _: pdpb::ScatterRegionRequest,
+    ) -> Result<pdpb::ScatterRegionResponse, PdError> {
+        Ok(pdpb::ScatterRegionResponse { finished_percentage: 100, ..Default::default() })
+    }
+    /// What is or was last under way with a region; without a description if nothing.
+    async fn get_operator(
+        &self,
+        request: pdpb::GetOperatorRequest,
+    ) -> Result<pdpb::GetOperatorResponse, PdError> {
+        Ok(pdpb::GetOperatorResponse { region_id: request.region_id, ..Default::default() })
+    }
+    /// Has regions cut at encoded keys, and waits for it.
+    async fn split_regions(
+        &self,
+        _: pdpb::SplitRegionsRequest,
+    ) -> Result<pdpb::SplitRegionsResponse, PdError> {
+        Err(PdError::InvalidValue { reason: "this driver cuts no regions: ask the stores".to_owned() })
+    }
+    /// Has regions cut at encoded keys, waits for it, and has the new ones spread over the stores.
+    async fn split_and_scatter_regions(
+        &self,
+        _: pdpb::SplitAndScatterRegionsRequest,
+    ) -> Result<pdpb::SplitAndScatterRegionsResponse, PdError> {
+        Err(PdError::InvalidValue { reason: "this driver cuts no regions: ask the stores".to_owned() })
+    }
+
     /// The timestamp below which old versions may be gone.
     async fn get_gc_safe_point(
         &self,
@@ -143,6 +172,11 @@ pub trait PdService: Send + Sync {
     /// The members of the driver, each with where its clients find it. A driver inside of the asker's process is one without an address.
     async fn members(&self) -> Result<Vec<pdpb::Member>, PdError> {
         Ok(Vec::new())
+    }
+
+    /// The driver's keys with revisions, if it has any.
+    fn key_values(&self) -> Option<&dyn KeyValues> {
+        None
     }
 
     /// A keyspace by its name. A driver without keyspaces knows none.

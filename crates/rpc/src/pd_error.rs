@@ -20,7 +20,8 @@ macro_rules! headed {
 headed! {
     pdpb: BootstrapResponse IsBootstrappedResponse AllocIdResponse GetStoreResponse PutStoreResponse GetAllStoresResponse
         StoreHeartbeatResponse RegionHeartbeatResponse GetRegionResponse ScanRegionsResponse BatchScanRegionsResponse
-        AskBatchSplitResponse ReportBatchSplitResponse ScatterRegionResponse GetOperatorResponse GetGcSafePointResponse
+        AskBatchSplitResponse ReportBatchSplitResponse ScatterRegionResponse GetOperatorResponse SplitRegionsResponse
+        SplitAndScatterRegionsResponse GetGcSafePointResponse
         UpdateGcSafePointResponse UpdateServiceGcSafePointResponse GetGcStateResponse GetMinTsResponse;
     keyspacepb: LoadKeyspaceResponse GetAllKeyspacesResponse;
 }

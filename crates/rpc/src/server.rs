@@ -1,9 +1,12 @@
 //! Listening: what is served, on which port, until when.
 
+mod etcd;
+mod meta_storage;
 mod pd;
 mod pd_http;
 mod pd_members;
 mod store;
+mod watching;
 
 use std::net::SocketAddr;
 use std::time::Duration;

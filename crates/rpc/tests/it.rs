@@ -6,8 +6,12 @@ mod bad_input;
 mod cluster;
 #[path = "it/connections.rs"]
 mod connections;
+#[path = "it/key_values.rs"]
+mod key_values;
 #[path = "it/merging.rs"]
 mod merging;
+#[path = "it/operators.rs"]
+mod operators;
 #[path = "it/pd_members.rs"]
 mod pd_members;
 #[path = "it/placement.rs"]

@@ -8,6 +8,7 @@ mod kill;
 mod locks;
 mod prepare;
 mod regions;
+mod scatter;
 mod schema;
 mod set;
 mod show;

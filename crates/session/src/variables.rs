@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tidewater_types::{Charset, Collation, Datum, ErrorCode, FieldType, SqlError, SqlMode, TimeZone};
 
 use definitions::{ALIASES, DEFINITIONS};
-pub(crate) use hot::{Hot, Isolation};
+pub(crate) use hot::{Hot, Isolation, ScatterNew};
 
 /// Where a variable may be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

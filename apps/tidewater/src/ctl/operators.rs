@@ -38,6 +38,28 @@ enum Wish {
     AddLearner { region: u64, store: u64 },
     /// Take a peer away.
     RemovePeer { region: u64, store: u64 },
+    /// Move a peer from one store to another.
+    TransferPeer { region: u64, from_store: u64, to_store: u64 },
+    /// Make a region a part of its neighbor.
+    MergeRegion { source: u64, target: u64 },
+    /// Cut a region in the middle, or at keys.
+    SplitRegion {
+        region: u64,
+        /// How to find where: scan reads all of the region, approximate goes by its size, usekey takes the keys that are given.
+        #[arg(long, default_value = "scan")]
+        policy: String,
+        /// Encoded keys in hexadecimal digits, as `regions` shows them.
+        #[arg(long, value_delimiter = ',')]
+        keys: Vec<String>,
+    },
+    /// Spread a region with others of its group, each group for itself.
+    ScatterRegion {
+        #[arg(required = true)]
+        regions: Vec<u64>,
+        /// What the regions belong to, such as the id of a table.
+        #[arg(long, default_value = "")]
+        group: String,
+    },
 }
 
 pub(super) async fn run(client: &Client, options: Options) -> anyhow::Result<Answer> {
@@ -64,6 +86,18 @@ fn body(wish: &Wish) -> Value {
         }
         Wish::RemovePeer { region, store } => {
             json!({ "name": "remove-peer", "region_id": region, "store_id": store })
+        }
+        Wish::TransferPeer { region, from_store, to_store } => json!({
+            "name": "transfer-peer", "region_id": region, "from_store_id": from_store, "to_store_id": to_store,
+        }),
+        Wish::MergeRegion { source, target } => {
+            json!({ "name": "merge-region", "source_region_id": source, "target_region_id": target })
+        }
+        Wish::SplitRegion { region, policy, keys } => {
+            json!({ "name": "split-region", "region_id": region, "policy": policy, "keys": keys })
+        }
+        Wish::ScatterRegion { regions, group } => {
+            json!({ "name": "scatter-regions", "region_ids": regions, "group": group })
         }
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use hyper::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::http::Client;
 use super::page::{field, items, joined};
@@ -36,6 +36,8 @@ enum Action {
         #[arg(required = true, value_name = "KEY=VALUE")]
         labels: Vec<String>,
     },
+    /// Give it another part of the leaders and of the regions than other stores have, whose weights are 1.
+    Weight { leader: f64, region: f64 },
 }
 
 pub(super) async fn list(client: &Client, options: &ListOptions) -> anyhow::Result<Answer> {
@@ -92,6 +94,10 @@ pub(super) async fn run(client: &Client, options: StoreOptions) -> anyhow::Resul
         }
         Some(Action::Offline) => change(client, Method::DELETE, &path, None).await,
         Some(Action::Up) => change(client, Method::POST, &format!("{path}/state?state=Up"), None).await,
+        Some(Action::Weight { leader, region }) => {
+            let body = json!({ "leader": leader, "region": region });
+            change(client, Method::POST, &format!("{path}/weight"), Some(&body)).await
+        }
         Some(Action::Label { labels }) => {
             let pair = |label: String| {
                 let (key, value) =

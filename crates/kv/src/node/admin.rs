@@ -104,11 +104,14 @@ impl Node {
     /// Reports a region; returns what the placement driver says to it.
     pub(super) async fn heartbeat_of(&self, region: &Region) -> Option<pdpb::RegionHeartbeatResponse> {
         let load = &region.load;
+        let (bytes_read, keys_read) = load.reads.news();
         let heartbeat = pdpb::RegionHeartbeatRequest {
             region: Some(region.meta.clone()),
             leader: Some(region.peer),
             bytes_written: load.bytes_written.swap(0, Ordering::Relaxed),
             keys_written: load.keys_written.swap(0, Ordering::Relaxed),
+            bytes_read,
+            keys_read,
             approximate_size: match load.is_measured.load(Ordering::SeqCst) {
                 true => (load.bytes.load(Ordering::Relaxed) >> 20).max(1),
                 // Nobody knows, which the placement driver must not take for little.

@@ -247,6 +247,11 @@ impl Node {
             tokio::spawn(super::admin::heartbeats(Arc::downgrade(self), self.config.heartbeat_interval))
                 .abort_handle(),
         ];
+        let limits = self.config.read_limits();
+        if limits.requests > 0 || limits.bytes > 0 {
+            let watching = super::split_by_load::watch_reads(Arc::downgrade(self), limits);
+            tasks.push(tokio::spawn(watching).abort_handle());
+        }
         if let Some(interval) = self.config.gc_poll_interval {
             tasks.push(
                 tokio::spawn(super::gc::follow_safe_point(Arc::downgrade(self), interval)).abort_handle(),

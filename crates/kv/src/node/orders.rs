@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tidewater_proto::{metapb, pdpb};
+use tidewater_proto::pdpb;
 use tidewater_raft::{Group, GroupError, Membership, Role};
 
-use super::{Node, merge_replicas::MergeRefusal, replicas::Event};
+use super::{Node, replicas::Event};
 use crate::{region::Region, replica::Lead};
 
 /// How long a leader looks after a new member, and how often; later, regular reports tell.
@@ -58,8 +58,10 @@ impl Node {
     ) {
         let (group, region_id, order) = (lead.group.clone(), region.id(), order.clone());
         let merges_into = order.merge.as_ref().and_then(|merge| merge.target.clone());
-        let changes =
-            order.change_peer.is_some() || order.change_peer_v2.is_some() || order.transfer_leader.is_some();
+        let changes = order.change_peer.is_some()
+            || order.change_peer_v2.is_some()
+            || order.transfer_leader.is_some()
+            || order.split_region.is_some();
         if !changes && merges_into.is_none() {
             return;
         }
@@ -68,23 +70,21 @@ impl Node {
             return;
         }
         tokio::spawn(async move {
-            // The order may be about a region that is not so any more: late, or given twice.
-            let is_current = node.regions.get(region_id).is_some_and(|region| {
-                if !region.is_open() {
-                    return false;
+            let current = node.regions.get(region_id).filter(|region| is_about(&order, region));
+            let carried_out = match (current, &merges_into, &order.split_region) {
+                (None, ..) => Ok(()),
+                (Some(_), Some(target), _) => {
+                    node.prepare_merge(region_id, target).await.map_err(|error| error.to_string())
                 }
-                let conf_ver = |epoch: &metapb::RegionEpoch| epoch.conf_ver;
-                order.region_epoch.as_ref().map(conf_ver) == region.meta.region_epoch.as_ref().map(conf_ver)
-            });
-            let carried_out = match (is_current, &merges_into) {
-                (false, _) => Ok(()),
-                (true, Some(target)) => node.prepare_merge(region_id, target).await,
-                (true, None) => carry_out(&group, &order).await.map_err(MergeRefusal::from),
+                (Some(region), None, Some(split)) => {
+                    node.split_as_ordered(&region, split).await.map_err(|error| error.to_string())
+                }
+                (Some(_), None, None) => carry_out(&group, &order).await.map_err(|error| error.to_string()),
             };
             match carried_out {
                 Ok(()) => tracing::debug!(region = region_id, ?order, "an order was carried out"),
                 Err(error) => {
-                    tracing::info!(region = region_id, ?order, %error, "an order was not carried out")
+                    tracing::info!(region = region_id, ?order, error, "an order was not carried out")
                 }
             }
             let is_new =
@@ -103,6 +103,15 @@ impl Node {
             }
         });
     }
+}
+
+/// Whether an order is about the region as it is: it may be late, or given twice. A region that was cut since is not to be cut again.
+fn is_about(order: &pdpb::RegionHeartbeatResponse, region: &Region) -> bool {
+    let (ordered, known) =
+        (order.region_epoch.unwrap_or_default(), region.meta.region_epoch.unwrap_or_default());
+    region.is_open()
+        && ordered.conf_ver == known.conf_ver
+        && (order.split_region.is_none() || ordered.version == known.version)
 }
 
 /// Waits until a new member has what the others have, or for as long as anybody cares.

@@ -179,7 +179,9 @@ impl Node {
     ) -> Result<Option<Bytes>, RawError> {
         let target = self.raw_target(context, cf)?;
         target.check_keys(context, [key])?;
-        Ok(self.scheduler.engine.get(Cf::Default, &target.space.engine_key(key))?)
+        let stored = self.scheduler.engine.get(Cf::Default, &target.space.engine_key(key))?;
+        target.region.load.reads.note_key(key, stored.as_ref().map_or(0, Bytes::len));
+        Ok(stored)
     }
 
     pub(super) fn raw_batch_get(
@@ -197,6 +199,8 @@ impl Node {
                 pairs.push(kvrpcpb::KvPair { error: None, key: key.clone(), value });
             }
         }
+        let bytes = pairs.iter().map(|pair| pair.value.len()).sum();
+        target.region.load.reads.note_keys(request.keys.iter().map(|key| &key[..]), bytes);
         Ok(kvrpcpb::RawBatchGetResponse { pairs, ..Default::default() })
     }
 
@@ -336,6 +340,10 @@ impl Node {
         let snapshot = self.scheduler.engine.snapshot();
         let range = (&request.start_key[..], &request.end_key[..]);
         scan.append(&*snapshot, &target, request.context.as_ref(), range, &mut kvs)?;
+        let bytes = kvs.iter().map(|pair| pair.key.len() + pair.value.len()).sum();
+        // A reverse scan names its upper end first.
+        let read = if request.reverse { (range.1, range.0) } else { range };
+        target.region.load.reads.note_ranges([read].into_iter(), kvs.len(), bytes);
         Ok(kvrpcpb::RawScanResponse { kvs, ..Default::default() })
     }
 

@@ -39,7 +39,9 @@ impl Node {
         let options = try_region!(self.read_options(&region, request.context.as_ref(), request.version));
         let key = DataKey::from_raw(&request.key);
         try_command!(self.announce_point_reads([&key], &options));
-        match try_command!(self.get_value(key, &request.key, &options, &mut None)) {
+        let value = try_command!(self.get_value(key, &request.key, &options, &mut None));
+        region.load.reads.note_key(&request.key, value.as_ref().map_or(0, Bytes::len));
+        match value {
             Some(value) => kvrpcpb::GetResponse { value, ..Default::default() },
             None => kvrpcpb::GetResponse { not_found: true, ..Default::default() },
         }
@@ -75,6 +77,8 @@ impl Node {
                 Err(error) => try_command!(Err(error)),
             }
         }
+        let bytes = pairs.iter().map(bytes_of).sum();
+        region.load.reads.note_keys(request.keys.iter().map(|key| &key[..]), bytes);
         kvrpcpb::BatchGetResponse { pairs: wire_pairs(pairs), ..Default::default() }
     }
 
@@ -137,6 +141,8 @@ impl Node {
             request.limit as usize,
             request.sample_step as usize
         ));
+        let bytes = pairs.iter().map(bytes_of).sum();
+        region.load.reads.note_ranges([(start, end)].into_iter(), pairs.len(), bytes);
         kvrpcpb::ScanResponse { pairs: wire_pairs(pairs), ..Default::default() }
     }
 
@@ -208,7 +214,11 @@ impl Node {
             fill_cache: options.fill_cache,
         };
         let config = coprocessor::CoprocessorConfig::default();
+        // What is read is not known here but by what comes out of it.
+        let ranges = request.ranges.clone();
         let response = coprocessor::execute(request, view, config, &self.compute).await;
+        let read = ranges.iter().map(|range| (&range.start[..], &range.end[..]));
+        region.load.reads.note_ranges(read, 1, response.data.len());
         wire::Response {
             can_be_cached: response.can_be_cached && version.is_some(),
             cache_last_version: version.unwrap_or_default(),
@@ -304,6 +314,10 @@ fn as_told(error: CommandError, options: &ReadOptions) -> CommandError {
         CommandError::Locked { key, lock } => lock_error(options.isolation, options.read_ts, key, lock),
         error => error,
     }
+}
+
+fn bytes_of(pair: &Pair) -> usize {
+    pair.key.len() + pair.value.as_ref().map_or(0, Bytes::len)
 }
 
 fn wire_pairs(pairs: Vec<Pair>) -> Vec<kvrpcpb::KvPair> {

@@ -1,4 +1,4 @@
-//! Splitting regions: by size, or because somebody asked.
+//! Splitting regions: by size, or because somebody asked, a client or the placement driver. `split_by_load` has its own reasons.
 //!
 //! The left part keeps the region's id; the others get ids from the placement driver. All parts get the same, higher version. With one
 //! replica per region a split is one batch of metadata: no data moves, and requests under way hit the same engine before and after.
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tidewater_codec::{EncodedKey, Key};
+use tidewater_codec::{DecodeError, EncodedKey, Key};
 use tidewater_proto::{PdError, kvrpcpb, metapb, pdpb};
 use tokio::sync::mpsc;
 
@@ -28,6 +28,9 @@ use crate::{
 
 /// Pieces one split makes, at most.
 const PIECES_MAX: usize = 64;
+
+/// How long after a split its parts report themselves once more.
+const SECOND_REPORT: Duration = Duration::from_millis(400);
 
 /// Why a region was not split.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,15 @@ pub enum SplitError {
     /// The region does not exist any more.
     #[error("the region is gone")]
     Gone,
+    /// Where the middle is could not be found.
+    #[error("the region was not measured: {reason}")]
+    Unmeasured {
+        /// What failed.
+        reason: String,
+    },
+    /// A key to split at is no key.
+    #[error("the key to split at is not encoded: {0}")]
+    Key(#[from] DecodeError),
 }
 
 /// Checks regions that grew, a while after they did, until the node is gone.
@@ -155,6 +167,53 @@ impl Node {
         Ok(if too_large { cuts } else { Vec::new() })
     }
 
+    /// Cuts a region where the placement driver wants it cut. A region that has nothing to cut at stays whole.
+    pub(super) async fn split_as_ordered(
+        self: &Arc<Self>,
+        region: &Arc<Region>,
+        order: &pdpb::SplitRegion,
+    ) -> Result<(), SplitError> {
+        let keys = match order.policy() {
+            pdpb::CheckPolicy::Usekey => {
+                let decode = |key: &bytes::Bytes| EncodedKey::from_encoded(key.to_vec()).decode();
+                order.keys.iter().map(decode).collect::<Result<Vec<_>, _>>()?
+            }
+            policy => {
+                let (node, region) = (self.clone(), region.clone());
+                let middle = self.compute.spawn(async move { node.find_middle(&region, policy) });
+                let unmeasured = |reason: String| SplitError::Unmeasured { reason };
+                let middle = middle.await.map_err(|error| unmeasured(error.to_string()))?;
+                middle.map_err(|error| unmeasured(error.to_string()))?.into_iter().collect()
+            }
+        };
+        self.split(region.id(), &keys).await.map(|_| ())
+    }
+
+    /// The key that half of a region's data lies before; `None` of a region that cannot be cut.
+    fn find_middle(&self, region: &Region, policy: pdpb::CheckPolicy) -> Result<Option<Key>, CommandError> {
+        let snapshot = self.scheduler.engine.snapshot();
+        let everything = PieceSize {
+            bytes: u64::MAX,
+            keys: u64::MAX,
+            pieces_max: 1,
+            region_bytes_max: u64::MAX,
+            region_keys_max: u64::MAX,
+        };
+        let whole = match policy {
+            pdpb::CheckPolicy::Approximate => region.load.bytes.load(Ordering::Relaxed),
+            pdpb::CheckPolicy::Scan | pdpb::CheckPolicy::Usekey => {
+                measure(&*snapshot, region, everything)?.bytes
+            }
+        };
+        // The estimate may be of more than there is: then the cut comes where half of what was counted would be.
+        let half = PieceSize { bytes: (whole / 2).max(1), pieces_max: 2, ..everything };
+        let cut = measure(&*snapshot, region, half)?.cuts.into_iter().next();
+        match (cut, policy) {
+            (None, pdpb::CheckPolicy::Approximate) => self.find_middle(region, pdpb::CheckPolicy::Scan),
+            (cut, _) => Ok(cut),
+        }
+    }
+
     /// Splits at all keys, however many there are.
     pub(super) async fn split_everywhere(&self, keys: &[Key]) -> Result<(), SplitError> {
         let mut keys = keys.to_vec();
@@ -168,7 +227,11 @@ impl Node {
     }
 
     /// Cuts a region at user keys; those on its boundaries or outside are ignored. Returns all parts in key order.
-    async fn split(&self, region_id: u64, keys: &[Key]) -> Result<Vec<metapb::Region>, SplitError> {
+    pub(super) async fn split(
+        &self,
+        region_id: u64,
+        keys: &[Key],
+    ) -> Result<Vec<metapb::Region>, SplitError> {
         let _gate = self.split_gate.lock().await;
         let region = self.regions.get(region_id).filter(|region| region.is_open()).ok_or(SplitError::Gone)?;
         let inside = |key: &&Key| region.contains(key.as_bytes()) && key.as_bytes() != region.raw_start;
@@ -204,7 +267,25 @@ impl Node {
         for part in metas.iter().filter_map(|meta| self.regions.get(meta.id)) {
             self.report_region(&part).await;
         }
+        if region.lead.is_some() {
+            self.report_parts_later(&metas);
+        }
         Ok(metas)
+    }
+
+    /// Parts report themselves again a moment after the split: whoever asked for it may want them elsewhere, and they would not hear of it before
+    /// their next regular report.
+    fn report_parts_later(&self, metas: &[metapb::Region]) {
+        let (node, ids) = (self.this.clone(), metas.iter().map(|meta| meta.id).collect::<Vec<_>>());
+        tokio::spawn(async move {
+            tokio::time::sleep(SECOND_REPORT).await;
+            for id in ids {
+                let Some(node) = node.upgrade() else { return };
+                if let Some(part) = node.regions.get(id) {
+                    node.report_region(&part).await;
+                }
+            }
+        });
     }
 
     /// A split of the only copy.

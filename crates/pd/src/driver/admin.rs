@@ -5,12 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidewater_proto::{PdError, metapb, pdpb};
 
-use super::{PlacementDriver, Plans, invalid};
+use super::checks::{invalid, is_tombstone};
+use super::{PlacementDriver, Plans};
 use crate::cluster::Update;
 use crate::schedule::{
-    self, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, SchedulerKind, Step, Wish,
+    self, OperatorKind, OperatorResult, PlacementRule, ReplicaRole, Rest, SchedulerKind, Step,
 };
 use crate::settings::{SettingSection, SettingValue, Settings};
+use crate::weights::{StoreWeights, WEIGHT_MAX, Weight};
 use crate::{ReplicationConfig, ScheduleConfig};
 
 /// Most bytes of a label's key, and of its value.
@@ -25,59 +27,6 @@ pub enum StoreState {
     Offline,
     /// It was emptied and is no more.
     Tombstone,
-}
-
-/// Why an operator that was asked for by hand was not made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OperatorError {
-    /// No such region, or it has not reported itself yet.
-    #[error("region {region_id} is not known, or has not reported itself yet")]
-    RegionNotFound {
-        /// Its id.
-        region_id: u64,
-    },
-    /// Regions of this cluster have one copy each and move whole.
-    #[error("regions are not replicated: start the placement driver with max-replicas above 1")]
-    NotReplicated,
-    /// Something is under way with the region.
-    #[error("region {region_id} has an operator already: wait for its end, or cancel it")]
-    Busy {
-        /// The region.
-        region_id: u64,
-    },
-    /// The region has no peer there, or one that does not vote.
-    #[error("region {region_id} has no such peer on store {store_id}")]
-    NoSuchPeer {
-        /// The region.
-        region_id: u64,
-        /// The store.
-        store_id: u64,
-    },
-    /// The store is not known, not up, not heard of, or has a peer already; or its peer has not caught up.
-    #[error(
-        "store {store_id} cannot do that for region {region_id}: it is not up, or has a peer already, or its peer has not caught up"
-    )]
-    StoreUnfit {
-        /// The region.
-        region_id: u64,
-        /// The store.
-        store_id: u64,
-    },
-    /// Too few healthy voters would be left.
-    #[error("region {region_id} would be left without a healthy majority")]
-    Unsafe {
-        /// The region.
-        region_id: u64,
-    },
-    /// No order of steps leads there.
-    #[error("there is no safe way for region {region_id}")]
-    NoWay {
-        /// The region.
-        region_id: u64,
-    },
-    /// The driver could not reserve the ids of the new peers.
-    #[error(transparent)]
-    Driver(#[from] PdError),
 }
 
 /// A store as the driver sees it.
@@ -109,9 +58,13 @@ pub struct StoreInfo {
     pub region_mebibytes: u64,
     /// Mebibytes of the regions it leads.
     pub leader_mebibytes: u64,
-    /// What the balance of regions compares: peers or mebibytes, with the running operators carried out.
+    /// What part of the leaders it is to have beside others, which have 1.
+    pub leader_weight: f64,
+    /// What part of the regions it is to have beside others, which have 1.
+    pub region_weight: f64,
+    /// What the balance of regions compares: peers or mebibytes, with the running operators carried out, divided by the weight.
     pub region_score: i64,
-    /// What the balance of leaders compares: leaders, with the running operators carried out.
+    /// What the balance of leaders compares: leaders, with the running operators carried out, divided by the weight.
     pub leader_score: i64,
     /// Bytes per second of the hot regions it leads.
     pub hot_load: u64,
@@ -255,6 +208,8 @@ impl PlacementDriver {
                 leader_count: cluster.regions.led_by(id),
                 region_mebibytes: regions.map_or(0, |regions| regions.mebibytes),
                 leader_mebibytes: cluster.regions.mebibytes_led_by(id),
+                leader_weight: cluster.weights_of(id).leader.as_f64(),
+                region_weight: cluster.weights_of(id).region.as_f64(),
                 region_score: ctx.region_score(id),
                 leader_score: ctx.leader_score(id),
                 hot_load: ctx.statuses.hot_load(id),
@@ -314,26 +269,6 @@ impl PlacementDriver {
             .collect()
     }
 
-    /// Lets another store lead a region; it must have a voter there that has caught up.
-    pub async fn transfer_leader(&self, region_id: u64, to_store: u64) -> Result<(), OperatorError> {
-        self.wish(region_id, Wish::TransferLeader { to_store }).await
-    }
-
-    /// Gives a region one more peer. Rules that ask for fewer will have it removed.
-    pub async fn add_peer(
-        &self,
-        region_id: u64,
-        store_id: u64,
-        role: ReplicaRole,
-    ) -> Result<(), OperatorError> {
-        self.wish(region_id, Wish::AddPeer { store_id, role }).await
-    }
-
-    /// Removes a peer, if a majority of the rest is well. Rules that ask for more will have another one added.
-    pub async fn remove_peer(&self, region_id: u64, store_id: u64) -> Result<(), OperatorError> {
-        self.wish(region_id, Wish::RemovePeer { store_id }).await
-    }
-
     /// Gives up the operator of a region; steps that were taken stay taken. Tells whether there was one.
     pub fn cancel_operator(&self, region_id: u64) -> bool {
         self.plans.lock().coordinator.cancel(region_id, self.clock.now_micros())
@@ -352,18 +287,56 @@ impl PlacementDriver {
     }
 
     /// Brings a removed scheduler back; tells whether it was removed.
-    pub fn add_scheduler(&self, kind: SchedulerKind) -> bool {
-        self.plans.lock().coordinator.schedulers().add(kind)
+    pub async fn add_scheduler(&self, kind: SchedulerKind) -> Result<bool, PdError> {
+        self.set_rest(kind, |rest| matches!(rest, Some(Rest::Removed)), None).await
     }
 
-    /// Stops a scheduler until it is added again or the driver restarts; tells whether it was there. Its running operators go on.
-    pub fn remove_scheduler(&self, kind: SchedulerKind) -> bool {
-        self.plans.lock().coordinator.schedulers().remove(kind)
+    /// Stops a scheduler until it is added again; tells whether it was there. Its running operators go on. Kept over restarts.
+    pub async fn remove_scheduler(&self, kind: SchedulerKind) -> Result<bool, PdError> {
+        self.set_rest(kind, |rest| !matches!(rest, Some(Rest::Removed)), Some(Rest::Removed)).await
     }
 
-    /// Stops a scheduler for a while, from this moment; a pause of no length ends one. Tells whether the scheduler is there.
-    pub fn pause_scheduler(&self, kind: SchedulerKind, pause: Duration) -> bool {
-        self.plans.lock().coordinator.schedulers().pause(kind, pause, self.clock.now_micros())
+    /// Stops a scheduler for a while, from this moment; a pause of no length ends one. Tells whether the scheduler is there. Kept over restarts.
+    pub async fn pause_scheduler(&self, kind: SchedulerKind, pause: Duration) -> Result<bool, PdError> {
+        let until =
+            self.clock.now_micros().saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX));
+        let rest = (!pause.is_zero()).then_some(Rest::Until(until));
+        self.set_rest(kind, |rest| !matches!(rest, Some(Rest::Removed)), rest).await
+    }
+
+    /// Sets whether a scheduler rests, if its state allows for it.
+    async fn set_rest(
+        &self,
+        kind: SchedulerKind,
+        allows: impl Fn(Option<Rest>) -> bool + Send + 'static,
+        rest: Option<Rest>,
+    ) -> Result<bool, PdError> {
+        let is_set = self
+            .update(move |cluster| match allows(cluster.resting.get(&kind).copied()) {
+                true => Ok((vec![Update::Resting { kind, rest }], true)),
+                false => Ok((Vec::new(), false)),
+            })
+            .await?;
+        let (mut plans, cluster) = (self.plans.lock(), self.cluster.read());
+        plans.coordinator.schedulers().set(&cluster.resting);
+        Ok(is_set)
+    }
+
+    /// Sets how much of the leaders and of the regions a store is to have beside others, which have 1; kept over restarts.
+    pub async fn set_store_weights(&self, store_id: u64, leader: f64, region: f64) -> Result<(), PdError> {
+        let weight = |weight: f64| {
+            let refusal = || invalid(format!("the weight {weight} is not between 0 and {WEIGHT_MAX}"));
+            Weight::new(weight).ok_or_else(refusal)
+        };
+        let weights = StoreWeights { leader: weight(leader)?, region: weight(region)? };
+        self.update(move |cluster| {
+            let known = cluster.stores.get(&store_id).ok_or(PdError::StoreNotFound { store_id })?;
+            match is_tombstone(&known.store) {
+                true => Err(PdError::StoreTombstone { store_id }),
+                false => Ok((vec![Update::Weights { store_id, weights }], ())),
+            }
+        })
+        .await
     }
 
     /// Has a store emptied (`Offline`), or calls that off (`Up`). When it is empty it becomes a tombstone by itself.
@@ -377,7 +350,7 @@ impl PlacementDriver {
         };
         self.update(move |cluster| {
             let known = cluster.stores.get(&store_id).ok_or(PdError::StoreNotFound { store_id })?;
-            if super::is_tombstone(&known.store) {
+            if is_tombstone(&known.store) {
                 return Err(PdError::StoreTombstone { store_id });
             }
             let store = metapb::Store { state: state.into(), ..known.store.clone() };
@@ -402,7 +375,7 @@ impl PlacementDriver {
         let changed: Vec<_> = changed.collect();
         self.update(move |cluster| {
             let known = cluster.stores.get(&store_id).ok_or(PdError::StoreNotFound { store_id })?;
-            if super::is_tombstone(&known.store) {
+            if is_tombstone(&known.store) {
                 return Err(PdError::StoreTombstone { store_id });
             }
             let labels = merge_labels(&known.store.labels, &changed);
@@ -515,33 +488,6 @@ impl PlacementDriver {
         let id = id.to_owned();
         self.update(move |_| Ok((vec![Update::Rule { id, rule: None }], ()))).await
     }
-
-    async fn wish(&self, region_id: u64, wish: Wish) -> Result<(), OperatorError> {
-        let needs_ids = self.plans.lock().coordinator.needs_ids();
-        if needs_ids {
-            self.refill_peer_ids().await?;
-        }
-        let store_id = match wish {
-            Wish::TransferLeader { to_store: store_id }
-            | Wish::AddPeer { store_id, .. }
-            | Wish::RemovePeer { store_id } => store_id,
-        };
-        let mut plans = self.plans.lock();
-        let Plans { config, coordinator, .. } = &mut *plans;
-        if !config.replicated {
-            return Err(OperatorError::NotReplicated);
-        }
-        coordinator.wish(config, &self.cluster.read(), region_id, wish, self.clock.now_micros()).map_err(
-            |refusal| match refusal {
-                schedule::Refusal::UnknownRegion => OperatorError::RegionNotFound { region_id },
-                schedule::Refusal::Busy => OperatorError::Busy { region_id },
-                schedule::Refusal::NoSuchPeer => OperatorError::NoSuchPeer { region_id, store_id },
-                schedule::Refusal::StoreUnfit => OperatorError::StoreUnfit { region_id, store_id },
-                schedule::Refusal::Unsafe => OperatorError::Unsafe { region_id },
-                schedule::Refusal::NoWay => OperatorError::NoWay { region_id },
-            },
-        )
-    }
 }
 
 /// A region as the protocol tells of it, with what its leader has reported beside.
@@ -566,7 +512,7 @@ pub(super) fn region_with_statistics(
             approximate_keys: status.keys,
             bytes_written: status.bytes_written,
             bytes_read: status.bytes_read,
-            is_scheduled: plans.coordinator.operators().is_busy(region.id),
+            is_scheduled: plans.coordinator.is_scheduled(region.id),
         }),
     }
 }
@@ -596,6 +542,8 @@ pub(super) fn store_statistics(
         heard_micros: record.heard_micros,
         is_alive: ctx.is_alive(id),
         is_lost: ctx.is_lost(id),
+        leader_weight: ctx.cluster.weights_of(id).leader.as_f64(),
+        region_weight: ctx.cluster.weights_of(id).region.as_f64(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewater_proto::{PdError, PdService, keyspacepb, pdpb};
+use tidewater_proto::{KeyValues, PdError, PdService, keyspacepb, pdpb};
 use tidewater_raft::Role;
 use tokio::time::{Instant, sleep};
 
@@ -17,7 +17,7 @@ const LEASE_LOOK: Duration = Duration::from_millis(2);
 
 impl Member {
     /// The session that may answer.
-    async fn session(&self) -> Result<Arc<Session>, PdError> {
+    pub(super) async fn session(&self) -> Result<Arc<Session>, PdError> {
         let asked = Instant::now();
         loop {
             if let Some(session) = self.leading() {
@@ -33,7 +33,7 @@ impl Member {
 
 impl Session {
     /// What was read may leave only if nobody else can have answered anything before it was read.
-    fn leased<T>(&self, answer: Result<T, PdError>) -> Result<T, PdError> {
+    pub(super) fn leased<T>(&self, answer: Result<T, PdError>) -> Result<T, PdError> {
         match self.leadership.has_lease() {
             true => answer,
             false => Err(PdError::NotLeader),
@@ -65,6 +65,10 @@ macro_rules! service {
             /// Timestamps taken without the lease are thrown away: a new leader may have given out later ones.
             async fn timestamps(&self, count: u32) -> Result<pdpb::Timestamp, PdError> {
                 read!(self, timestamps(count))
+            }
+
+            fn key_values(&self) -> Option<&dyn KeyValues> {
+                Some(self)
             }
 
             async fn is_bootstrapped(&self) -> Result<bool, PdError> {
@@ -107,6 +111,10 @@ service! {
     read region_heartbeat(pdpb::RegionHeartbeatRequest) -> pdpb::RegionHeartbeatResponse;
     write ask_batch_split(pdpb::AskBatchSplitRequest) -> pdpb::AskBatchSplitResponse;
     write report_batch_split(pdpb::ReportBatchSplitRequest) -> pdpb::ReportBatchSplitResponse;
+    write scatter_region(pdpb::ScatterRegionRequest) -> pdpb::ScatterRegionResponse;
+    read get_operator(pdpb::GetOperatorRequest) -> pdpb::GetOperatorResponse;
+    write split_regions(pdpb::SplitRegionsRequest) -> pdpb::SplitRegionsResponse;
+    write split_and_scatter_regions(pdpb::SplitAndScatterRegionsRequest) -> pdpb::SplitAndScatterRegionsResponse;
     read get_gc_safe_point(pdpb::GetGcSafePointRequest) -> pdpb::GetGcSafePointResponse;
     write update_gc_safe_point(pdpb::UpdateGcSafePointRequest) -> pdpb::UpdateGcSafePointResponse;
     write update_service_gc_safe_point(pdpb::UpdateServiceGcSafePointRequest) -> pdpb::UpdateServiceGcSafePointResponse;

@@ -127,6 +127,7 @@ pub(crate) fn operator(
         kind,
         reason,
         steps,
+        split_keys: Vec::new(),
         current: 0,
         has_landed: false,
         epoch: view.epoch(),

@@ -107,8 +107,13 @@ impl<'a> Context<'a> {
             && !self.cluster.evicting.contains(&store_id)
     }
 
-    /// Whether peers may be put on the store.
+    /// Whether peers may be put on the store now.
     pub(crate) fn takes_peers(&self, store_id: u64) -> bool {
+        self.is_fit(store_id) && self.operators.load(store_id).adding < self.config.store_adds_max
+    }
+
+    /// Whether peers may be put on the store, however many are on their way to it.
+    pub(crate) fn is_fit(&self, store_id: u64) -> bool {
         let Some(StoreRecord { store, stats: Some(stats), .. }) = self.store(store_id) else { return false };
         let labels = &self.replication.location_labels;
         let has_labels = !self.replication.strictly_match_labels
@@ -124,7 +129,6 @@ impl<'a> Context<'a> {
             && has_space
             && !stats.is_busy
             && snapshots < self.config.store_snapshots_max
-            && self.operators.load(store_id).adding < self.config.store_adds_max
     }
 
     /// How far a store is from others, in sum.
@@ -152,18 +156,39 @@ impl<'a> Context<'a> {
         0
     }
 
-    /// How much a store has, once the running operators are through, in the unit that is balanced.
+    /// How much a store has for its weight, once the running operators are through, in the unit that is balanced.
     pub(crate) fn region_score(&self, store_id: u64) -> i64 {
+        self.region_score_with(store_id, 0)
+    }
+
+    /// The same, if it had so much more.
+    pub(crate) fn region_score_with(&self, store_id: u64, more: i64) -> i64 {
         let (regions, load) = (self.cluster.regions.of_store(store_id), self.operators.load(store_id));
-        match self.config.balance_by {
+        let has = match self.config.balance_by {
             BalanceBy::Count => signed(regions.map_or(0, |store| store.peers.len() as u64)) + load.regions,
             BalanceBy::Size => signed(regions.map_or(0, |store| store.mebibytes)) + load.mebibytes,
+        };
+        self.cluster.weights_of(store_id).region.score_of(has.saturating_add(more))
+    }
+
+    /// What a region counts in the unit that is balanced.
+    pub(crate) fn region_unit(&self, region_id: u64) -> i64 {
+        match self.config.balance_by {
+            BalanceBy::Count => 1,
+            BalanceBy::Size => signed(self.cluster.regions.size_of(region_id)).max(1),
         }
     }
 
-    /// How many regions a store leads, once the running operators are through.
+    /// How many regions a store leads for its weight, once the running operators are through.
     pub(crate) fn leader_score(&self, store_id: u64) -> i64 {
-        signed(self.cluster.regions.led_by(store_id) as u64) + self.operators.load(store_id).leaders
+        self.leader_score_with(store_id, 0)
+    }
+
+    /// The same, if it led so many more.
+    pub(crate) fn leader_score_with(&self, store_id: u64, more: i64) -> i64 {
+        let leads = signed(self.cluster.regions.led_by(store_id) as u64);
+        let leads = leads + self.operators.load(store_id).leaders;
+        self.cluster.weights_of(store_id).leader.score_of(leads.saturating_add(more))
     }
 
     /// The best store for a peer beside those on `others`: the furthest from them, then the one with the least.
@@ -179,7 +204,10 @@ impl<'a> Context<'a> {
                 && constraints.iter().all(|constraint| constraint.accepts(&record.store))
                 && self.takes_peers(**id)
         });
-        free.map(|(id, _)| (std::cmp::Reverse(self.isolation(*id, others)), self.region_score(*id), *id))
+        let unit = self.region_unit(view.region().id);
+        let rank =
+            |id: u64| (std::cmp::Reverse(self.isolation(id, others)), self.region_score_with(id, unit), id);
+        free.map(|(id, _)| rank(*id))
             .filter(|(isolation, ..)| isolation.0 >= isolation_min)
             .min()
             .map(|(_, _, id)| id)

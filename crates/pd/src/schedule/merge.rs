@@ -18,14 +18,18 @@ pub(crate) fn check(
     if ctx.config.merge_region_bytes_max == 0 || ctx.config.merge_region_keys_max == 0 || !view.is_settled() {
         return None;
     }
+    // What does much may have been cut for it, and is better led from two stores.
+    if ctx.statuses.is_hot(view.region().id) {
+        return None;
+    }
     let partners = merges.partners(ctx.config, ctx.cluster, view.record, ctx.now_micros);
     if partners.is_empty() || !repair::is_whole(ctx, view) {
         return None;
     }
     partners.into_iter().find_map(|target| {
         let neighbor = ctx.view(target)?;
-        let is_ready =
-            !ctx.operators.is_busy(target) && neighbor.is_settled() && repair::is_whole(ctx, &neighbor);
+        let is_free = !ctx.operators.is_busy(target) && !ctx.statuses.is_hot(target);
+        let is_ready = is_free && neighbor.is_settled() && repair::is_whole(ctx, &neighbor);
         if !is_ready || !follow_the_same_rules(ctx, view, &neighbor) {
             return None;
         }
@@ -41,7 +45,7 @@ pub(crate) fn check(
 }
 
 /// Where rules differ the border between two regions stays.
-fn follow_the_same_rules(ctx: &Context<'_>, one: &View<'_>, other: &View<'_>) -> bool {
+pub(super) fn follow_the_same_rules(ctx: &Context<'_>, one: &View<'_>, other: &View<'_>) -> bool {
     let rules = |view: &View<'_>| -> Vec<_> {
         let wanted = ctx.cluster.rules.wanted(&view.region().start_key, ctx.replication.max_replicas);
         wanted.into_iter().map(|rule| (rule.role, rule.count, rule.constraints.to_vec())).collect()

@@ -1,5 +1,6 @@
 //! One region's way from what it is to what it should be, in steps that its leader is asked to take one by one.
 
+use bytes::Bytes;
 use tidewater_proto::{metapb, pdpb};
 
 use super::context::Context;
@@ -21,6 +22,29 @@ pub enum OperatorKind {
     Merge,
     /// Somebody asked for it by hand.
     Admin,
+}
+
+impl OperatorKind {
+    /// All there are, with PD's names for them.
+    const NAMES: [(Self, &'static str); 6] = [
+        (Self::Repair, "replica"),
+        (Self::Region, "region"),
+        (Self::Leader, "leader"),
+        (Self::Hot, "hot-region"),
+        (Self::Merge, "merge"),
+        (Self::Admin, "admin"),
+    ];
+
+    /// PD's name for it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// The kind of a name of PD's; the error is all names there are.
+    pub fn from_name(name: &str) -> Result<Self, Vec<&'static str>> {
+        let found = Self::NAMES.iter().find(|(_, known)| *known == name);
+        found.map(|(kind, _)| *kind).ok_or_else(|| Self::NAMES.iter().map(|(_, name)| *name).collect())
+    }
 }
 
 /// One change to a region.
@@ -59,6 +83,53 @@ pub enum Step {
         /// The neighbor's id.
         target: u64,
     },
+    /// The region is cut; done when it has another version.
+    Split {
+        /// Where.
+        policy: SplitPolicy,
+        /// The region's version before.
+        version: u64,
+    },
+}
+
+/// How a region's leader finds where to cut it; PD's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SplitPolicy {
+    /// In the middle, by reading all of it.
+    Scan,
+    /// In the middle, by what is known of its size.
+    Approximate,
+    /// At keys that are given.
+    UseKey,
+}
+
+impl SplitPolicy {
+    pub(crate) fn on_the_wire(self) -> pdpb::CheckPolicy {
+        match self {
+            Self::Scan => pdpb::CheckPolicy::Scan,
+            Self::Approximate => pdpb::CheckPolicy::Approximate,
+            Self::UseKey => pdpb::CheckPolicy::Usekey,
+        }
+    }
+
+    /// The policy of a name of PD's.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "scan" => Some(Self::Scan),
+            "approximate" => Some(Self::Approximate),
+            "usekey" => Some(Self::UseKey),
+            _ => None,
+        }
+    }
+
+    /// PD's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scan => "scan",
+            Self::Approximate => "approximate",
+            Self::UseKey => "usekey",
+        }
+    }
 }
 
 /// What has become of an operator.
@@ -91,6 +162,7 @@ pub(crate) enum Order {
     ChangePeer(metapb::Peer, pdpb::ConfChangeType),
     TransferLeader(metapb::Peer),
     Merge(metapb::Region),
+    Split(SplitPolicy, Vec<Bytes>),
 }
 
 /// The steps of one region.
@@ -101,6 +173,8 @@ pub(crate) struct Operator {
     /// Why, for people.
     pub(crate) reason: &'static str,
     pub(crate) steps: Vec<Step>,
+    /// Encoded keys to split at, if a step needs any.
+    pub(crate) split_keys: Vec<Bytes>,
     /// The step that is to be done; all before are done.
     pub(crate) current: usize,
     /// Whether that step's newcomer is there, though it has not caught up.
@@ -178,7 +252,7 @@ impl<'a> View<'a> {
             .filter(|peer| Some(peer.store_id) != self.leader_store() && accept(peer.store_id))
             .filter(|peer| self.is_caught_up(peer) && ctx.is_alive(peer.store_id))
             .min_by_key(|peer| {
-                (!ctx.takes_leaders(peer.store_id), ctx.leader_score(peer.store_id), peer.store_id)
+                (!ctx.takes_leaders(peer.store_id), ctx.leader_score_with(peer.store_id, 1), peer.store_id)
             })
             .copied()
     }
@@ -200,6 +274,7 @@ impl Step {
             }
             // The region itself never tells: it is gone.
             Self::Merge { .. } => false,
+            Self::Split { version, .. } => view.epoch().0 > version,
         }
     }
 
@@ -210,7 +285,7 @@ impl Step {
                 view.peer_on(store_id).is_some_and(|peer| peer.id == peer_id)
             }
             Self::Promote { .. } | Self::RemovePeer { .. } => self.is_done(view),
-            Self::TransferLeader { .. } | Self::Merge { .. } => false,
+            Self::TransferLeader { .. } | Self::Merge { .. } | Self::Split { .. } => false,
         };
         u64::from(changed)
     }
@@ -220,12 +295,12 @@ impl Step {
         match *self {
             Self::AddLearner { store_id, .. } | Self::Promote { store_id, .. } => Some(store_id),
             Self::TransferLeader { to_store, .. } => Some(to_store),
-            Self::RemovePeer { .. } | Self::Merge { .. } => None,
+            Self::RemovePeer { .. } | Self::Merge { .. } | Self::Split { .. } => None,
         }
     }
 
     /// What to ask the leader for; nothing while it would do harm.
-    fn order(&self, ctx: &Context<'_>, view: &View<'_>) -> Option<Order> {
+    fn order(&self, ctx: &Context<'_>, view: &View<'_>, split_keys: &[Bytes]) -> Option<Order> {
         use pdpb::ConfChangeType::{AddLearnerNode, AddNode, RemoveNode};
         match *self {
             Self::AddLearner { store_id, peer_id } => {
@@ -258,6 +333,7 @@ impl Step {
             Self::Merge { target } => {
                 ctx.cluster.regions.by_id(target).map(|record| Order::Merge(record.region.clone()))
             }
+            Self::Split { policy, .. } => Some(Order::Split(policy, split_keys.to_vec())),
         }
     }
 }
@@ -279,7 +355,7 @@ impl Operator {
         } else {
             None
         };
-        let order = if end.is_none() { step.order(ctx, view) } else { None };
+        let order = if end.is_none() { step.order(ctx, view, &self.split_keys) } else { None };
         let has_landed = matches!(step, Step::AddLearner { .. }) && step.members_changed(view) > 0;
         Progress { current, has_landed, end, order }
     }

@@ -49,7 +49,7 @@ impl Operators {
         self.running.values()
     }
 
-    pub(crate) fn finished(&self) -> impl Iterator<Item = &Finished> {
+    pub(crate) fn finished(&self) -> impl DoubleEndedIterator<Item = &Finished> {
         self.finished.iter()
     }
 
@@ -147,7 +147,7 @@ impl Operators {
                     self.loads.entry(from_store).or_default().leaders -= sign;
                     self.loads.entry(to_store).or_default().leaders += sign;
                 }
-                Step::Promote { .. } | Step::Merge { .. } => {}
+                Step::Promote { .. } | Step::Merge { .. } | Step::Split { .. } => {}
             }
         }
     }
@@ -181,7 +181,7 @@ pub(crate) fn stores_have_room(ctx: &Context<'_>, view: &View<'_>, steps: &[Step
         Step::RemovePeer { store_id, .. } => {
             ctx.operators.load(store_id).removing < ctx.config.store_removes_max
         }
-        Step::Promote { .. } | Step::TransferLeader { .. } | Step::Merge { .. } => true,
+        Step::Promote { .. } | Step::TransferLeader { .. } | Step::Merge { .. } | Step::Split { .. } => true,
     })
 }
 

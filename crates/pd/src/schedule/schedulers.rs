@@ -1,7 +1,6 @@
 //! Which schedulers there are, which of them run, and when.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::balance::{self, Cursors};
 use super::builder::PeerIds;
@@ -63,6 +62,15 @@ impl SchedulerKind {
     }
 }
 
+/// What somebody has set a scheduler to by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It was removed.
+    Removed,
+    /// It makes nothing before this time, in microseconds since 1970.
+    Until(i64),
+}
+
 #[derive(Debug, Default)]
 struct Scheduler {
     /// It makes nothing before.
@@ -93,23 +101,17 @@ impl Schedulers {
         self.by_kind.iter().map(|(kind, scheduler)| (*kind, scheduler.paused_until_micros))
     }
 
-    /// `false` if it was there.
-    pub(crate) fn add(&mut self, kind: SchedulerKind) -> bool {
-        let is_new = !self.by_kind.contains_key(&kind);
-        self.by_kind.entry(kind).or_default();
-        is_new
-    }
-
-    /// `false` if it was not there.
-    pub(crate) fn remove(&mut self, kind: SchedulerKind) -> bool {
-        self.by_kind.remove(&kind).is_some()
-    }
-
-    /// `false` if it is not there. A pause of no length ends one.
-    pub(crate) fn pause(&mut self, kind: SchedulerKind, pause: Duration, now_micros: i64) -> bool {
-        let Some(scheduler) = self.by_kind.get_mut(&kind) else { return false };
-        scheduler.paused_until_micros = now_micros.saturating_add(micros(pause));
-        true
+    /// Takes in what was set by hand, of all of them.
+    pub(crate) fn set(&mut self, resting: &BTreeMap<SchedulerKind, Rest>) {
+        for kind in SchedulerKind::ALL {
+            match resting.get(&kind) {
+                Some(Rest::Removed) => drop(self.by_kind.remove(&kind)),
+                Some(Rest::Until(until)) => {
+                    self.by_kind.entry(kind).or_default().paused_until_micros = *until;
+                }
+                None => self.by_kind.entry(kind).or_default().paused_until_micros = 0,
+            }
+        }
     }
 
     pub(crate) fn is_active(&self, kind: SchedulerKind, now_micros: i64) -> bool {

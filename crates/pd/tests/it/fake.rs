@@ -352,17 +352,19 @@ impl Fake {
         let response = now(self.pd.region_heartbeat(request)).unwrap();
         let is_order =
             response.change_peer.is_some() || response.transfer_leader.is_some() || response.merge.is_some();
+        let is_order = is_order || response.split_region.is_some();
         assert!(response.change_peer_v2.is_none(), "stores of replicated regions do not understand it");
         if !is_order {
             return;
         }
         self.trace.push(format!(
-            "{}: region {} {:?} {:?} {:?}",
+            "{}: region {} {:?} {:?} {:?} {:?}",
             self.round,
             region.meta.id,
             response.change_peer,
             response.transfer_leader,
-            response.merge.as_ref().and_then(|merge| Some(merge.target.as_ref()?.id))
+            response.merge.as_ref().and_then(|merge| Some(merge.target.as_ref()?.id)),
+            response.split_region
         ));
         self.check_order(region, &response, alive);
         if region.doing.is_none() && !self.dice.percent(self.loss) {
@@ -426,6 +428,17 @@ impl Fake {
         if let Some(target) = order.merge.as_ref().and_then(|merge| merge.target.as_ref()) {
             return self.merge(region, target);
         }
+        if let Some(split) =
+            order.split_region.as_ref().filter(|_| order.region_epoch == region.meta.region_epoch)
+        {
+            let id = region.meta.id;
+            self.regions.insert(id, region.clone());
+            match split.keys.is_empty() {
+                true => self.split(id),
+                false => split.keys.iter().for_each(|key| self.split_at(id, key.clone())),
+            }
+            *region = self.regions.remove(&id).unwrap();
+        }
         let Some(change) = &order.change_peer else { return false };
         let (peer, before) = (change.peer.unwrap(), region.meta.peers.clone());
         let members = &mut region.meta.peers;
@@ -478,9 +491,13 @@ impl Fake {
 
     /// Cuts a region in two, if it has a key to cut at.
     pub fn split(&mut self, id: u64) {
+        let Some(region) = self.regions.get(&id) else { return };
+        let middle = [&region.meta.start_key[..], b"\x01"].concat();
+        self.split_at(id, Bytes::from(middle));
+    }
+
+    fn split_at(&mut self, id: u64, middle: Bytes) {
         let Some(mut right) = self.regions.get(&id).cloned() else { return };
-        let middle = [&right.meta.start_key[..], b"\x01"].concat();
-        let middle = Bytes::from(middle);
         if right.doing.is_some() || (!right.meta.end_key.is_empty() && middle >= right.meta.end_key) {
             return;
         }

@@ -260,7 +260,7 @@ fn a_damaged_peer_stays_as_long_as_the_others_are_not_well() {
 #[test]
 fn a_newcomer_that_never_catches_up_makes_way_for_another() {
     let mut fake = plain(5, 1);
-    fake.pd.remove_scheduler(SchedulerKind::BalanceRegion);
+    now(fake.pd.remove_scheduler(SchedulerKind::BalanceRegion)).unwrap();
     fake.stores.get_mut(&4).unwrap().stalls = true;
     fake.round();
     fake.kill(2);
@@ -476,9 +476,9 @@ fn the_size_of_regions_can_be_evened_out() {
 #[test]
 fn people_can_look_and_interfere() {
     let mut fake = plain(4, 3);
-    fake.pd.remove_scheduler(SchedulerKind::BalanceRegion);
-    assert!(fake.pd.pause_scheduler(SchedulerKind::BalanceLeader, Duration::from_secs(600)));
-    assert!(fake.pd.pause_scheduler(SchedulerKind::Repair, Duration::from_secs(600)));
+    now(fake.pd.remove_scheduler(SchedulerKind::BalanceRegion)).unwrap();
+    assert!(now(fake.pd.pause_scheduler(SchedulerKind::BalanceLeader, Duration::from_secs(600))).unwrap());
+    assert!(now(fake.pd.pause_scheduler(SchedulerKind::Repair, Duration::from_secs(600))).unwrap());
     fake.settle(50);
     assert!(fake.trace.is_empty(), "{:?}", fake.trace);
     let pd = fake.pd.clone();
@@ -498,7 +498,7 @@ fn people_can_look_and_interfere() {
     now(pd.transfer_leader(1_001, 2)).unwrap();
     assert!(pd.cancel_operator(1_001) && !pd.cancel_operator(1_001));
     assert_eq!(pd.finished_operators().last().unwrap().result, OperatorResult::Canceled);
-    assert!(pd.add_scheduler(SchedulerKind::BalanceRegion));
+    assert!(now(pd.add_scheduler(SchedulerKind::BalanceRegion)).unwrap());
     assert_eq!(pd.schedulers().iter().filter(|each| each.paused_until_micros.is_some()).count(), 2);
     assert_eq!(SchedulerKind::from_name("merge-checker"), Some(SchedulerKind::Merge));
     assert_eq!(pd.regions(b"", b"", 2).len(), 2);

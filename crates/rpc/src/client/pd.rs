@@ -513,6 +513,34 @@ impl PdService for GrpcPd {
         call!(self, pd, report_batch_split, request)
     }
 
+    async fn scatter_region(
+        &self,
+        request: pdpb::ScatterRegionRequest,
+    ) -> Result<pdpb::ScatterRegionResponse, PdError> {
+        call!(self, pd, scatter_region, request)
+    }
+
+    async fn get_operator(
+        &self,
+        request: pdpb::GetOperatorRequest,
+    ) -> Result<pdpb::GetOperatorResponse, PdError> {
+        call!(self, pd, get_operator, request)
+    }
+
+    async fn split_regions(
+        &self,
+        request: pdpb::SplitRegionsRequest,
+    ) -> Result<pdpb::SplitRegionsResponse, PdError> {
+        call!(self, pd, split_regions, request)
+    }
+
+    async fn split_and_scatter_regions(
+        &self,
+        request: pdpb::SplitAndScatterRegionsRequest,
+    ) -> Result<pdpb::SplitAndScatterRegionsResponse, PdError> {
+        call!(self, pd, split_and_scatter_regions, request)
+    }
+
     async fn get_gc_safe_point(
         &self,
         request: pdpb::GetGcSafePointRequest,

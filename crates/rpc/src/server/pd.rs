@@ -1,4 +1,5 @@
-//! The placement driver over gRPC, with the two neighbors that clients expect on its port: keyspaces and a corner of etcd.
+//! The placement driver over gRPC, with the neighbors that clients expect on its port: keyspaces here, keys with revisions in `etcd` and
+//! `meta_storage`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +7,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tidewater_proto::etcdserverpb::cluster_server::{Cluster, ClusterServer};
-use tidewater_proto::etcdserverpb::kv_server::{Kv, KvServer};
+use tidewater_proto::etcdserverpb::cluster_server::ClusterServer;
+use tidewater_proto::etcdserverpb::kv_server::KvServer;
+use tidewater_proto::etcdserverpb::lease_server::LeaseServer;
+use tidewater_proto::etcdserverpb::watch_server::WatchServer;
 use tidewater_proto::keyspacepb::keyspace_server::{Keyspace, KeyspaceServer};
+use tidewater_proto::meta_storagepb::meta_storage_server::MetaStorageServer;
 use tidewater_proto::pdpb::pd_server::{Pd, PdServer};
-use tidewater_proto::{PdError, PdPeer, PdService, TransportError, etcdserverpb, keyspacepb, pdpb};
+use tidewater_proto::{PdError, PdPeer, PdService, TransportError, keyspacepb, pdpb};
 use tokio::time::Instant;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
@@ -19,9 +23,6 @@ use super::pd_http;
 use super::pd_members::{Known, Membership, peer_service};
 use crate::MESSAGE_BYTES_MAX;
 use crate::pd_error::{self, Headed};
-
-/// Where old clients of the garbage collector's safe point look.
-const SAVED_SAFE_POINT_KEY: &[u8] = b"/tidb/store/gcworker/saved_safe_point";
 
 /// How long a region is waited for that is not known, or not its leader.
 const REGION_PATIENCE: Duration = Duration::from_secs(1);
@@ -42,8 +43,8 @@ pub struct PdIdentity {
     pub peer_urls: Vec<String>,
 }
 
-/// The `pdpb.PD`, `keyspacepb.Keyspace`, `etcdserverpb.KV` and `etcdserverpb.Cluster` services of a placement driver that is alone, and its
-/// HTTP pages.
+/// The `pdpb.PD`, `keyspacepb.Keyspace` and `meta_storagepb.MetaStorage` services of a placement driver that is alone, `KV`, `Watch`, `Lease` and
+/// `Cluster` of `etcdserverpb`, and its HTTP pages.
 pub fn pd_routes(pd: Arc<dyn PdService>, identity: PdIdentity) -> Routes {
     routes(pd, Membership::Alone(identity))
 }
@@ -63,7 +64,10 @@ fn routes(pd: Arc<dyn PdService>, membership: Membership) -> Routes {
     let mut routes = Routes::new(service)
         .add_service(KeyspaceServer::new(server.clone()))
         .add_service(KvServer::new(server.clone()))
-        .add_service(ClusterServer::new(server.clone()));
+        .add_service(WatchServer::new(server.clone()))
+        .add_service(LeaseServer::new(server.clone()))
+        .add_service(ClusterServer::new(server.clone()))
+        .add_service(MetaStorageServer::new(server.clone()));
     let router = routes.axum_router_mut();
     *router = std::mem::take(router).merge(pd_http::router(server.0));
     routes
@@ -77,14 +81,14 @@ pub(super) struct Inner {
 }
 
 #[derive(Clone)]
-struct PdEndpoint(Arc<Inner>);
+pub(super) struct PdEndpoint(pub(super) Arc<Inner>);
 
 impl Inner {
     pub async fn known(&self) -> Result<Known, TransportError> {
         self.membership.known().await
     }
 
-    async fn cluster_id(&self) -> Result<u64, Status> {
+    pub async fn cluster_id(&self) -> Result<u64, Status> {
         match self.cluster_id.load(Ordering::Relaxed) {
             0 => {
                 let known = self.known().await.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -130,7 +134,7 @@ fn answer<R: Headed + Default>(inner: &Inner, result: Result<R, PdError>) -> Res
     }
 }
 
-type Answered<R> = Result<Response<R>, Status>;
+pub(super) type Answered<R> = Result<Response<R>, Status>;
 
 impl PdEndpoint {
     /// Checks the header, asks, answers.
@@ -143,7 +147,7 @@ impl PdEndpoint {
         Ok(Response::new(answer(&self.0, ask.await)?))
     }
 
-    async fn members(&self) -> Result<Known, Status> {
+    pub(super) async fn members(&self) -> Result<Known, Status> {
         self.0.cluster_id().await?;
         self.0.known().await.map_err(|error| Status::unavailable(error.to_string()))
     }
@@ -324,18 +328,28 @@ impl Pd for PdEndpoint {
         &self,
         request: Request<pdpb::ScatterRegionRequest>,
     ) -> Answered<pdpb::ScatterRegionResponse> {
-        // The balance scheduler spreads regions in any case; there is nothing to wait for.
-        let response = pdpb::ScatterRegionResponse { finished_percentage: 100, ..Default::default() };
-        self.serve(request.get_ref().header.as_ref(), async { Ok(response) }).await
+        pass!(self, request, scatter_region)
     }
 
     async fn get_operator(
         &self,
         request: Request<pdpb::GetOperatorRequest>,
     ) -> Answered<pdpb::GetOperatorResponse> {
-        let response =
-            pdpb::GetOperatorResponse { region_id: request.get_ref().region_id, ..Default::default() };
-        self.serve(request.get_ref().header.as_ref(), async { Ok(response) }).await
+        pass!(self, request, get_operator)
+    }
+
+    async fn split_regions(
+        &self,
+        request: Request<pdpb::SplitRegionsRequest>,
+    ) -> Answered<pdpb::SplitRegionsResponse> {
+        pass!(self, request, split_regions)
+    }
+
+    async fn split_and_scatter_regions(
+        &self,
+        request: Request<pdpb::SplitAndScatterRegionsRequest>,
+    ) -> Answered<pdpb::SplitAndScatterRegionsResponse> {
+        pass!(self, request, split_and_scatter_regions)
     }
 
     async fn get_gc_safe_point(
@@ -402,7 +416,7 @@ async fn find_region(
     }
 }
 
-async fn safe_point(pd: &dyn PdService) -> Result<u64, PdError> {
+pub(super) async fn safe_point(pd: &dyn PdService) -> Result<u64, PdError> {
     Ok(pd.get_gc_safe_point(pdpb::GetGcSafePointRequest::default()).await?.safe_point)
 }
 
@@ -459,61 +473,5 @@ impl Keyspace for PdEndpoint {
             Ok(keyspacepb::GetAllKeyspacesResponse { keyspaces, ..Default::default() })
         };
         self.serve(request.header.as_ref(), ask).await
-    }
-}
-
-impl PdEndpoint {
-    async fn etcd_header(&self) -> Result<Option<etcdserverpb::ResponseHeader>, Status> {
-        let known = self.members().await?;
-        Ok(Some(etcdserverpb::ResponseHeader {
-            cluster_id: known.cluster_id,
-            member_id: known.me.member_id,
-            revision: 1,
-            raft_term: 1,
-        }))
-    }
-}
-
-#[tonic::async_trait]
-impl Kv for PdEndpoint {
-    /// Only the garbage collector's saved safe point is kept under a key; all other keys are absent.
-    async fn range(
-        &self,
-        request: Request<etcdserverpb::RangeRequest>,
-    ) -> Answered<etcdserverpb::RangeResponse> {
-        let header = self.etcd_header().await?;
-        let mut response = etcdserverpb::RangeResponse { header, ..Default::default() };
-        if request.get_ref().key == SAVED_SAFE_POINT_KEY {
-            let saved =
-                safe_point(&*self.0.pd).await.map_err(|error| Status::unavailable(error.to_string()))?;
-            response.count = 1;
-            response.kvs.push(etcdserverpb::KeyValue {
-                key: SAVED_SAFE_POINT_KEY.into(),
-                value: saved.to_string().into(),
-                create_revision: 1,
-                mod_revision: 1,
-                version: 1,
-                lease: 0,
-            });
-        }
-        Ok(Response::new(response))
-    }
-}
-
-#[tonic::async_trait]
-impl Cluster for PdEndpoint {
-    async fn member_list(
-        &self,
-        _: Request<etcdserverpb::MemberListRequest>,
-    ) -> Answered<etcdserverpb::MemberListResponse> {
-        let members = self.members().await?.members.into_iter().map(|member| etcdserverpb::Member {
-            id: member.member_id,
-            name: member.name,
-            peer_urls: member.peer_urls,
-            client_urls: member.client_urls,
-            is_learner: false,
-        });
-        let members = members.collect();
-        Ok(Response::new(etcdserverpb::MemberListResponse { header: self.etcd_header().await?, members }))
     }
 }

@@ -82,7 +82,7 @@ pub struct Running {
 
 pub struct Replicated {
     pub pd: Arc<GrpcPd>,
-    pd_url: String,
+    pub pd_url: String,
     connector: Arc<GrpcConnector>,
     pub stores: Vec<Store>,
     config: NodeConfig,
@@ -94,7 +94,7 @@ impl Replicated {
         Self::start_with(stores, config, ScheduleConfig::default()).await
     }
 
-    async fn start_with(stores: usize, config: NodeConfig, schedule: ScheduleConfig) -> Self {
+    pub async fn start_with(stores: usize, config: NodeConfig, schedule: ScheduleConfig) -> Self {
         show_logs();
         let stop = CancellationToken::new();
         let schedule = ScheduleConfig { replicated: true, ..schedule };

@@ -19,6 +19,7 @@ use crate::infoschema::is_virtual_database;
 use crate::privileges::Rights;
 use crate::result::OkResult;
 use crate::session::Session;
+use crate::variables::ScatterNew;
 
 impl Session {
     fn define_context<'a>(&self, database: &'a DbInfo) -> DefineContext<'a> {
@@ -261,9 +262,12 @@ impl Session {
         match self.db.options.split_tables {
             TableSplit::Never => return Ok(()),
             TableSplit::Apart => {
-                // The table is there in any case, only less well spread.
-                if let Err(error) = self.db.client().split_regions(keys).await {
-                    tracing::warn!(%error, table = table.0, "a new table got no region of its own");
+                match self.db.client().split_regions(keys).await {
+                    Ok(new) => self.scatter_new_table(table, &new).await,
+                    // The table is there in any case, only less well spread.
+                    Err(error) => {
+                        tracing::warn!(%error, table = table.0, "a new table got no region of its own");
+                    }
                 }
                 return Ok(());
             }
@@ -276,8 +280,18 @@ impl Session {
         for index in 1..=3 {
             keys.push(table_key::index_prefix(table, tidewater_codec::IndexId(index)));
         }
-        self.db.client().split_regions(keys).await.map_err(|error| from_txn(&error))?;
+        let new = self.db.client().split_regions(keys).await.map_err(|error| from_txn(&error))?;
+        self.scatter_new_table(table, &new).await;
         Ok(())
+    }
+
+    async fn scatter_new_table(&self, table: TableId, regions: &[u64]) {
+        let group = match self.vars.hot.scatter_new {
+            ScatterNew::No => return,
+            ScatterNew::ByTable => table.0.to_string(),
+            ScatterNew::Together => String::new(),
+        };
+        self.scatter_regions(regions, group).await;
     }
 
     pub(crate) async fn alter_table(

@@ -1,5 +1,7 @@
 //! Parsed forms of the variables that every statement asks for.
 
+use std::time::Duration;
+
 use tidewater_txn::ReplicaRead;
 use tidewater_types::{Collation, SqlMode, TimeZone};
 
@@ -12,6 +14,17 @@ pub(crate) enum Isolation {
     ReadCommitted,
     /// All statements of a transaction read one snapshot.
     RepeatableRead,
+}
+
+/// Whether the regions of new tables are spread over the stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScatterNew {
+    /// Balance spreads them by and by.
+    No,
+    /// Those of each table for themselves.
+    ByTable,
+    /// Those of all tables together.
+    Together,
 }
 
 /// Parsed variables.
@@ -45,6 +58,9 @@ pub(crate) struct Hot {
     pub(crate) replica_read: ReplicaRead,
     /// How far back statements that only read may look, outside of transactions.
     pub(crate) read_staleness_secs: u64,
+    /// For how long SPLIT waits until its regions have been spread; `None` if it does not.
+    pub(crate) split_patience: Option<Duration>,
+    pub(crate) scatter_new: ScatterNew,
 }
 
 impl Hot {
@@ -75,6 +91,8 @@ impl Hot {
             retry_limit: 10,
             replica_read: ReplicaRead::Leader,
             read_staleness_secs: 0,
+            split_patience: None,
+            scatter_new: ScatterNew::No,
         };
         for (_, definition) in super::all() {
             hot.refresh(definition.name, values);
@@ -130,6 +148,18 @@ impl Hot {
             }
             "tidb_read_staleness" => {
                 self.read_staleness_secs = text.parse::<i64>().unwrap_or(0).min(0).unsigned_abs();
+            }
+            "tidb_wait_split_region_finish" | "tidb_wait_split_region_timeout" => {
+                let seconds = values.by_name("tidb_wait_split_region_timeout").parse().unwrap_or(300);
+                let waits = values.by_name("tidb_wait_split_region_finish") == "ON";
+                self.split_patience = waits.then(|| Duration::from_secs(seconds));
+            }
+            "tidb_scatter_region" => {
+                self.scatter_new = match text {
+                    "table" => ScatterNew::ByTable,
+                    "global" => ScatterNew::Together,
+                    _ => ScatterNew::No,
+                };
             }
             "tidb_retry_limit" => self.retry_limit = text.parse().unwrap_or(10),
             _ => {}

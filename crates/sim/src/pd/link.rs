@@ -187,6 +187,8 @@ forward! {
     region_heartbeat(request: pdpb::RegionHeartbeatRequest) -> pdpb::RegionHeartbeatResponse, Repeat::Always;
     ask_batch_split(request: pdpb::AskBatchSplitRequest) -> pdpb::AskBatchSplitResponse, Repeat::Always;
     report_batch_split(request: pdpb::ReportBatchSplitRequest) -> pdpb::ReportBatchSplitResponse, Repeat::Always;
+    scatter_region(request: pdpb::ScatterRegionRequest) -> pdpb::ScatterRegionResponse, Repeat::Always;
+    get_operator(request: pdpb::GetOperatorRequest) -> pdpb::GetOperatorResponse, Repeat::Always;
     get_gc_safe_point(request: pdpb::GetGcSafePointRequest) -> pdpb::GetGcSafePointResponse, Repeat::Always;
     update_gc_safe_point(request: pdpb::UpdateGcSafePointRequest) -> pdpb::UpdateGcSafePointResponse, Repeat::Always;
     update_service_gc_safe_point(request: pdpb::UpdateServiceGcSafePointRequest)

@@ -216,7 +216,7 @@ fn region_row(region: &pdpb::Region, meta: &metapb::Region, owner: Option<&Owner
 
 fn store_row(source: &Source, found: &pdpb::GetStoreResponse) -> Row {
     let store = found.store.clone().unwrap_or_default();
-    let stats = found.stats.unwrap_or_default();
+    let stats = found.stats.clone().unwrap_or_default();
     let counts = found.statistics.unwrap_or_default();
     let (state, name) = match store.state() {
         metapb::StoreState::Up if counts.is_lost => (0, "Down"),

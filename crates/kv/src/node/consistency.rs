@@ -60,8 +60,15 @@ pub(super) struct Consistency {
     waiting: AtomicUsize,
     /// Replicas here that were found to differ.
     mismatches: AtomicUsize,
-    /// Ranges of engine keys that were removed on this store alone, and when.
-    destroyed: Mutex<Vec<(Vec<u8>, Vec<u8>, Instant)>>,
+    /// What was removed on this store alone lately.
+    destroyed: Mutex<Vec<Destroyed>>,
+}
+
+/// A range of engine keys that was removed.
+struct Destroyed {
+    lower: Vec<u8>,
+    upper: Vec<u8>,
+    when: Instant,
 }
 
 impl Default for Consistency {
@@ -79,14 +86,14 @@ impl Consistency {
     /// Notes that a range is removed here, whatever others do.
     pub(super) fn note_destroyed(&self, lower: &[u8], upper: &[u8]) {
         let mut destroyed = self.destroyed.lock();
-        destroyed.retain(|(.., when)| when.elapsed() < UNSETTLED);
-        destroyed.push((lower.to_vec(), upper.to_vec(), Instant::now()));
+        destroyed.retain(|each| each.when.elapsed() < UNSETTLED);
+        destroyed.push(Destroyed { lower: lower.to_vec(), upper: upper.to_vec(), when: Instant::now() });
     }
 
     fn is_settled(&self, region: &Region) -> bool {
         let destroyed = self.destroyed.lock();
-        let concerns = |(lower, upper, when): &(Vec<u8>, Vec<u8>, Instant)| {
-            when.elapsed() < UNSETTLED && region.meets_engine_range(lower, upper)
+        let concerns = |each: &Destroyed| {
+            each.when.elapsed() < UNSETTLED && region.meets_engine_range(&each.lower, &each.upper)
         };
         !destroyed.iter().any(concerns)
     }

@@ -265,7 +265,7 @@ mod tests {
     fn scans_are_not_cut_through() {
         // Short scans around 2000 and 5000; between 4000 and 4500 there is nothing.
         let scan = |load: &ReadLoad, number: u64| {
-            let start = if number % 2 == 0 { 2_000 } else { 4_500 } + scattered(number) % 500;
+            let start = if number.is_multiple_of(2) { 2_000 } else { 4_500 } + scattered(number) % 500;
             let (start, end) = (key(start), key(start + 400));
             load.note_ranges([(&start[..], &end[..])].into_iter(), 400, 4_000);
         };

@@ -158,7 +158,7 @@ fn list(ops: &[RequestOp], depth: usize) -> Result<Writes<'_>, KeyValueError> {
         }
     }
     let is_removed = |key: &&Bytes| all.removals.iter().any(|range| range.contains(key));
-    match all.puts.iter().any(|key| is_removed(key)) {
+    match all.puts.iter().any(is_removed) {
         true => Err(KeyValueError::DuplicateKey),
         false => Ok(all),
     }

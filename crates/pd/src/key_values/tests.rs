@@ -481,6 +481,7 @@ async fn a_transaction_sees_what_it_writes_and_compares_what_was_before() {
     let Some(etcd::response_op::Response::ResponseRange(found)) = &answer.responses[3].response else {
         panic!("{answer:?}");
     };
+    assert_eq!(revision_of(&found.header), 3);
     let keys: Vec<_> = found.kvs.iter().map(|found| (found.key.clone(), found.mod_revision)).collect();
     assert_eq!(keys, [(bytes("b"), 3), (bytes("c"), 3)]);
     let mut watch = watch_from(&space, 3).await.unwrap();

@@ -15,6 +15,7 @@ use tidewater_proto::etcdserverpb::{
 
 use super::change::{Change, Event};
 use super::check;
+use super::header;
 use super::state::{KeyRange, State, Version};
 
 /// What one request does.
@@ -58,6 +59,11 @@ impl<'s> Writer<'s> {
     /// Of what is written.
     fn revision(&self) -> i64 {
         self.state.revision() + 1
+    }
+
+    /// The header of an answer within a transaction: with what it has written so far.
+    fn header(&self) -> Option<etcd::ResponseHeader> {
+        header(if self.written.is_empty() { self.state.revision() } else { self.revision() })
     }
 
     fn current(&self, key: &[u8]) -> Option<&Version> {
@@ -176,11 +182,25 @@ impl<'s> Writer<'s> {
     fn carry_out(&mut self, plan: &Plan<'_>) -> Result<etcd::TxnResponse, KeyValueError> {
         let mut responses = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
+            // Clients read the revision in each of the answers.
             let response = match step {
-                Step::Range(range) => Response::ResponseRange(self.range(range)),
-                Step::Put(put) => Response::ResponsePut(self.put(put)?),
-                Step::Delete(removal) => Response::ResponseDeleteRange(self.delete(removal)),
-                Step::Txn(inner) => Response::ResponseTxn(self.carry_out(inner)?),
+                Step::Range(range) => {
+                    let answer = self.range(range);
+                    Response::ResponseRange(etcd::RangeResponse { header: self.header(), ..answer })
+                }
+                Step::Put(put) => {
+                    let answer = self.put(put)?;
+                    Response::ResponsePut(etcd::PutResponse { header: self.header(), ..answer })
+                }
+                Step::Delete(removal) => {
+                    let answer = self.delete(removal);
+                    let header = self.header();
+                    Response::ResponseDeleteRange(etcd::DeleteRangeResponse { header, ..answer })
+                }
+                Step::Txn(inner) => {
+                    let answer = self.carry_out(inner)?;
+                    Response::ResponseTxn(etcd::TxnResponse { header: self.header(), ..answer })
+                }
             };
             responses.push(etcd::ResponseOp { response: Some(response) });
         }

@@ -137,7 +137,7 @@ impl History {
 
     /// Somebody saw what cannot be right, whatever the others did.
     pub(crate) fn accuse(&self, what: String) {
-        self.accusations.lock().push(what);
+        self.accusations.lock().push(format!("{} ms: {what}", self.now_ms()));
     }
 
     /// What cannot fail.

@@ -13,9 +13,9 @@
 //!
 //! # Tour
 //! `life` (processes); `clock`, `disk`, `network` (what a machine has), `engine`, `log`, `storage` (what it keeps); `pd` and `store` (the machines and
-//! the wires to them), `sql` (the machines of SQL nodes, and their clients), `client` (who works, and writes it down), `world` (all of it), `incident` (what befalls it), `journal` (what did); `workload`
-//! (what is done), `history` (what was seen), `check` (whether that can be); `sabotage` (faults of our own, to see the checkers find them);
-//! [`shrink`] (a smaller run that fails, too).
+//! the wires to them), `sql` (the machines of SQL nodes, and their clients), `client` and `reader` (who works with the stores themselves, and writes it
+//! down), `world` (all of it), `incident` (what befalls it), `journal` (what did); `workload` (what is done), `history` (what was seen), `check`
+//! (whether that can be); `sabotage` (faults of our own, to see the checkers find them); [`shrink`] (a smaller run that fails, too).
 //!
 //! ```
 //! use tidewater_sim::{Options, Workload, run};
@@ -237,6 +237,9 @@ async fn play(options: &Options) -> Result<Report, Box<Failure>> {
 
 async fn judge(world: &World, options: &Options) -> Result<(), Finding> {
     world.settle().await?;
+    if let Some(text) = world.history.accusation() {
+        return Err(Finding { text, keys: Vec::new() });
+    }
     let (truth, last) = match options.workload {
         Workload::Raw => (check::Truth::new(), world.raw_values().await),
         Workload::Sql(table) => {

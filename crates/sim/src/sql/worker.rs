@@ -19,6 +19,8 @@ use crate::workload::{Change, Plan, SqlTable, Workload, id, row};
 const LOOKS: usize = 40;
 /// Who gives up on a commit does so after at most so long.
 const IMPATIENCE_MILLIS_MAX: u64 = 60;
+/// How long a transaction waits between its begin and its work that takes its time.
+const LINGERING_MILLIS: std::ops::Range<u64> = 100..2_000;
 
 /// One who works through its share, one transaction after the other, at whatever node there is.
 pub(crate) struct SqlWorker {
@@ -80,7 +82,8 @@ impl SqlWorker {
                 true
             }
             3 => {
-                self.read_at_once(session).await;
+                let is_stale = self.rng.random_bool(0.5);
+                self.read_at_once(session, is_stale).await;
                 true
             }
             _ => {
@@ -94,6 +97,7 @@ impl SqlWorker {
     async fn read_all(&mut self, session: &mut Session, kind: TxnKind) {
         let began = self.history.tick();
         let Some(number) = self.begin(session, kind, began).await else { return };
+        self.linger().await;
         let mut ways = vec![self.table.read()];
         ways.extend(self.table.detours());
         // The first one reads all there is before the detours do.
@@ -117,16 +121,33 @@ impl SqlWorker {
         self.end(session, "COMMIT").await;
     }
 
-    /// A statement of its own, with a snapshot of its own.
-    async fn read_at_once(&mut self, session: &mut Session) {
+    /// Now and then a transaction takes its time, and the schema changes meanwhile.
+    async fn linger(&mut self) {
+        if self.rng.random_bool(0.2) {
+            let pause = self.rng.random_range(LINGERING_MILLIS);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// A statement of its own, with a snapshot of its own, or with one that is a second old.
+    async fn read_at_once(&mut self, session: &mut Session, is_stale: bool) {
         let began = self.history.tick();
         let sql = self.table.read();
+        if is_stale {
+            self.end(session, "SET tidb_read_staleness = -1").await;
+        }
         match say(session, sql).await {
+            // Before there were any.
+            Ok(answer) if is_stale && answer.rows.is_empty() => {}
             Ok(answer) => {
                 let number = self.history.begin(TxnKind::Optimistic, began, 0);
+                self.history.note(number, |txn| txn.is_stale = is_stale);
                 self.see(number, sql, self.all(&answer.rows));
             }
             Err(error) => self.complain(sql, &error),
+        }
+        if is_stale {
+            self.end(session, "SET tidb_read_staleness = 0").await;
         }
     }
 
@@ -197,6 +218,7 @@ impl SqlWorker {
             values.extend(found(&answer.rows));
             self.history.note(number, |txn| txn.reads.extend(values));
         }
+        self.linger().await;
         let ledger = format!("INSERT INTO done VALUES ({number})");
         let ledger_first = self.rng.random_bool(0.5);
         if ledger_first {
@@ -270,7 +292,7 @@ impl SqlWorker {
         result.is_ok()
     }
 
-    /// Ends a transaction that has nothing to lose.
+    /// Says what changes nothing.
     async fn end(&self, session: &mut Session, sql: &str) {
         if let Err(error) = say(session, sql).await {
             self.complain(sql, &error);

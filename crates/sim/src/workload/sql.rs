@@ -91,7 +91,8 @@ impl SqlTable {
         }
     }
 
-    /// What somebody may do to the schema meanwhile, in any order.
+    /// What somebody may do to the schema meanwhile, in any order. No change of a column's type that writes rows anew is among it: nodes that are
+    /// one version behind then read nothing where others have written (docs/simulation.md).
     pub(crate) const fn schema_changes(self) -> &'static [&'static str] {
         match self {
             Self::Accounts => &[
@@ -100,15 +101,13 @@ impl SqlTable {
                 "ALTER TABLE t ADD COLUMN extra INT NOT NULL DEFAULT 7",
                 "ALTER TABLE t DROP COLUMN extra",
                 "ALTER TABLE t MODIFY COLUMN v BIGINT NOT NULL",
-                "ALTER TABLE t MODIFY COLUMN v INT NOT NULL",
             ],
             Self::Lists => &[
                 "CREATE INDEX by_v ON t (v(20))",
                 "DROP INDEX by_v ON t",
                 "ALTER TABLE t ADD COLUMN extra INT NOT NULL DEFAULT 7",
                 "ALTER TABLE t DROP COLUMN extra",
-                "ALTER TABLE t MODIFY COLUMN v TEXT NOT NULL",
-                "ALTER TABLE t MODIFY COLUMN v VARCHAR(3000) NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN v VARCHAR(3100) NOT NULL",
             ],
             Self::Items => &[
                 "CREATE INDEX by_v ON t (v, number, size)",
@@ -119,8 +118,7 @@ impl SqlTable {
                 "DROP INDEX by_size ON t",
                 "ALTER TABLE t ADD COLUMN extra INT NOT NULL DEFAULT 7",
                 "ALTER TABLE t DROP COLUMN extra",
-                "ALTER TABLE t MODIFY COLUMN size VARCHAR(20) NOT NULL",
-                "ALTER TABLE t MODIFY COLUMN size INT NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN size BIGINT NOT NULL",
             ],
         }
     }

@@ -454,12 +454,7 @@ impl Group {
         self.raft.trigger().transfer_leader(peer_id).await.map_err(stopped)?;
         // Once in a term, however often it is tried.
         if waived_before < status.term {
-            tokio::spawn(step_down_unfollowed(
-                self.raft.clone(),
-                self.peer_id,
-                status.term,
-                self.timing.lease,
-            ));
+            tokio::spawn(step_down_unfollowed(self.raft.clone(), peer_id, status.term, self.timing.lease));
         }
         Ok(())
     }
@@ -652,16 +647,17 @@ impl Group {
 }
 
 /// A leader that has handed over and was not followed cannot go on in its term: it has no lease, and takes no proposals, but its heart beats keep
-/// everybody else from standing. After a while it votes for itself in the next term, by which it stops leading this one; then anybody stands.
-async fn step_down_unfollowed(raft: RaftHandle, peer_id: u64, term: u64, patience: Duration) {
+/// everybody else from standing. After a while it votes in the next term, by which it stops leading this one, for the one it had chosen, `heir`; then
+/// anybody stands. (By a vote for itself it would lead nothing, and never stand again: openraft takes it for a leader still.)
+async fn step_down_unfollowed(raft: RaftHandle, heir: u64, term: u64, patience: Duration) {
     tokio::time::sleep(patience).await;
     let status = status_of(&raft);
     if status.role != Role::Leader || status.term != term {
         return;
     }
-    tracing::info!(peer = peer_id, term, "nobody took leadership over");
+    tracing::info!(peer = heir, term, "did not take leadership over");
     let message = raftpb::VoteRequest {
-        vote: Some(raftpb::Vote { term: term + 1, peer_id, committed: false }),
+        vote: Some(raftpb::Vote { term: term + 1, peer_id: heir, committed: false }),
         // No log is longer: nobody compares logs with himself.
         last: Some(raftpb::LogId { term: term + 1, index: u64::MAX }),
         leadership_transfer: true,

@@ -416,7 +416,7 @@ impl Session {
         key: &tidewater_codec::Key,
     ) -> Option<SqlError> {
         use tidewater_codec::table_key::{self, TableKeyKind};
-        let schema = self.db.schema();
+        let schema = self.schema();
         let (table, kind) = table_key::decode_table_key(key.as_bytes()).ok()?;
         let info = schema.table_by_id(table)?;
         let layout = TableLayout::new(Arc::clone(info), self.vars.hot.time_zone.clone());

@@ -90,7 +90,7 @@ impl Session {
     fn loader(&mut self, load: &LoadData) -> Result<Loader, SqlError> {
         let format =
             LineFormat::new(&load.fields, &load.lines).ok_or_else(|| unsupported("fixed-size LOAD DATA"))?;
-        let schema = self.db.schema();
+        let schema = self.schema();
         let (_, table) = self.known_table(&schema, &load.table)?;
         let targets: Vec<LoadTarget> = if load.columns.is_empty() {
             table
@@ -172,7 +172,7 @@ impl Session {
 
     /// The plan of the statement's INSERT; parameters stay parameters.
     fn plan_insert(&mut self, statement: &ast::Statement, context: &Statement) -> Result<Planned, SqlError> {
-        let schema = self.db.schema();
+        let schema = self.schema();
         let plan = self
             .with_plan_context(&schema, context, true, |cx| planner::plan(statement, cx))
             .map_err(|error| crate::error::from_plan(&error))?;

@@ -86,7 +86,7 @@ impl Session {
         statement: &ast::Statement,
         context: &Statement,
     ) -> Result<Planned, SqlError> {
-        let schema = self.db.schema();
+        let schema = self.schema();
         let plan = self
             .with_plan_context(&schema, context, false, |cx| match planner::point_plan(statement, cx)? {
                 Some(plan) => Ok(plan),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewater_catalog::TableInfo;
+use tidewater_catalog::{InfoSchema, TableInfo};
 use tidewater_codec::{CommitTs, StartTs, TableId, table_key};
 use tidewater_distsql::{DirtyCopy, DirtyRows};
 use tidewater_txn::{
@@ -51,6 +51,8 @@ impl NextTransaction {
 /// A transaction under way.
 pub(crate) struct OpenTransaction {
     pub(crate) txn: Transaction,
+    /// The schema when it began.
+    schema: Arc<InfoSchema>,
     pub(crate) isolation: Isolation,
     pub(crate) read_only: bool,
     /// The tables written or locked, as they were when that first happened.
@@ -128,6 +130,18 @@ impl Session {
         self.txn.is_some() && (self.explicit || !self.vars.hot.autocommit)
     }
 
+    /// The schema that a statement goes by. A transaction that reads one snapshot keeps the schema of that: rows as they were then have no values in
+    /// columns, and no entries in indexes, that came later, and whoever changes them so leaves the entries behind that they have. What it writes is
+    /// refused at its commit if the table has changed.
+    pub(crate) fn schema(&self) -> Arc<InfoSchema> {
+        match &self.txn {
+            Some(open) if self.in_transaction() && open.isolation != Isolation::ReadCommitted => {
+                Arc::clone(&open.schema)
+            }
+            _ => self.db.schema(),
+        }
+    }
+
     /// Opens a transaction unless one is open.
     pub(crate) async fn open_transaction(&mut self) -> Result<&mut OpenTransaction, SqlError> {
         if self.txn.is_none() {
@@ -144,9 +158,12 @@ impl Session {
             };
             let isolation = settings.isolation.unwrap_or(hot.isolation);
             let read_only = settings.read_only.unwrap_or(hot.read_only);
+            // Before its timestamp, so that the timestamp sees no less.
+            let schema = self.db.schema();
             let txn = self.db.client().begin(options).await.map_err(|error| from_txn(&error))?;
             self.txn = Some(OpenTransaction {
                 txn,
+                schema,
                 isolation,
                 read_only,
                 touched: BTreeMap::new(),

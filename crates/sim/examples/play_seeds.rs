@@ -22,7 +22,7 @@ struct Arguments {
     /// A number of seeds, or a range such as `700..900`.
     #[arg(long, default_value = "100", value_parser = parse_seeds)]
     seeds: Range<u64>,
-    /// Only this workload: bank, lists, registers, raw or index.
+    /// Only this workload: bank, lists, registers, readers, raw, index, sql-bank, sql-lists or sql-index.
     #[arg(long, value_parser = parse_workload)]
     workload: Option<Workload>,
     /// Only clusters with replicated regions and a replicated placement driver.

@@ -4,6 +4,7 @@ mod index;
 mod lists;
 mod long_fork;
 mod points;
+mod sql;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -37,15 +38,21 @@ pub(crate) fn check(
     last: &BTreeMap<String, String>,
 ) -> Result<(), Finding> {
     let (txns, points) = (history.txns(), history.points());
+    if let Workload::Sql(table) = workload {
+        return sql::check(table, &txns);
+    }
     if workload == Workload::Raw {
         return points::check_raw(&points, last);
     }
     // What needs no look inside comes first: it speaks the clients' language.
     match workload {
-        Workload::Bank => txns.iter().try_for_each(|txn| check_sum(&txn.reads))?,
+        Workload::Bank => {
+            let keys = workload.keys();
+            txns.iter().try_for_each(|txn| check_accounts(&keys, &txn.reads))?;
+        }
         Workload::Lists => lists::check(&txns)?,
         Workload::Index => index::check(&txns)?,
-        Workload::Registers | Workload::Raw => {}
+        Workload::Registers | Workload::Readers | Workload::Raw | Workload::Sql(_) => {}
     }
     long_fork::check(&txns, truth)?;
     truth::check(&txns, truth)?;
@@ -53,8 +60,7 @@ pub(crate) fn check(
 }
 
 /// Who read all accounts saw all of the money.
-fn check_sum(reads: &BTreeMap<String, Value>) -> Result<(), Finding> {
-    let keys = Workload::Bank.keys();
+fn check_accounts(keys: &[String], reads: &BTreeMap<String, Value>) -> Result<(), Finding> {
     if !keys.iter().all(|key| reads.contains_key(key)) {
         return Ok(());
     }
@@ -62,5 +68,5 @@ fn check_sum(reads: &BTreeMap<String, Value>) -> Result<(), Finding> {
     if sum == OPENING * keys.len() as i64 {
         return Ok(());
     }
-    Err(Finding { text: format!("a snapshot holds {sum} in all: {reads:?}"), keys })
+    Err(Finding { text: format!("a snapshot holds {sum} in all: {reads:?}"), keys: keys.to_vec() })
 }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rand::RngExt;
 use rand::rngs::SmallRng;
-use tidewater_codec::Key;
+use rand::{RngExt, SeedableRng};
+use tidewater_codec::{Key, StartTs, TimeStamp};
 use tidewater_proto::StoreConnector;
 use tidewater_txn::fault::{FaultyConnector, Trace};
 use tidewater_txn::{
-    AsyncCommit, LockOptions, OnePhaseCommit, RawClient, Remedy, Snapshot, Transaction, TxnClient, TxnConfig,
-    TxnError, TxnKind, TxnOptions,
+    AsyncCommit, LockOptions, OnePhaseCommit, RawClient, Remedy, ReplicaRead, Snapshot, Transaction,
+    TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions,
 };
 
+use crate::Options;
 use crate::history::{History, Outcome, PointOp, Value};
 use crate::life::{Death, Life};
 use crate::network::Place;
@@ -24,6 +25,8 @@ use crate::workload::{Plan, Workload};
 
 /// How often a statement that meets newer values is run again.
 const STATEMENT_TRIES: usize = 5;
+/// How far back somebody reads who reads the past.
+const PAST_MILLIS: std::ops::Range<u64> = 100..3_000;
 
 /// The machine some workers run on.
 pub(crate) struct ClientHost {
@@ -53,6 +56,12 @@ impl ClientHost {
         let mut running = self.running.lock();
         running.death.strike();
         *running = Running::start(&self.stores, self.number, running.runs + 1, &mut self.traces.lock());
+    }
+
+    /// The process that runs now.
+    pub(crate) fn process(&self) -> (TxnClient, RawClient, Life) {
+        let running = self.running.lock();
+        (running.client.clone(), running.raw.clone(), running.life.clone())
     }
 }
 
@@ -94,15 +103,34 @@ pub(crate) struct Worker {
     pub(crate) workload: Workload,
     pub(crate) rng: SmallRng,
     pub(crate) number: usize,
+    /// Chooses who is asked for what is read; apart, so that the same is done whoever answers.
+    addressees: SmallRng,
+    /// There are followers to ask.
+    replicated: bool,
 }
 
 impl Worker {
+    pub(crate) fn new(
+        host: Arc<ClientHost>,
+        history: Arc<History>,
+        options: &Options,
+        seed: u64,
+        number: usize,
+    ) -> Self {
+        Self {
+            host,
+            history,
+            workload: options.workload,
+            rng: SmallRng::seed_from_u64(seed),
+            number,
+            addressees: SmallRng::seed_from_u64(!seed),
+            replicated: options.replicated,
+        }
+    }
+
     pub(crate) async fn work(mut self, steps: usize) {
         for step in 0..steps {
-            let (client, raw, life) = {
-                let running = self.host.running.lock();
-                (running.client.clone(), running.raw.clone(), running.life.clone())
-            };
+            let (client, raw, life) = self.host.process();
             tokio::select! {
                 biased;
                 () = life.ended() => {}
@@ -116,6 +144,7 @@ impl Worker {
             return self.raw_step(raw, step).await;
         }
         match self.rng.random_range(0..10) {
+            0..=1 if self.replicated && self.addressees.random_bool(0.3) => self.read_past(client).await,
             0..=1 => {
                 let plan = self.workload.reading(&mut self.rng);
                 self.transact(client, plan).await;
@@ -128,16 +157,51 @@ impl Worker {
         }
     }
 
-    async fn read_latest(&mut self, client: &TxnClient) {
+    pub(crate) async fn read_latest(&mut self, client: &TxnClient) {
         let keys = self.workload.keys();
         let key = &keys[self.rng.random_range(0..keys.len())];
         let began = self.history.tick();
-        if let Ok(value) = client.snapshot(Snapshot::LATEST).get(&wire(key)).await {
+        let snapshot = client.snapshot(Snapshot::LATEST).with_replica_read(self.draw_replica());
+        if let Ok(value) = snapshot.get(&wire(key)).await {
             self.history.read(key, began, value.map(text));
         }
     }
 
-    async fn transact(&mut self, client: &TxnClient, plan: Plan) {
+    /// Mostly the leader is asked, and sometimes its followers.
+    fn draw_replica(&mut self) -> ReplicaRead {
+        match self.addressees.random_range(0..6) {
+            0 if self.replicated => ReplicaRead::Follower,
+            1 if self.replicated => ReplicaRead::Mixed,
+            _ => ReplicaRead::Leader,
+        }
+    }
+
+    /// Reads everything as it was a while ago, at whoever knows.
+    pub(crate) async fn read_past(&mut self, client: &TxnClient) {
+        let began = self.history.tick();
+        let Ok(now) = client.current_timestamp().await else { return };
+        let ago = self.addressees.random_range(PAST_MILLIS);
+        let then = TimeStamp::compose(now.physical_ms().saturating_sub(ago), 0);
+        let then = StartTs(then.max(TimeStamp::new(self.history.opened())));
+        let snapshot = client.snapshot(then).with_replica_read(ReplicaRead::Mixed).with_stale_read();
+        let keys = self.workload.keys();
+        let all: Vec<Key> = keys.iter().map(|key| wire(key)).collect();
+        let found = match self.addressees.random_bool(0.5) {
+            true => snapshot.batch_get(&all).await,
+            false => {
+                snapshot.scan(wire("k")..wire("l")).collect(100).await.map(|all| all.into_iter().collect())
+            }
+        };
+        let Ok(found) = found else { return };
+        let number = self.history.begin(TxnKind::Optimistic, began, then.into_inner());
+        self.history.note(number, |record| {
+            record.is_stale = true;
+            let value = |key: &String| found.get(&wire(key)).cloned().map(text);
+            record.reads = keys.iter().map(|key| (key.clone(), value(key))).collect();
+        });
+    }
+
+    pub(crate) async fn transact(&mut self, client: &TxnClient, plan: Plan) {
         let began = self.history.tick();
         let options = TxnOptions { kind: plan.kind, ..TxnOptions::default() };
         let Ok(mut txn) = client.begin(options).await else { return };
@@ -157,16 +221,18 @@ impl Worker {
         if plan.kind == TxnKind::Optimistic && !plan.blind {
             reads.extend_from_slice(&plan.updates);
         }
+        // Nothing is written yet, so that the snapshot is all there is to be read.
+        let snapshot = txn.snapshot().clone().with_replica_read(self.draw_replica());
         if plan.scans {
-            let all = txn.scan(wire("k")..wire("l")).collect(100).await?;
+            let all = snapshot.scan(wire("k")..wire("l")).collect(100).await?;
             found.extend(all.into_iter().map(|(key, value)| (text(key.into_bytes().into()), text(value))));
         } else if self.rng.random_bool(0.5) {
             let keys: Vec<Key> = reads.iter().map(|key| wire(key)).collect();
-            let all = txn.batch_get(&keys).await?;
+            let all = snapshot.batch_get(&keys).await?;
             found.extend(all.into_iter().map(|(key, value)| (text(key.into_bytes().into()), text(value))));
         } else {
             for key in &reads {
-                if let Some(value) = txn.get(&wire(key)).await? {
+                if let Some(value) = snapshot.get(&wire(key)).await? {
                     found.insert(key.clone(), text(value));
                 }
             }

@@ -31,6 +31,16 @@ impl SimClock {
         }
     }
 
+    /// A clock that runs as time does.
+    pub(crate) fn right() -> Self {
+        Self {
+            begun: Instant::now(),
+            drift: 0,
+            wrong_by_micros: AtomicI64::new(0),
+            furthest_micros: AtomicI64::new(BEGIN_MICROS),
+        }
+    }
+
     /// Somebody sets it.
     pub(crate) fn jump(&self, millis: i64) {
         // What it showed until now counts as shown.

@@ -1,7 +1,7 @@
 //! What the clients did and saw.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -37,6 +37,10 @@ pub(crate) struct Txn {
     pub(crate) writes: BTreeMap<String, Value>,
     pub(crate) outcome: Outcome,
     pub(crate) said: String,
+    /// The transactions whose changes it saw, where these note their numbers.
+    pub(crate) ledger: Option<BTreeSet<usize>>,
+    /// It read the past: what was acknowledged before it began may be missing.
+    pub(crate) is_stale: bool,
 }
 
 /// A read of the latest value of one key, or a raw operation on it.
@@ -69,8 +73,11 @@ pub(crate) enum PointOp {
 pub(crate) struct History {
     begun: Instant,
     moments: AtomicU64,
+    opened: AtomicU64,
     txns: Mutex<Vec<Txn>>,
     points: Mutex<Vec<Point>>,
+    /// What clients saw that cannot be right, whatever the others did.
+    accusations: Mutex<Vec<String>>,
 }
 
 impl History {
@@ -78,8 +85,10 @@ impl History {
         Self {
             begun: Instant::now(),
             moments: AtomicU64::new(1),
+            opened: AtomicU64::new(0),
             txns: Mutex::default(),
             points: Mutex::default(),
+            accusations: Mutex::default(),
         }
     }
 
@@ -106,12 +115,39 @@ impl History {
             writes: BTreeMap::new(),
             outcome: Outcome::Aborted,
             said: String::new(),
+            ledger: None,
+            is_stale: false,
         });
         txns.len() - 1
     }
 
     pub(crate) fn note<T>(&self, number: usize, change: impl FnOnce(&mut Txn) -> T) -> T {
         change(&mut self.txns.lock()[number])
+    }
+
+    /// When what was there before the work began was committed; 0 if there was nothing.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// All there is before the work begins is there.
+    pub(crate) fn open(&self, commit: u64) {
+        self.opened.store(commit, Ordering::Relaxed);
+    }
+
+    /// Somebody saw what cannot be right, whatever the others did.
+    pub(crate) fn accuse(&self, what: String) {
+        self.accusations.lock().push(format!("{} ms: {what}", self.now_ms()));
+    }
+
+    /// What cannot fail.
+    pub(crate) fn expect<T>(&self, what: &str, result: Result<T, impl Display>) -> Option<T> {
+        result.map_err(|error| self.accuse(format!("{what}: {error}"))).ok()
+    }
+
+    /// The first thing that somebody saw and that cannot be right.
+    pub(crate) fn accusation(&self) -> Option<String> {
+        self.accusations.lock().first().cloned()
     }
 
     /// A read that was answered.

@@ -1,16 +1,21 @@
 //! What befalls a cluster while its clients work.
 
+mod leaders;
+
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use tidewater_pd::ReplicaRole;
+use tidewater_session::Database;
 use tokio::time::sleep;
 
 use crate::client::wire;
 use crate::disk::Trouble;
 use crate::network::{Place, Way};
+use crate::sql;
 use crate::world::World;
 
 /// Kinds of incidents. Each can be switched off, to find out which of them a failure needs.
@@ -20,7 +25,7 @@ pub enum Incident {
     StoreCrash,
     /// The power of a machine of the placement driver fails, or its leader hands over.
     PdCrash,
-    /// A client process dies.
+    /// A client process dies, or a SQL node.
     ClientCrash,
     /// Somebody sets the clock of a machine.
     ClockJump,
@@ -121,9 +126,14 @@ impl World {
             Incident::StoreCrash => self.crash_store(rng),
             Incident::PdCrash => self.crash_pd(rng).await,
             Incident::ClientCrash => {
-                let number = rng.random_range(0..self.clients.len());
-                self.network.journal.note(format_args!("client-{number} dies"));
-                self.clients[number].crash();
+                let number = rng.random_range(0..self.clients.len() + self.sql_nodes.len());
+                match self.clients.get(number) {
+                    Some(client) => {
+                        self.network.journal.note(format_args!("client-{number} dies"));
+                        client.crash();
+                    }
+                    None => self.crash_sql(number - self.clients.len()),
+                }
             }
             Incident::ClockJump => self.set_clock(rng),
             Incident::Partition => self.part(rng),
@@ -132,6 +142,12 @@ impl World {
             Incident::Operator => self.operate(rng),
             Incident::BadNetwork => {}
         }
+    }
+
+    fn crash_sql(&self, index: usize) {
+        let host = &self.sql_nodes[index];
+        self.network.journal.note(format_args!("{} dies", host.place));
+        host.crash();
     }
 
     fn crash_store(&self, rng: &mut SmallRng) {
@@ -184,6 +200,7 @@ impl World {
     fn part(&self, rng: &mut SmallRng) {
         let servers = self.servers();
         let clients = (0..self.clients.len() as u64).map(Place::Client);
+        let clients = clients.chain(self.sql_nodes.iter().map(|host| host.place));
         let all: Vec<Place> = servers.iter().copied().chain(clients).collect();
         let one = servers[rng.random_range(0..servers.len())];
         let another = all[rng.random_range(0..all.len())];
@@ -228,16 +245,29 @@ impl World {
         match place {
             Place::Store(index) => self.stores.trouble_disk(index, trouble, pause),
             Place::Pd(index) => self.pds.trouble_disk(index, trouble, pause),
-            Place::Client(_) | Place::Outside => {}
+            Place::Client(_) | Place::Sql(_) | Place::Outside => {}
         }
     }
 
     fn split(&self, rng: &mut SmallRng) {
-        let cut = format!("k{}", rng.random_range(1..7));
+        let number = rng.random_range(1..7);
+        if let Some(database) = self.sql_nodes.iter().find_map(|host| Some(host.running()?.0)) {
+            return self.split_table(database, number);
+        }
+        let cut = format!("k{number}");
         self.network.journal.note(format_args!("somebody splits at {cut}"));
         let client = self.calm_client();
         // Whether it works out or not is of no interest.
         tokio::spawn(async move { client.split_regions([wire(&cut)]).await });
+    }
+
+    fn split_table(&self, database: Arc<Database>, id: i32) {
+        let journal = self.network.journal.clone();
+        journal.note(format_args!("somebody splits the table at {id}"));
+        tokio::spawn(async move {
+            let Ok(mut session) = sql::connect(&database) else { return };
+            let _ = sql::say(&mut session, &format!("SPLIT TABLE t BY ({id})")).await;
+        });
     }
 
     /// What an operator of the cluster might ask of it, by hand.

@@ -1,6 +1,6 @@
 //! Whole clusters in one thread: machines that crash, clocks that jump, disks that fail, a bad network; and checkers of what clients saw.
 //!
-//! Floor 6, above `kv`, `pd` and `txn`, whose real code runs here; nothing above it depends on it, and it ships with nothing. One way in:
+//! Floor 9, above `kv`, `pd`, `txn` and `session`, whose real code runs here; nothing depends on it, and it ships with nothing. One way in:
 //! [`run`] plays one seed and says what is wrong, if anything is.
 //!
 //! # Invariants
@@ -13,9 +13,9 @@
 //!
 //! # Tour
 //! `life` (processes); `clock`, `disk`, `network` (what a machine has), `engine`, `log`, `storage` (what it keeps); `pd` and `store` (the machines and
-//! the wires to them), `client` (who works, and writes it down), `world` (all of it), `incident` (what befalls it), `journal` (what did); `workload`
-//! (what is done), `history` (what was seen), `check` (whether that can be); `sabotage` (faults of our own, to see the checkers find them);
-//! [`shrink`] (a smaller run that fails, too).
+//! the wires to them), `sql` (the machines of SQL nodes, and their clients), `client` and `reader` (who works with the stores themselves, and writes it
+//! down), `world` (all of it), `incident` (what befalls it), `journal` (what did); `workload` (what is done), `history` (what was seen), `check`
+//! (whether that can be); `sabotage` (faults of our own, to see the checkers find them); [`shrink`] (a smaller run that fails, too).
 //!
 //! ```
 //! use tidewater_sim::{Options, Workload, run};
@@ -37,8 +37,10 @@ mod log;
 mod network;
 mod panics;
 mod pd;
+mod reader;
 mod sabotage;
 mod shrink;
+mod sql;
 mod storage;
 mod store;
 mod workload;
@@ -48,6 +50,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -60,7 +63,7 @@ pub use incident::Incident;
 pub use journal::Tracing;
 pub use sabotage::{Habitat, Sabotage};
 pub use shrink::shrink;
-pub use workload::Workload;
+pub use workload::{SqlTable, Workload};
 
 /// A run that takes longer is stuck.
 const SIMULATED_MAX: Duration = Duration::from_secs(1_200);
@@ -147,6 +150,8 @@ pub struct Report {
     pub unknown: u64,
     /// Crashes and jumps.
     pub incidents: u64,
+    /// Changes of the schema that were acknowledged.
+    pub schema_changes: u64,
     /// How long it took the cluster.
     pub simulated: Duration,
 }
@@ -232,8 +237,15 @@ async fn play(options: &Options) -> Result<Report, Box<Failure>> {
 
 async fn judge(world: &World, options: &Options) -> Result<(), Finding> {
     world.settle().await?;
+    if let Some(text) = world.history.accusation() {
+        return Err(Finding { text, keys: Vec::new() });
+    }
     let (truth, last) = match options.workload {
         Workload::Raw => (check::Truth::new(), world.raw_values().await),
+        Workload::Sql(table) => {
+            world.last_read(table).await?;
+            (check::Truth::new(), BTreeMap::new())
+        }
         _ => (world.truth(options.workload).await?, BTreeMap::new()),
     };
     world.pds.check()?;
@@ -247,10 +259,8 @@ async fn judge(world: &World, options: &Options) -> Result<(), Finding> {
 fn report(world: &World, simulated: Duration) -> Report {
     let mut digest = DefaultHasher::new();
     world.network.journal.digest().hash(&mut digest);
-    for client in &world.clients {
-        for trace in client.traces.lock().iter() {
-            trace.digest().hash(&mut digest);
-        }
+    for trace in world.traces() {
+        trace.digest().hash(&mut digest);
     }
     let (txns, points) = (world.history.txns(), world.history.points());
     format!("{txns:?} {points:?}").hash(&mut digest);
@@ -261,6 +271,7 @@ fn report(world: &World, simulated: Duration) -> Report {
         refused: count(|outcome| *outcome == Outcome::Aborted),
         unknown: count(|outcome| *outcome == Outcome::Unknown),
         incidents: world.incidents,
+        schema_changes: world.schema_changes.load(Ordering::Relaxed) as u64,
         simulated,
     }
 }

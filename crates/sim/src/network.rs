@@ -20,6 +20,7 @@ pub(crate) enum Place {
     Store(usize),
     Pd(usize),
     Client(u64),
+    Sql(u64),
     /// Whoever looks at the cluster from outside: nothing cuts it off.
     Outside,
 }
@@ -30,6 +31,7 @@ impl fmt::Display for Place {
             Self::Store(index) => write!(f, "store-{index}"),
             Self::Pd(index) => write!(f, "pd-{index}"),
             Self::Client(number) => write!(f, "client-{number}"),
+            Self::Sql(number) => write!(f, "sql-{number}"),
             Self::Outside => write!(f, "outside"),
         }
     }

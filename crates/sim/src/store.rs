@@ -33,6 +33,8 @@ const CONSISTENCY_INTERVAL: Duration = Duration::from_secs(2);
 const LATE_PIECE_PROBABILITY: f64 = 0.1;
 /// How long clients wait for an answer: a leader that is cut off has none for a write.
 const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
+const REGION_KEYS_MAX: u64 = 40;
+const SQL_REGION_KEYS_MAX: u64 = 400;
 const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// The machine a store runs on.
@@ -70,6 +72,7 @@ pub(crate) struct Stores {
     sabotage: Option<Sabotage>,
     meddler: Meddler,
     replicated: bool,
+    is_sql: bool,
     rng: Mutex<SmallRng>,
 }
 
@@ -104,11 +107,17 @@ impl Stores {
             sabotage,
             meddler: Meddler::new(sabotage),
             replicated,
+            is_sql: options.workload.is_sql(),
             rng: Mutex::new(SmallRng::seed_from_u64(!seed)),
         })
     }
 
     fn node_config(&self, index: usize, log: Arc<SimLog>, spools: Arc<Spools>) -> NodeConfig {
+        // A few versions fill a region; what SQL nodes keep of themselves fills more than one.
+        let (region_keys_max, bootstrap_split_keys) = match self.is_sql {
+            true => (SQL_REGION_KEYS_MAX, Vec::new()),
+            false => (REGION_KEYS_MAX, vec![Key::new(*b"k2"), Key::new(*b"k4")]),
+        };
         // Tiny, so that most snapshots need several writes.
         let raft = RaftSettings { spools, install_bytes_max: 300, ..RaftSettings::new(log) };
         NodeConfig {
@@ -117,11 +126,10 @@ impl Stores {
             heartbeat_interval: HEARTBEAT_INTERVAL,
             gc_poll_interval: None,
             raw_sweep_interval: None,
-            // A few versions fill a region.
-            region_keys_max: 40,
-            region_keys_split: 20,
+            region_keys_max,
+            region_keys_split: region_keys_max / 2,
             clock: self.hosts[index].clock.clone(),
-            bootstrap_split_keys: vec![Key::new(*b"k2"), Key::new(*b"k4")],
+            bootstrap_split_keys,
             // Where something is broken on purpose, mending it would keep it from being found. Every other seed lets groups sleep.
             consistency_check_interval: (self.sabotage.is_none() && self.seed.is_multiple_of(2))
                 .then_some(CONSISTENCY_INTERVAL),
@@ -241,6 +249,11 @@ impl Stores {
         rng.random_bool(LATE_PIECE_PROBABILITY).then(|| Duration::from_millis(rng.random_range(10..6_000)))
     }
 
+    /// The node of a machine, if it runs.
+    pub(crate) fn node(&self, index: usize) -> Option<Arc<Node>> {
+        self.hosts[index].running().map(|(node, _)| node)
+    }
+
     /// The nodes that run.
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
         self.hosts.iter().filter_map(|host| host.running().map(|(node, _)| node)).collect()
@@ -291,7 +304,7 @@ struct Line {
 impl Line {
     async fn out_of_patience(&self) {
         match self.from {
-            Place::Client(_) => tokio::time::sleep(CALL_TIMEOUT).await,
+            Place::Client(_) | Place::Sql(_) => tokio::time::sleep(CALL_TIMEOUT).await,
             Place::Store(_) | Place::Pd(_) | Place::Outside => std::future::pending().await,
         }
     }

@@ -1,6 +1,7 @@
 //! What the clients do.
 
 pub(crate) mod index;
+mod sql;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,9 @@ use rand::rngs::SmallRng;
 use tidewater_txn::TxnKind;
 
 use crate::history::Value;
+
+pub use sql::SqlTable;
+pub(crate) use sql::{Change, id, row};
 
 /// Kinds of work; each has checks of its own, beside those that hold for all transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +23,14 @@ pub enum Workload {
     Lists,
     /// Transactions write unique values; single keys are read at their latest.
     Registers,
+    /// Likewise, while others only read, and leaders are cut off or hand over all the time.
+    Readers,
     /// Raw keys with puts and compare-and-swap.
     Raw,
     /// Rows with an entry in an index each, as SQL has them: always the same rows by either way.
     Index,
+    /// Money, lists or rows in a table of SQL, whose schema is changed meanwhile.
+    Sql(SqlTable),
 }
 
 /// The balance every account is opened with.
@@ -43,7 +51,17 @@ pub(crate) struct Plan {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Bank, Self::Lists, Self::Registers, Self::Raw, Self::Index];
+    pub const ALL: [Self; 9] = [
+        Self::Bank,
+        Self::Lists,
+        Self::Registers,
+        Self::Readers,
+        Self::Raw,
+        Self::Index,
+        Self::Sql(SqlTable::Accounts),
+        Self::Sql(SqlTable::Lists),
+        Self::Sql(SqlTable::Items),
+    ];
 
     /// By its name, in lower case.
     pub fn parse(name: &str) -> Option<Self> {
@@ -56,9 +74,18 @@ impl Workload {
             Self::Bank => "bank",
             Self::Lists => "lists",
             Self::Registers => "registers",
+            Self::Readers => "readers",
             Self::Raw => "raw",
             Self::Index => "index",
+            Self::Sql(SqlTable::Accounts) => "sql-bank",
+            Self::Sql(SqlTable::Lists) => "sql-lists",
+            Self::Sql(SqlTable::Items) => "sql-index",
         }
+    }
+
+    /// Whether clients speak SQL.
+    pub const fn is_sql(self) -> bool {
+        matches!(self, Self::Sql(_))
     }
 
     /// All keys there can be.
@@ -73,7 +100,9 @@ impl Workload {
     fn rows(self) -> Vec<String> {
         let count = match self {
             Self::Lists | Self::Index => 5,
+            Self::Readers => 4,
             Self::Bank | Self::Registers | Self::Raw => 7,
+            Self::Sql(table) => table.rows(),
         };
         (0..count).map(|index| format!("k{index}")).collect()
     }
@@ -81,7 +110,8 @@ impl Workload {
     pub(crate) fn opening(self) -> BTreeMap<String, String> {
         match self {
             Self::Bank => self.keys().into_iter().map(|key| (key, format!("{OPENING}:open"))).collect(),
-            Self::Lists | Self::Registers | Self::Raw | Self::Index => BTreeMap::new(),
+            // Tables are opened by statements.
+            _ => BTreeMap::new(),
         }
     }
 
@@ -97,11 +127,13 @@ impl Workload {
             keys[..how_many].to_vec()
         };
         match self {
-            Self::Bank => Plan { kind, reads: vec![], updates: choose(2), blind: false, scans: false },
-            Self::Lists | Self::Registers | Self::Raw | Self::Index => {
+            Self::Bank | Self::Sql(SqlTable::Accounts) => {
+                Plan { kind, reads: vec![], updates: choose(2), blind: false, scans: false }
+            }
+            _ => {
                 let chosen = choose(3);
                 let (updates, reads) = chosen.split_at(rng.random_range(1..=3));
-                let blind = self == Self::Registers && rng.random_bool(0.3);
+                let blind = matches!(self, Self::Registers | Self::Readers) && rng.random_bool(0.3);
                 Plan { kind, reads: reads.to_vec(), updates: updates.to_vec(), blind, scans: false }
             }
         }
@@ -144,7 +176,7 @@ impl Workload {
                 })
                 .map(put)
                 .collect(),
-            Self::Registers | Self::Raw => {
+            Self::Registers | Self::Readers | Self::Raw => {
                 // Long values are stored apart from their records.
                 let tail = if rng.random_bool(0.1) { "x".repeat(300) } else { String::new() };
                 old.iter().map(|(key, _)| put((key.clone(), format!("{number}{tail}")))).collect()
@@ -152,6 +184,8 @@ impl Workload {
             Self::Index => {
                 old.iter().flat_map(|(row, value)| index::change(number, row, value, rng)).collect()
             }
+            // Statements say what is to be changed: see `SqlTable::changes`.
+            Self::Sql(_) => Vec::new(),
         }
     }
 }

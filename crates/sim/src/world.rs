@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -11,8 +12,9 @@ use tidewater_codec::StartTs;
 use tidewater_proto::{
     PdService, StoreConnector, StoreRequest, StoreResponse, StoreService, kvrpcpb, metapb, pdpb,
 };
-use tidewater_txn::fault::Faults;
+use tidewater_txn::fault::{Faults, Trace};
 use tidewater_txn::{RawClient, TxnClient, TxnConfig, TxnKind, TxnOptions};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::Options;
@@ -23,6 +25,8 @@ use crate::incident::Incident;
 use crate::journal::Journal;
 use crate::network::{Network, Place};
 use crate::pd::{PdLink, Pds};
+use crate::reader::Reader;
+use crate::sql::SqlHost;
 use crate::store::Stores;
 use crate::workload::Workload;
 
@@ -34,9 +38,12 @@ const WORKERS_PER_CLIENT: usize = 2;
 const CALM: Duration = Duration::from_secs(8);
 /// The same where nothing moves as a whole.
 const REPLICATED_CALM: Duration = Duration::from_secs(3);
+/// Between looks whether everybody has started.
+const START_LOOK: Duration = Duration::from_millis(20);
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 
 mod replicas;
+mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +52,9 @@ pub(crate) struct World {
     pub(crate) pds: Arc<Pds>,
     pub(crate) network: Arc<Network>,
     pub(crate) clients: Vec<Arc<ClientHost>>,
+    /// In place of clients, where these speak SQL.
+    pub(crate) sql_nodes: Vec<Arc<SqlHost>>,
+    pub(crate) schema_changes: Arc<AtomicUsize>,
     pub(crate) history: Arc<History>,
     pub(crate) incidents: u64,
 }
@@ -90,8 +100,20 @@ impl World {
         let network = Network::new(Arc::new(Journal::new(options.tracing)));
         let pds = Pds::new(options, network.clone(), is_bad);
         let stores = Stores::new(count, pds.clone(), if is_bad { drawn } else { no_faults() }, options);
-        let clients = (0..options.clients).map(|number| ClientHost::start(stores.clone(), number)).collect();
-        Self { stores, pds, network, clients, history: Arc::new(History::new()), incidents: 0 }
+        let count = if options.workload.is_sql() { 0 } else { options.clients };
+        let clients = (0..count).map(|number| ClientHost::start(stores.clone(), number)).collect();
+        let sql_nodes = sql::nodes(&stores, options);
+        let history = Arc::new(History::new());
+        Self {
+            stores,
+            pds,
+            network,
+            clients,
+            sql_nodes,
+            schema_changes: Arc::default(),
+            history,
+            incidents: 0,
+        }
     }
 
     /// Starts the stores; returns when all run.
@@ -102,7 +124,7 @@ impl World {
             tokio::spawn(async move { stores.start(index, 0).await });
         }
         while self.stores.nodes().len() < self.stores.hosts.len() {
-            sleep(Duration::from_millis(20)).await;
+            sleep(START_LOOK).await;
         }
     }
 
@@ -121,6 +143,9 @@ impl World {
 
     /// What is there before the work begins.
     pub(crate) async fn open(&self, workload: Workload) {
+        if let Workload::Sql(table) = workload {
+            return self.create_tables(table).await;
+        }
         let opening = workload.opening();
         if opening.is_empty() {
             return;
@@ -133,6 +158,7 @@ impl World {
             txn.put(wire(key), value.clone()).expect("it fits");
         }
         let commit = txn.commit().await.expect("a calm cluster commits").into_inner();
+        self.history.open(commit);
         let ended = self.history.tick();
         let opening = opening.into_iter().map(|(key, value)| (key, Some(value))).collect();
         self.history.note(number, |record| {
@@ -142,29 +168,61 @@ impl World {
 
     /// Lets everybody work, with crashes and jumps of the clock, until all are done.
     pub(crate) async fn work(&mut self, options: &Options) {
-        let mut workers: Vec<_> = (0..WORKERS_PER_CLIENT * self.clients.len())
-            .map(|number| {
-                let worker = Worker {
-                    host: self.clients[number % self.clients.len()].clone(),
-                    history: self.history.clone(),
-                    workload: options.workload,
-                    rng: SmallRng::seed_from_u64(options.seed ^ ((number as u64 + 1) << 40)),
-                    number,
-                };
-                tokio::spawn(worker.work(options.steps))
-            })
-            .collect();
+        let mut workers = match options.workload {
+            Workload::Sql(table) => self.sql_workers(options, table),
+            _ => self.workers(options),
+        };
+        let are_done = Arc::new(AtomicBool::new(false));
+        let readers = self.readers(options, &are_done);
         let mut rng = SmallRng::seed_from_u64(options.seed ^ 0xbad);
         let calm = rng.random_range(50..600);
         while !workers.is_empty() {
             sleep(Duration::from_millis(rng.random_range(10..calm))).await;
-            self.befall(&mut rng, &options.spared).await;
+            match options.workload == Workload::Readers && options.replicated {
+                true => self.befall_leaders(&mut rng, &options.spared).await,
+                false => self.befall(&mut rng, &options.spared).await,
+            }
             workers.retain(|worker| !worker.is_finished());
+        }
+        are_done.store(true, Ordering::Relaxed);
+        for reader in readers {
+            // A panic is noted elsewhere.
+            let _ = reader.await;
         }
         self.network.journal.note("everybody is done");
         self.network.heal_all();
         self.pds.repair_clocks();
         sleep(if options.replicated { REPLICATED_CALM } else { CALM }).await;
+    }
+
+    fn workers(&self, options: &Options) -> Vec<JoinHandle<()>> {
+        let worker = |number: usize| {
+            let host = self.clients[number % self.clients.len()].clone();
+            let seed = options.seed ^ ((number as u64 + 1) << 40);
+            Worker::new(host, self.history.clone(), options, seed, number)
+        };
+        let clients = self.clients.len() - usize::from(options.workload == Workload::Readers);
+        let count = WORKERS_PER_CLIENT * clients.max(1);
+        (0..count).map(|number| tokio::spawn(worker(number).work(options.steps))).collect()
+    }
+
+    /// Lets the last of the clients read until all others are done.
+    fn readers(&self, options: &Options, are_done: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> {
+        let Some(host) = self.clients.last().filter(|_| options.workload == Workload::Readers) else {
+            return Vec::new();
+        };
+        let reader = |number: u64| {
+            let seed = !options.seed ^ ((number + 1) << 40);
+            Reader::new(host.clone(), self.history.clone(), options, seed, are_done.clone())
+        };
+        (0..WORKERS_PER_CLIENT as u64).map(|number| tokio::spawn(reader(number).work())).collect()
+    }
+
+    /// What each client has sent and got.
+    pub(crate) fn traces(&self) -> Vec<Arc<Trace>> {
+        let clients = self.clients.iter().map(|client| &client.traces);
+        let nodes = self.sql_nodes.iter().map(|node| &node.traces);
+        clients.chain(nodes).flat_map(|traces| traces.lock().clone()).collect()
     }
 
     /// Every region has one owner in the end, and every key a region.

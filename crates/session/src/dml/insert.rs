@@ -62,7 +62,7 @@ impl Session {
         let info = Arc::clone(&table.source.info);
         let layout = TableLayout::new(Arc::clone(&info), self.vars.hot.time_zone.clone());
         let maker = RowMaker::new(table, &layout, &context.eval, &self.convert_context(&context.eval));
-        let schema = self.db.schema();
+        let schema = self.schema();
         let database = schema
             .database(&table.source.database)
             .map(|database| database.id)

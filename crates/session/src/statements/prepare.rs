@@ -62,7 +62,7 @@ impl Session {
         let mut context = self.statement(unbound);
         // Types they have, but no values: LIMIT ? is a number yet to come.
         context.eval.params = Arc::from([]);
-        let schema = self.db.schema();
+        let schema = self.schema();
         if let Statement::Query(_) = statement {
             let plan = self
                 .with_plan_context(&schema, &context, true, |cx| planner::plan(statement, cx))
@@ -178,7 +178,7 @@ impl Session {
         statement: &Arc<Statement>,
         context: &Context,
     ) -> Result<Option<Planned>, SqlError> {
-        let schema = self.db.schema();
+        let schema = self.schema();
         let types: Vec<(TypeCode, bool)> = context
             .param_types
             .iter()

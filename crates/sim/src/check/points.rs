@@ -18,7 +18,8 @@ struct Place {
 
 /// Reads at the latest timestamp, against the order of the commits.
 pub(super) fn check_latest(txns: &[Txn], points: &[Point], truth: &Truth) -> Result<(), Finding> {
-    let by_start: BTreeMap<u64, &Txn> = txns.iter().map(|txn| (txn.start_ts, txn)).collect();
+    let by_start: BTreeMap<u64, &Txn> =
+        txns.iter().filter(|txn| !txn.is_stale).map(|txn| (txn.start_ts, txn)).collect();
     let mut keys: Vec<&String> = points.iter().map(|point| &point.key).collect();
     keys.sort();
     keys.dedup();

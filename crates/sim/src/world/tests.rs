@@ -1,4 +1,4 @@
-//! A region moves while its sender or its receiver crashes, between any two of their writes.
+//! A region moves while its sender or its receiver crashes, between any two of their writes; and what a seed would take long to meet.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,6 +7,8 @@ use tidewater_proto::regionmovepb::InstallRequest;
 
 use super::*;
 use crate::check;
+use crate::sql::{connect, say};
+use crate::workload::SqlTable;
 
 /// Whose power fails.
 const SENDER: usize = 0;
@@ -109,4 +111,37 @@ fn a_crash_at_any_write_of_a_move_loses_and_doubles_nothing() {
         assert!(points >= 2, "only {points} writes belong to a move");
         println!("{points} crash points");
     }
+}
+
+/// Rows as they were have no values of a type that their column got later: who read them by the new schema saw nothing there, and who deleted one
+/// left its entry in the index behind.
+#[test]
+fn a_transaction_goes_by_the_schema_of_its_snapshot() {
+    let options = Options {
+        spared: Incident::ALL.into(),
+        clients: 1,
+        ..Options::new(1, Workload::Sql(SqlTable::Accounts))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let world = World::new(&options);
+        world.start().await;
+        world.open(options.workload).await;
+        let (database, _) = world.sql_nodes[0].running().expect("a node");
+        let [mut early, mut other] = [(); 2].map(|()| connect(&database).expect("a connection"));
+        for sql in ["BEGIN OPTIMISTIC", "SELECT v FROM t WHERE id = 1"] {
+            say(&mut early, sql).await.expect("a snapshot");
+        }
+        for sql in ["ALTER TABLE t MODIFY COLUMN v VARCHAR(10)", "ALTER TABLE t ADD COLUMN b INT DEFAULT 7"] {
+            say(&mut other, sql).await.expect("another schema");
+        }
+        let row = say(&mut early, "SELECT * FROM t WHERE id < 2 ORDER BY id").await.expect("rows").rows;
+        assert_eq!(row, [["0", "100"], ["1", "100"]], "as they were");
+        say(&mut early, "DELETE FROM t WHERE id = 1").await.expect("noted until the end");
+        let error = say(&mut early, "COMMIT").await.expect_err("the table has changed");
+        assert!([8028, 9007].contains(&error.code), "{error}");
+        say(&mut early, "ADMIN CHECK TABLE t").await.expect("every entry has its row");
+        let row = say(&mut early, "SELECT v, b FROM t WHERE id = 1").await.expect("rows").rows;
+        assert_eq!(row, [["100", "7"]], "as it is");
+    });
 }

@@ -3,8 +3,6 @@
 //! Tokio makes room for 32 messages when a channel is made, and `openraft` makes four channels for each group, whose messages are of some
 //! hundred bytes: that is most of what a sleeping group would cost. An allocation for each message is cheap beside what the message starts.
 
-use std::future::Future;
-
 use openraft_rt::{Mpsc, MpscReceiver, MpscSender, MpscWeakSender, OptionalSend, SendError, TryRecvError};
 use tokio::sync::mpsc;
 
@@ -51,8 +49,8 @@ impl<T: OptionalSend> MpscSender<BoxedMpsc, T> for Sender<T> {
 }
 
 impl<T: OptionalSend> MpscReceiver<T> for Receiver<T> {
-    fn recv(&mut self) -> impl Future<Output = Option<T>> + OptionalSend {
-        async { self.0.recv().await.map(|message| *message) }
+    async fn recv(&mut self) -> Option<T> {
+        self.0.recv().await.map(|message| *message)
     }
 
     fn try_recv(&mut self) -> Result<T, TryRecvError> {

@@ -62,7 +62,8 @@ impl Sysbench {
         let report = std::fs::read_to_string(&self.report)?;
         if !ended.is_some_and(|status| status.success()) {
             let fatal: Vec<_> = report.lines().filter(|line| line.contains("FATAL")).collect();
-            record.violate(format!("sysbench gave up: {}", fatal.join("; ")));
+            let end = ended.map_or_else(|| "it had to be ended".to_owned(), |status| status.to_string());
+            record.violate(format!("sysbench gave up ({end}): {}", fatal.join("; ")));
             return Ok(());
         }
         let figures = sysbench_figures(&report).context("cannot read the report of sysbench")?;

@@ -33,6 +33,10 @@ const RESTLESS_REGIONS: &str = "[schedule]\nstore-limit = 60000\nmax-merge-regio
 /// that it knows at that moment: regions that move faster than the queue is worked off make it grow without bound. The failpoint tests
 /// do nothing but look for locks.
 const CALM_REGIONS: &str = "[schedule]\nmax-merge-region-size = 1\nmax-merge-region-keys = 3\n";
+/// Without forty regions the suite writes over the locks that its tests have left, to make some; ten keys a region make more of them than replicas
+/// are for.
+const FORTY_REGIONS: &str = "[coprocessor]\nregion-max-keys = 40\nregion-split-keys = 20\n\
+                             [raftstore]\npd-heartbeat-tick-interval = \"1s\"\nsplit-region-check-tick-interval = \"1s\"\n";
 /// However full the disk of this machine is.
 const ANY_DISK: &str = "[schedule]\nlow-space-ratio = 1.0\n";
 /// Regions as small as to split under a benchmark.
@@ -84,10 +88,11 @@ impl Home {
         name: &str,
         pd: &'static str,
         store: &'static str,
+        store_replicated: &'static str,
     ) -> anyhow::Result<Self> {
         let is_replicated = options.disturbed || options.replicas > 1;
         let settings = match is_replicated {
-            true => Settings { pd: ANY_DISK, store: SMALL_REGIONS },
+            true => Settings { pd: ANY_DISK, store: store_replicated },
             false => Settings { pd, store },
         };
         if options.disturbed {
@@ -159,8 +164,10 @@ fn tikv_client(options: &Options, program: &Path) -> anyhow::Result<()> {
             continue;
         }
         command::run(tests(name).arg("--no-run"))?;
+        // The one test writes a hundred thousand rows.
+        let replicated = if selection == [ONE_REGION_TEST] { SMALL_REGIONS } else { FORTY_REGIONS };
         let folder = format!("tikv-client-{index}");
-        let cluster = Home::start(program, options, &folder, pd_settings, TINY_REGIONS)?;
+        let cluster = Home::start(program, options, &folder, pd_settings, TINY_REGIONS, replicated)?;
         let mut test = tests(name);
         test.args(["--", "--test-threads=1"]).args(selection);
         test.env("PD_ADDRS", cluster.pd()).env("MULTI_REGION", "1");
@@ -215,13 +222,13 @@ fn go(options: &Options, program: &Path) -> anyhow::Result<()> {
     let mut totals = Totals::default();
     for part in ["raw", "txn"] {
         // Raw clients without keyspaces and transactional ones must not share a cluster.
-        let cluster = Home::start(program, options, &format!("go-{part}"), "", SMALL_REGIONS)?;
+        let cluster = Home::start(program, options, &format!("go-{part}"), "", SMALL_REGIONS, SMALL_REGIONS)?;
         totals += outcome(part, &cluster, command::run(Command::new(&check).args([part, &cluster.pd()])));
         cluster.finish()?;
     }
     let (ycsb, workloads) = build_ycsb(&home)?;
     for workload in ["a", "b", "c", "d", "e", "f"].map(|letter| format!("workload{letter}")) {
-        let cluster = Home::start(program, options, &workload, "", SMALL_REGIONS)?;
+        let cluster = Home::start(program, options, &workload, "", SMALL_REGIONS, SMALL_REGIONS)?;
         let done = run_workload(&ycsb, &workloads.join(&workload), &cluster.pd());
         totals += outcome(&workload, &cluster, done);
         cluster.finish()?;

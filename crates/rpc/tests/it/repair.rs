@@ -235,12 +235,18 @@ async fn a_replica_that_cannot_be_read_is_replaced() {
     }
 }
 
+/// The region, and a peer that does not lead it.
+async fn a_follower(cluster: &Replicated) -> (metapb::Region, metapb::Peer) {
+    let leader = cluster.leading_store().await;
+    let meta = region(cluster).await;
+    let victim = *meta.peers.iter().find(|peer| index_of(cluster, peer) != leader).unwrap();
+    (meta, victim)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_whose_log_is_damaged_does_not_start_and_is_replaced() {
     let mut cluster = filled(on_request()).await;
-    let leader = cluster.leading_store().await;
-    let meta = region(&cluster).await;
-    let victim = *meta.peers.iter().find(|peer| index_of(&cluster, peer) != leader).unwrap();
+    let (meta, victim) = a_follower(&cluster).await;
     let index = index_of(&cluster, &victim);
     cluster.kill(index);
     // The last entry of the region's log.
@@ -261,9 +267,7 @@ async fn a_replica_whose_log_is_damaged_does_not_start_and_is_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_half_of_a_snapshot_which_is_lost_does_not_start_and_is_replaced() {
     let mut cluster = filled(on_request()).await;
-    let leader = cluster.leading_store().await;
-    let meta = region(&cluster).await;
-    let victim = *meta.peers.iter().find(|peer| index_of(&cluster, peer) != leader).unwrap();
+    let (meta, victim) = a_follower(&cluster).await;
     let index = index_of(&cluster, &victim);
     cluster.kill(index);
     // As a store leaves it that stops while it installs a snapshot; what of its data is old and what is new nobody knows.

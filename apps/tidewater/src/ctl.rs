@@ -2,6 +2,7 @@
 //!
 //! Each file under `ctl/` is one family of commands; `http` is the client, `table` the form of what is shown.
 
+mod check;
 mod config;
 mod hot;
 mod http;
@@ -54,6 +55,8 @@ enum Command {
     Regions(regions::ListOptions),
     /// Show the region of an id, or the one that holds a key.
     Region(regions::RegionOptions),
+    /// Have the replicas of regions compared.
+    Check(check::Options),
     /// List what is under way with regions, have something done, or give it up.
     Operators(operators::Options),
     /// List the schedulers, remove them, bring them back, pause them.
@@ -90,6 +93,7 @@ async fn ask(client: &Client, command: Command) -> anyhow::Result<Answer> {
         Command::Store(options) => stores::run(client, options).await,
         Command::Regions(options) => regions::list(client, &options).await,
         Command::Region(options) => regions::one(client, &options).await,
+        Command::Check(options) => check::run(client, &options).await,
         Command::Operators(options) => operators::run(client, options).await,
         Command::Schedulers(options) => schedulers::run(client, options).await,
         Command::Hot(options) => hot::run(client, &options).await,

@@ -109,6 +109,11 @@ async fn an_operator_sees_and_changes_a_cluster() {
     until("its operator is over", || ctl.text(&["operators", "history"]).matches("admin").count() == 3).await;
     cut_and_merge(&ctl, &first).await;
 
+    let checked = ctl.text(&["check", &first]);
+    assert_eq!(checked.lines().filter(|line| line.trim_end().ends_with("ok")).count(), 3, "{checked}");
+    let report = ctl.json(&["check", &first]);
+    assert_eq!(report[0]["findings"].as_object().map(|findings| findings.len()), Some(3), "{report}");
+
     // Settings are the cluster's, whoever is asked.
     ctl.text(&["config", "set", "leader-schedule-limit", "6"]);
     let other = Ctl(format!("http://{}", cluster.pd_address_of(2)));

@@ -76,6 +76,10 @@ pub struct TableInfo {
     /// Layout version of this description.
     #[serde(default)]
     pub version: u16,
+    /// Whether rows may be read but not written, in the version between the one in which a column and its successor
+    /// are both kept and the one in which only the successor is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub writes_wait: bool,
     /// What computes the rows, when they are not stored.
     #[serde(skip)]
     pub virtual_kind: Option<VirtualKind>,
@@ -206,6 +210,7 @@ impl TableInfo {
             shard_row_id_bits: 0,
             view: None,
             version: 5,
+            writes_wait: false,
             virtual_kind: None,
         }
     }

@@ -171,15 +171,9 @@ impl Batch<'_> {
             let (_, handle) = table_key::decode_row_key(key.as_bytes())
                 .map_err(|error| DdlError::Corrupt { what: error.to_string() })?;
             let row = self.layout.decode_row(&handle, value)?;
-            let row = self.layout.complete(&row).map_err(|error| refused(error, number))?.into_owned();
-            for column in
-                info.columns.iter().filter(|column| column.hidden && column.field_type.is_not_null())
-            {
-                if row[column.offset].is_null() {
-                    return Err(reject(ErrorCode::InvalidUseOfNull, "Invalid use of NULL value"));
-                }
-            }
-            let rewritten = self.layout.row_value(&row)?;
+            let completed = self.layout.complete(&row).map_err(|error| refused(error, number))?;
+            let completed = completed.0.into_owned();
+            let rewritten = self.layout.row_value(&completed)?;
             self.txn.put(key.clone(), rewritten.clone())?;
             *value = rewritten.into();
         }
@@ -194,6 +188,9 @@ impl Batch<'_> {
 fn refused(error: TableError, row: u64) -> DdlError {
     match error {
         TableError::Conversion { column, source } => DdlError::Rejected(source.to_sql_error(&column, row)),
+        TableError::NullNotAllowed { .. } => {
+            reject(ErrorCode::InvalidUseOfNull, "Invalid use of NULL value")
+        }
         error => error.into(),
     }
 }

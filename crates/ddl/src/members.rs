@@ -14,9 +14,11 @@
 //!
 //! # Why a late commit does no harm
 //! * A commit asks the gate ([`Ddl::hold_schema`]) before each request that may commit. The gate lets it through while the
-//!   lease covers the *commit window* as well. What the stores choose a timestamp for gets none behind the window, and
-//!   what commits in two phases asks again with its final request: so by the time others may think us gone, our
-//!   commits are over or will be refused, however late they arrive. Backfills read at timestamps above that.
+//!   lease covers the *commit window* as well, and the commit's timestamp. What the stores choose a timestamp for gets none behind
+//!   the window, and what commits in two phases asks again with its final request: so by the time others may think us gone, our
+//!   commits are over or will be refused, however late they arrive. Backfills read at timestamps above that. The
+//!   timestamps count because the driver's clock may be ahead all at once, after a change of its leader: a lease that is young by our
+//!   clock has then run out by everybody else's.
 //! * The lease is counted from an instant before the record's transaction began, less a margin for clocks that do not run
 //!   alike; the others count from that transaction's timestamp, by timestamps of the placement driver.
 //! * The new schema is swapped in under the gate's write lock: no request sent under the old one is unanswered when
@@ -35,7 +37,8 @@
 //!
 //! # What we leave out
 //! A lease of its own for the owner (TiDB asks etcd); hints from node to node, which would save the wait of up to
-//! [`LOOK_INTERVAL`] for each step; reads check no lease: a node that was out of touch may answer one from the old schema.
+//! [`LOOK_INTERVAL`] for each step; a read of one key at the newest timestamp, which costs no request to the placement driver, checks no
+//! lease: a node that was out of touch may answer it by an old schema. All other reads wait for the lease ([`Ddl::await_schema`]).
 //! A commit that is given up while an answer is missing (its client is gone, say) leaves the gate at once, though its request may
 //! still arrive within the commit window. Should the change be two steps further by then, the row is written by an old
 //! schema. The same holds on a single node; it would take a gate that such a commit leaves only after the window.
@@ -46,7 +49,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidewater_catalog::Job;
-use tidewater_codec::TimeStamp;
+use tidewater_codec::{CommitTs, StartTs, TimeStamp};
 use tidewater_txn::Transaction;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -118,7 +121,9 @@ impl NodeRecord {
 pub(crate) struct Members {
     node: i64,
     /// Until when commits may go by the loaded schema.
-    valid_until: watch::Sender<Instant>,
+    lease: watch::Sender<Lease>,
+    /// A commit is beyond the lease: it should be renewed now.
+    is_late: AtomicBool,
     /// The version our record tells.
     recorded: AtomicI64,
     is_owner: AtomicBool,
@@ -127,12 +132,21 @@ pub(crate) struct Members {
     renewing: tokio::sync::Mutex<()>,
 }
 
+/// Until when commits may go by the loaded schema: by this machine's clock, so that no request is sent when others may be steps ahead; and by
+/// the placement driver's, by which they decide that. That one may run ahead all at once, when its leader changes.
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    until: Instant,
+    until_ts: u64,
+}
+
 /// What a renewal found.
 struct Renewed {
     /// The record was there before: see the module's essay.
     counts: bool,
     is_owner: bool,
     version: i64,
+    expires_ts: u64,
     notices: Notices,
 }
 
@@ -140,7 +154,8 @@ impl Members {
     pub(crate) fn new(node: i64) -> Self {
         Self {
             node,
-            valid_until: watch::Sender::new(Instant::now()),
+            lease: watch::Sender::new(Lease { until: Instant::now(), until_ts: 0 }),
+            is_late: AtomicBool::new(false),
             recorded: AtomicI64::new(-1),
             is_owner: AtomicBool::new(false),
             notices: watch::Sender::default(),
@@ -148,26 +163,50 @@ impl Members {
         }
     }
 
-    fn is_valid_for(&self, window: Duration) -> bool {
-        *self.valid_until.borrow() > Instant::now() + window
+    fn covers(&self, window: Duration, ts: TimeStamp) -> bool {
+        let lease = *self.lease.borrow();
+        if ts.into_inner() > lease.until_ts {
+            self.is_late.store(true, Ordering::Relaxed);
+            return false;
+        }
+        lease.until > Instant::now() + window
     }
 }
 
 impl Ddl {
-    /// Keeps the schema as it is until the guard is dropped: for the check and the commit of a transaction. Where there
-    /// are several nodes, waits for the lease, if it has run out; the error says that it was not renewed in time.
-    pub async fn hold_schema(&self) -> Result<SchemaGuard, DdlError> {
+    /// Waits until rows as of this time may be read by the loaded schema: where there are several nodes, the lease has to reach so
+    /// far, so that others are at most one version ahead. The error says that it was not renewed in time.
+    pub async fn await_schema(&self, read: StartTs) -> Result<(), DdlError> {
+        let Some(members) = &self.members else { return Ok(()) };
+        if members.covers(Duration::ZERO, read.0) {
+            return Ok(());
+        }
+        let mut lease = members.lease.subscribe();
+        let wait = async {
+            while !members.covers(Duration::ZERO, read.0) {
+                if lease.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        timeout(COMMIT_PATIENCE, wait).await.map_err(|_| DdlError::OutOfDate)
+    }
+
+    /// Keeps the schema as it is until the guard is dropped: for the check and the commit of a transaction, which gets no later
+    /// timestamp than this. Where there are several nodes, waits for the lease, if it has run out; the error says that it was not
+    /// renewed in time.
+    pub async fn hold_schema(&self, commit: CommitTs) -> Result<SchemaGuard, DdlError> {
         let Some(members) = &self.members else { return Ok(self.enter_gate().await) };
         let window = self.client.config().commit_window;
-        let mut valid_until = members.valid_until.subscribe();
+        let mut lease = members.lease.subscribe();
         let wait = async {
             loop {
                 let guard = self.enter_gate().await;
-                if members.is_valid_for(window) {
+                if members.covers(window, commit.0) {
                     return guard;
                 }
                 drop(guard);
-                if valid_until.changed().await.is_err() {
+                if lease.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -224,7 +263,7 @@ impl Ddl {
     /// Leaves the cluster in order, so that nobody waits for this node's lease. The node must have been stopped.
     pub async fn leave(&self) {
         let Some(members) = &self.members else { return };
-        members.valid_until.send_replace(Instant::now());
+        members.lease.send_replace(Lease { until: Instant::now(), until_ts: 0 });
         let last_commits = async {
             let renewing = members.renewing.lock().await;
             drop(self.close_gate().await);
@@ -276,7 +315,7 @@ impl Ddl {
     async fn look(&self, members: &Members, due: Instant) -> Result<bool, DdlError> {
         let deadline = Instant::now() + RENEWAL_PATIENCE;
         let late = |_| DdlError::OutOfDate;
-        if Instant::now() < due {
+        if Instant::now() < due && !members.is_late.swap(false, Ordering::Relaxed) {
             let (version, notices) =
                 timeout_at(deadline, self.with_meta(|meta| Box::pin(meta.news()))).await.map_err(late)??;
             members.tell(notices);
@@ -312,7 +351,8 @@ impl Ddl {
             tracing::info!(node = members.node, is_owner = renewed.is_owner, "owner of schema changes");
         }
         if renewed.counts {
-            members.valid_until.send_replace(begun + LEASE - LEASE_MARGIN);
+            let until = begun + LEASE - LEASE_MARGIN;
+            members.lease.send_replace(Lease { until, until_ts: renewed.expires_ts });
         }
         Ok(renewed.counts)
     }
@@ -336,7 +376,7 @@ impl Ddl {
             meta.put_owner(owner)?;
         }
         let (_, notices) = meta.news().await?;
-        Ok(Renewed { counts, is_owner: owner == Some(node), version, notices })
+        Ok(Renewed { counts, is_owner: owner == Some(node), version, expires_ts, notices })
     }
 
     async fn is_gone(&self, meta: &mut Meta<'_>, node: Option<i64>) -> Result<bool, DdlError> {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_catalog::{InfoSchema, InfoSchemaBuilder, Job, JobState};
+use tidewater_codec::StartTs;
 use tidewater_table::AutoIds;
 use tidewater_txn::{Remedy, Transaction, TxnClient, TxnError, TxnKind, TxnOptions};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard, oneshot};
@@ -81,7 +82,7 @@ impl Ddl {
         client: Arc<TxnClient>,
         auto_ids: Arc<AutoIds>,
         membership: Membership,
-        extend: impl FnOnce(&mut InfoSchemaBuilder),
+        extend: fn(&mut InfoSchemaBuilder),
     ) -> Result<Arc<Self>, DdlError> {
         let mut txn = begin(&client).await?;
         let schema = SchemaCache::load(&mut txn, extend).await?;
@@ -107,6 +108,20 @@ impl Ddl {
     /// The newest snapshot of the schema.
     pub fn schema(&self) -> Arc<InfoSchema> {
         self.schema.get()
+    }
+
+    /// The schema as of a time in the past: the one that statements went by on this node, or, if that is not kept any more, what
+    /// is stored as of then.
+    pub async fn schema_at(&self, ts: StartTs) -> Result<Arc<InfoSchema>, DdlError> {
+        if let Some(schema) = self.schema.at(ts) {
+            return Ok(schema);
+        }
+        let options =
+            TxnOptions { kind: TxnKind::Optimistic, start_ts: Some(ts), ..TxnOptions::default() };
+        let mut txn = self.client.begin(options).await?;
+        let schema = self.schema.load_past(&mut txn).await;
+        txn.rollback().await?;
+        schema
     }
 
     /// Waits until no step is under way, and lets none begin.

@@ -42,9 +42,8 @@ mod service;
 mod state;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use tidewater_raft::{DeviceError, RaftConfig, SnapshotLimits, StartError};
+use tidewater_raft::{DeviceError, RaftConfig, StartError};
 
 pub(crate) use leadership::Leadership;
 pub use member::Member;
@@ -92,13 +91,10 @@ impl MemberConfig {
     /// Raft's times for members that are a network's round trip and an fsync apart, and are missed within two seconds.
     pub fn default_raft() -> RaftConfig {
         RaftConfig {
-            heartbeat_interval: Duration::from_millis(150),
-            election_timeout_min: Duration::from_millis(350),
-            election_timeout_max: Duration::from_millis(700),
             log_entries_max: 4096,
             log_entries_kept: 512,
             sleep_after: None,
-            snapshots: SnapshotLimits::default(),
+            ..RaftConfig::default()
         }
     }
 }

@@ -13,6 +13,7 @@ use openraft::{
         TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
+use prost::Message;
 use tidewater_proto::raftpb::{self, refusal::Reason, request::Body, response::Body as Answer};
 
 use crate::{
@@ -165,11 +166,22 @@ impl RaftNetworkV2<Types> for Link {
         rpc: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        let body = Body::Append(wire::append(&rpc));
+        let append = wire::append(&rpc);
+        // Entries that nobody takes are not kept in memory: they are read again after a pause.
+        let room = match append.entries.is_empty() {
+            true => None,
+            false => {
+                let room = self.sender.traffic.begin_append(self.to_store, append.encoded_len());
+                Some(room.ok_or_else(|| unreachable("the store has too many entries to answer"))?)
+            }
+        };
+        let body = Body::Append(append);
         // A loaded follower is slow; to ask it again does not make it faster.
         let limit =
             option.hard_ttl().max(if self.is_for_heartbeats { HEARTBEAT_TIMEOUT } else { APPEND_TIMEOUT });
-        match self.ask(RPCTypes::AppendEntries, body, limit).await? {
+        let answer = self.ask(RPCTypes::AppendEntries, body, limit).await;
+        drop(room);
+        match answer? {
             Answer::Append(response) => {
                 let response = wire::to_append_response(&response).map_err(nonsense)?;
                 // Heart beats overtake entries: by the time this is read, what the follower lacked may be there, and the leader would believe

@@ -40,6 +40,9 @@ pub struct RaftConfig {
     pub log_entries_kept: u64,
     /// A group in which nothing happens for this long stops its clocks; `None` keeps them running.
     pub sleep_after: Option<Duration>,
+    /// Bytes of entries that one store may be sent without an answer, by all groups together. A group has at most 2 MiB under way to each of its
+    /// members, or one entry that is larger; beyond this it waits, its entries left in the log.
+    pub unanswered_bytes_max: usize,
     /// How many snapshots are sent and received, and how fast.
     pub snapshots: SnapshotLimits,
 }
@@ -47,12 +50,13 @@ pub struct RaftConfig {
 impl Default for RaftConfig {
     fn default() -> Self {
         Self {
-            heartbeat_interval: Duration::from_millis(200),
-            election_timeout_min: Duration::from_millis(500),
-            election_timeout_max: Duration::from_millis(1000),
+            heartbeat_interval: Duration::from_millis(150),
+            election_timeout_min: Duration::from_millis(350),
+            election_timeout_max: Duration::from_millis(700),
             log_entries_max: 8192,
             log_entries_kept: 1024,
             sleep_after: Some(Duration::from_secs(5)),
+            unanswered_bytes_max: 64 << 20,
             snapshots: SnapshotLimits::default(),
         }
     }
@@ -133,7 +137,7 @@ impl RaftNode {
             ..Config::default()
         };
         let raft_config = raft_config.validate().map_err(|error| StartError::Config(error.to_string()))?;
-        let traffic = Arc::new(Traffic::new(config.snapshots.clone(), spools));
+        let traffic = Arc::new(Traffic::new(config.unanswered_bytes_max, config.snapshots.clone(), spools));
         Ok(Self {
             store_id,
             config,

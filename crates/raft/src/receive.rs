@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn receivers(limits: SnapshotLimits) -> [Receiver; 2] {
-        let traffic = Arc::new(Traffic::new(limits, Spools::in_memory()));
+        let traffic = Arc::new(Traffic::new(usize::MAX, limits, Spools::in_memory()));
         [1, 2].map(|group_id| Receiver::new(traffic.clone(), group_id, 7))
     }
 

@@ -1,6 +1,7 @@
-//! How many snapshots a store sends and receives at once, and how fast.
+//! How much a store sends and receives at once, and how fast: entries and snapshots.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -46,9 +47,12 @@ pub struct SnapshotCounts {
     pub installing: usize,
 }
 
-/// What all groups of a store share in sending and receiving snapshots.
+/// What all groups of a store share in sending and receiving.
 pub(crate) struct Traffic {
     limits: SnapshotLimits,
+    unanswered_bytes_max: usize,
+    /// Bytes of entries that have been sent and not been answered, by the store they were sent to.
+    unanswered: Mutex<BTreeMap<u64, usize>>,
     sending: Arc<Semaphore>,
     receiving: Arc<Semaphore>,
     installing: AtomicUsize,
@@ -58,16 +62,30 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn new(limits: SnapshotLimits, spools: Arc<Spools>) -> Self {
+    pub(crate) fn new(unanswered_bytes_max: usize, limits: SnapshotLimits, spools: Arc<Spools>) -> Self {
         let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         Self {
             sending: places(limits.sending_max),
             receiving: places(limits.receiving_max),
             installing: AtomicUsize::new(0),
             free_at: Mutex::default(),
+            unanswered_bytes_max,
+            unanswered: Mutex::default(),
             limits,
             spools,
         }
+    }
+
+    /// Room for so many bytes of entries among those that a store has not answered, if there is some. What is larger than all the room there
+    /// is goes alone.
+    pub(crate) fn begin_append(self: &Arc<Self>, store: u64, bytes: usize) -> Option<Append> {
+        let mut unanswered = self.unanswered.lock();
+        let used = unanswered.entry(store).or_default();
+        if *used > 0 && *used + bytes > self.unanswered_bytes_max {
+            return None;
+        }
+        *used += bytes;
+        Some(Append { traffic: self.clone(), store, bytes })
     }
 
     /// Waits for a place among the snapshots that are sent.
@@ -111,6 +129,21 @@ impl Traffic {
             start
         };
         tokio::time::sleep_until(start).await;
+    }
+}
+
+/// Entries that wait for an answer.
+pub(crate) struct Append {
+    traffic: Arc<Traffic>,
+    store: u64,
+    bytes: usize,
+}
+
+impl Drop for Append {
+    fn drop(&mut self) {
+        if let Some(used) = self.traffic.unanswered.lock().get_mut(&self.store) {
+            *used = used.saturating_sub(self.bytes);
+        }
     }
 }
 

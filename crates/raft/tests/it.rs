@@ -6,5 +6,6 @@ mod it {
     mod groups;
     mod leases;
     mod sleeping;
+    mod slow;
     mod snapshots;
 }

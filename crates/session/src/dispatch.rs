@@ -121,6 +121,7 @@ impl Session {
 
     pub(crate) fn begin_statement(&mut self, command: &'static str, sql: Option<&Arc<str>>) {
         self.warnings = WarningList::default();
+        self.past = None;
         self.process.kill_query.reset_statement();
         self.db.count_question();
         let now = self.db.options.clock.now_micros();

@@ -154,6 +154,7 @@ impl Session {
         context: &Statement,
         plan: impl Fn(&mut Session, &Statement) -> Result<Planned, SqlError>,
     ) -> Result<Counts, SqlError> {
+        self.refuse_writes_to_the_past()?;
         let mut tries = 0;
         loop {
             let autocommit = !self.locks_reads();
@@ -182,6 +183,11 @@ impl Session {
                 Err(error) => error,
             };
             let open = self.txn.take();
+            if let Some(open) = &open
+                && matches!(error, DmlError::Txn(TxnError::CommitRefused { .. }))
+            {
+                self.until_writable(open).await?;
+            }
             let again =
                 error.may_retry(true) && tries < self.vars.hot.retry_limit.max(OPTIMISTIC_TRIES + 1) * 4;
             let reported = match (again, error) {
@@ -247,7 +253,8 @@ impl Session {
                 open.txn.refresh_for_update_ts().await?;
             }
             let stage = open.txn.savepoint();
-            let mut result = self.write_plan(planned, context).await;
+            let result = self.write_plan(planned, context).await;
+            let mut result = self.unless_schema_changed(result);
             let Some(open) = &mut self.txn else { return result };
             if result.is_ok()
                 && open.is_pessimistic()
@@ -368,7 +375,8 @@ impl Session {
             if open.is_pessimistic() {
                 open.txn.refresh_for_update_ts().await.map_err(|error| from_txn(&error))?;
             }
-            match self.read_rows(plan, &planned, context).await {
+            let result = self.read_rows(plan, &planned, context).await;
+            match self.unless_schema_changed(result) {
                 Ok(chunks) => return Ok(chunks),
                 Err(error) if error.may_retry(false) && tries < STATEMENT_TRIES_MAX => tries += 1,
                 Err(error) => {
@@ -436,7 +444,7 @@ impl Session {
             return index.is_none().then(|| sql_error(ErrorCode::DupEntry, message));
         };
         let row = layout.decode_row(&handle, &row).ok()?;
-        let row = layout.complete(&row).ok()?;
+        let (row, _) = layout.complete_stored(&row);
         Some(from_table(layout.duplicate(index, &row)))
     }
 }

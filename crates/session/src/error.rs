@@ -14,7 +14,7 @@ pub(crate) fn sql_error(code: ErrorCode, message: impl Into<String>) -> SqlError
 }
 
 /// An error with one of TiDB's numbers, which MySQL does not have.
-fn tidb_error(code: u16, message: impl Into<String>) -> SqlError {
+pub(crate) fn tidb_error(code: u16, message: impl Into<String>) -> SqlError {
     SqlError { code, sqlstate: *b"HY000", message: message.into() }
 }
 
@@ -158,6 +158,11 @@ pub(crate) fn from_table(error: TableError) -> SqlError {
         TableError::Txn(error) => from_txn(&error),
     }
 }
+
+/// 8028.
+pub(crate) const SCHEMA_CHANGED: &str = "Information schema is changed during the execution of the statement(for example, \
+                                         table definition may be updated by other DDL ran in parallel). If you see this \
+                                         error often, try increasing `tidb_max_delta_schema_count`. [try again later]";
 
 /// 8027.
 pub(crate) const SCHEMA_OUT_OF_DATE: &str = "Information schema is out of date: schema failed to update in 1 lease, \

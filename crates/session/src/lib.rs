@@ -37,6 +37,7 @@ mod infoschema;
 mod load_data;
 mod notices;
 pub mod password;
+mod past;
 mod prepared;
 mod privileges;
 mod processes;

@@ -29,6 +29,8 @@ use crate::transaction::NextTransaction;
 
 /// Plans that are expected to touch more rows than this run on the compute runtime.
 const INLINE_ROWS_MAX: f64 = 1_000.0;
+/// How often a query is planned because tables change under it.
+const PLANS_MAX: u32 = 5;
 /// Chunks that wait for a slow client.
 const CHUNKS_AHEAD: usize = 4;
 
@@ -47,6 +49,7 @@ impl Session {
         params: Vec<Parameter>,
     ) -> Result<StatementResult, SqlError> {
         let context = self.statement(params);
+        self.choose_past().await?;
         if self.locks_reads() {
             // The plan must know what the transaction has written.
             self.open_transaction().await?;
@@ -56,14 +59,32 @@ impl Session {
         {
             return self.run_counted(query, &context).await.map(StatementResult::Rows);
         }
-        let planned = self.plan_statement(statement, &context)?;
-        let rows = self.run_planned(&planned, &context).await?;
+        let rows = self
+            .run_by_newest_schema(&context, |session, context| session.plan_statement(statement, context))
+            .await?;
         let ast::Statement::Query(query) = statement else { return Ok(StatementResult::Rows(rows)) };
         match &query.into {
             None => Ok(StatementResult::Rows(rows)),
             Some(SelectInto::Variables(names)) => self.select_into(rows, names).await,
             Some(SelectInto::Outfile { .. } | SelectInto::Dumpfile(_)) => {
                 Err(crate::error::unsupported("INTO OUTFILE"))
+            }
+        }
+    }
+
+    /// Plans a query and begins to run it; again if a table changed between the plan and the time that it reads at.
+    pub(crate) async fn run_by_newest_schema(
+        &mut self,
+        context: &Statement,
+        mut plan: impl FnMut(&mut Self, &Statement) -> Result<Planned, SqlError>,
+    ) -> Result<RecordSet, SqlError> {
+        // Within a transaction that error may have ended it.
+        let mut left = if self.locks_reads() { 0 } else { PLANS_MAX - 1 };
+        loop {
+            let planned = plan(self, context)?;
+            match self.run_planned(&planned, context).await {
+                Err(error) if error.code == 8028 && left > 0 => left -= 1,
+                result => return result,
             }
         }
     }
@@ -134,6 +155,7 @@ impl Session {
         let single_key = reads_one_key(&plan.root);
         self.use_up_settings(&plan.root);
         let snapshot = self.read_snapshot(single_key).await?;
+        self.check_schema(planned, snapshot.ts()).await?;
         let builder = self.builder(&plan.root, snapshot, &planned.schema, context);
         let mut operator = builder.build(&plan.root).map_err(from_exec)?;
         let heavy = !single_key && is_heavy(&plan.root);

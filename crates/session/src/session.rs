@@ -16,6 +16,7 @@ use crate::batch::Batch;
 use crate::database::Database;
 use crate::error::{no_database, no_such_table, sql_error, unknown_database};
 use crate::infile::LocalInfile;
+use crate::past::Past;
 use crate::prepared::{Parameter, PreparedInfo, PreparedStatements};
 use crate::privileges::{Privileges, Rights};
 use crate::processes::{Process, ProcessInfo};
@@ -68,6 +69,8 @@ pub struct Session {
     /// BEGIN was said: the transaction lasts until COMMIT or ROLLBACK.
     pub(crate) explicit: bool,
     pub(crate) next_transaction: NextTransaction,
+    /// The time that the statement reads at, if it does not read the present.
+    pub(crate) past: Option<Past>,
     pub(crate) prepared: PreparedStatements,
     /// `LAST_INSERT_ID()`.
     pub(crate) last_insert_id: u64,
@@ -108,6 +111,7 @@ impl Session {
             txn: None,
             explicit: false,
             next_transaction: NextTransaction::default(),
+            past: None,
             prepared: PreparedStatements::default(),
             last_insert_id: 0,
             row_count: -1,

@@ -10,15 +10,23 @@ use tidewater_catalog::{InfoSchema, TableInfo};
 use tidewater_codec::{CommitTs, StartTs, TableId, table_key};
 use tidewater_distsql::{DirtyCopy, DirtyRows};
 use tidewater_txn::{
-    CommitGate, CommitPass, Isolation as ReadIsolation, Refusal, ReplicaRead, Snapshot, Stage, Transaction,
+    CommitGate, CommitPass, Isolation as ReadIsolation, Refusal, Snapshot, Stage, Transaction,
     TxnError, TxnKind, TxnOptions,
 };
-use tidewater_types::{ErrorCode, SqlError};
+use tidewater_types::SqlError;
 
 use crate::database::Database;
-use crate::error::{SCHEMA_OUT_OF_DATE, from_txn, sql_error};
+use crate::dml::DmlError;
+use crate::error::{SCHEMA_CHANGED, SCHEMA_OUT_OF_DATE, from_ddl, from_exec, from_txn, tidb_error};
+use crate::query::{Planned, visit_tables};
 use crate::session::Session;
 use crate::variables::Isolation;
+
+/// How long a statement waits for a table that cannot be written to: longer than the lease of a SQL node that has gone
+/// without a word, for which the schema change waits.
+const WRITABLE_PATIENCE: Duration = Duration::from_secs(15);
+/// How often it looks.
+const WRITABLE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Settings of `SET TRANSACTION` and `BEGIN` for one transaction.
 #[derive(Debug, Clone, Default)]
@@ -61,8 +69,22 @@ pub(crate) struct OpenTransaction {
 }
 
 impl OpenTransaction {
+    /// Notes a table that the transaction locks rows of.
     pub(crate) fn touch(&mut self, table: &Arc<TableInfo>) {
         self.touched.entry(table.id).or_insert_with(|| Arc::clone(table));
+    }
+
+    /// Notes a table that the transaction writes to.
+    ///
+    /// # Errors
+    /// It cannot be written to until its next version: the transaction has to begin anew (see
+    /// [`Session::until_writable`]).
+    pub(crate) fn touch_to_write(&mut self, table: &Arc<TableInfo>) -> Result<(), TxnError> {
+        self.touch(table);
+        if table.writes_wait {
+            return Err(TxnError::CommitRefused { reason: SCHEMA_CHANGED.to_owned() });
+        }
+        Ok(())
     }
 
     pub(crate) fn is_pessimistic(&self) -> bool {
@@ -104,25 +126,22 @@ struct SchemaGate {
 
 #[async_trait]
 impl CommitGate for SchemaGate {
-    async fn enter(&self, _: CommitTs) -> Result<CommitPass, Refusal> {
-        let held = self.db.ddl().hold_schema().await;
+    async fn enter(&self, commit: CommitTs) -> Result<CommitPass, Refusal> {
+        let held = self.db.ddl().hold_schema(commit).await;
         let guard = held.map_err(|_| Refusal::Unsure(SCHEMA_OUT_OF_DATE.to_owned()))?;
-        let schema = self.db.schema();
-        let is_unchanged = |(id, seen): (&TableId, &Arc<TableInfo>)| {
-            schema
-                .table_by_id(*id)
-                .is_some_and(|current| Arc::ptr_eq(current, seen) || current.update_ts == seen.update_ts)
-        };
-        if !self.touched.iter().all(is_unchanged) {
-            return Err(Refusal::Changed(
-                "Information schema is changed during the execution of the statement(for example, table \
-                 definition may be updated by other DDL ran in parallel). If you see this error often, try \
-                 increasing `tidb_max_delta_schema_count`. [try again later]"
-                    .to_owned(),
-            ));
+        if !are_unchanged(&self.touched, &self.db.schema()) {
+            return Err(Refusal::Changed(SCHEMA_CHANGED.to_owned()));
         }
         Ok(Box::new(guard))
     }
+}
+
+fn are_unchanged(touched: &BTreeMap<TableId, Arc<TableInfo>>, schema: &InfoSchema) -> bool {
+    touched.iter().all(|(id, seen)| {
+        schema
+            .table_by_id(*id)
+            .is_some_and(|current| Arc::ptr_eq(current, seen) || current.update_ts == seen.update_ts)
+    })
 }
 
 impl Session {
@@ -132,13 +151,83 @@ impl Session {
 
     /// The schema that a statement goes by. A transaction that reads one snapshot keeps the schema of that: rows as they were then have no values in
     /// columns, and no entries in indexes, that came later, and whoever changes them so leaves the entries behind that they have. What it writes is
-    /// refused at its commit if the table has changed.
+    /// refused at its commit if the table has changed. That holds for the transaction of a single statement, too, which is planned after its start.
     pub(crate) fn schema(&self) -> Arc<InfoSchema> {
+        if let Some(past) = &self.past {
+            return Arc::clone(past.schema());
+        }
         match &self.txn {
-            Some(open) if self.in_transaction() && open.isolation != Isolation::ReadCommitted => {
+            Some(open) if !self.in_transaction() || open.isolation != Isolation::ReadCommitted => {
                 Arc::clone(&open.schema)
             }
             _ => self.db.schema(),
+        }
+    }
+
+    /// What a statement that writes or locks may have come to by reading rows as they are now, later than the schema that it
+    /// went by: nothing that counts, if a table of the transaction has changed since, and so its commit will be refused.
+    pub(crate) fn unless_schema_changed<T>(&self, result: Result<T, DmlError>) -> Result<T, DmlError> {
+        match &self.txn {
+            Some(open) if !are_unchanged(&open.touched, &self.db.schema()) => {
+                Err(DmlError::Txn(TxnError::CommitRefused { reason: SCHEMA_CHANGED.to_owned() }))
+            }
+            _ => result,
+        }
+    }
+
+    /// Waits, but not for ever, for the version in which all tables that a transaction has touched can be written to.
+    pub(crate) async fn until_writable(&self, open: &OpenTransaction) -> Result<(), SqlError> {
+        let deadline = tokio::time::Instant::now() + WRITABLE_PATIENCE;
+        loop {
+            let schema = self.db.schema();
+            let mut current = open.touched.keys().filter_map(|id| schema.table_by_id(*id));
+            if !current.any(|table| table.writes_wait) || tokio::time::Instant::now() > deadline {
+                return Ok(());
+            }
+            self.process.kill_query.check().map_err(from_exec)?;
+            tokio::time::sleep(WRITABLE_INTERVAL).await;
+        }
+    }
+
+    /// Begins a transaction, and gives the schema that it goes by. The schema is taken before the timestamp, so that the timestamp sees no
+    /// less; and others must not be several steps ahead at that time.
+    async fn begin_by_schema(
+        &self,
+        options: &TxnOptions,
+    ) -> Result<(Arc<InfoSchema>, Transaction), SqlError> {
+        loop {
+            let schema = self.db.schema();
+            let mut txn =
+                self.db.client().begin(options.clone()).await.map_err(|error| from_txn(&error))?;
+            self.db.ddl().await_schema(txn.start_ts()).await.map_err(from_ddl)?;
+            if Arc::ptr_eq(&schema, &self.db.schema()) {
+                return Ok((schema, txn));
+            }
+            txn.rollback().await.map_err(|error| from_txn(&error))?;
+            self.process.kill_query.check().map_err(from_exec)?;
+        }
+    }
+
+    /// Error 8028 if a query cannot be answered as of a time because a table has changed since it was planned.
+    pub(crate) async fn check_schema(&self, planned: &Planned, read: StartTs) -> Result<(), SqlError> {
+        let goes_by_its_own = self.past.is_some()
+            || self.txn.as_ref().is_some_and(|open| open.isolation != Isolation::ReadCommitted);
+        if goes_by_its_own || read == Snapshot::LATEST {
+            return Ok(());
+        }
+        self.db.ddl().await_schema(read).await.map_err(from_ddl)?;
+        let current = self.db.schema();
+        if Arc::ptr_eq(&planned.schema, &current) {
+            return Ok(());
+        }
+        let mut is_unchanged = true;
+        visit_tables(&planned.plan.root, &mut |id, is_virtual| {
+            let update_ts = |schema: &InfoSchema| schema.table_by_id(id).map(|table| table.update_ts);
+            is_unchanged &= is_virtual || update_ts(&planned.schema) == update_ts(&current);
+        });
+        match is_unchanged {
+            true => Ok(()),
+            false => Err(tidb_error(8028, SCHEMA_CHANGED)),
         }
     }
 
@@ -158,9 +247,7 @@ impl Session {
             };
             let isolation = settings.isolation.unwrap_or(hot.isolation);
             let read_only = settings.read_only.unwrap_or(hot.read_only);
-            // Before its timestamp, so that the timestamp sees no less.
-            let schema = self.db.schema();
-            let txn = self.db.client().begin(options).await.map_err(|error| from_txn(&error))?;
+            let (schema, txn) = self.begin_by_schema(&options).await?;
             self.txn = Some(OpenTransaction {
                 txn,
                 schema,
@@ -178,23 +265,11 @@ impl Session {
 
     /// Where a statement that only reads sees the database.
     pub(crate) async fn read_snapshot(&mut self, single_key: bool) -> Result<Snapshot, SqlError> {
-        if let Some(ts) = self.stale_read()? {
-            return Ok(self.db.client().snapshot(ts));
+        if let Some(past) = &self.past {
+            return Ok(past.snapshot(&self.db));
         }
-        let (replica, staleness) = (self.vars.hot.replica_read, self.vars.hot.read_staleness_secs);
-        if staleness > 0 && !self.explicit && self.vars.hot.autocommit {
-            return self.read_the_past(staleness).await;
-        }
+        let replica = self.vars.hot.replica_read;
         Ok(self.read_present(single_key).await?.with_replica_read(replica))
-    }
-
-    /// `tidb_read_staleness`: as it was so long ago, from any replica that knows.
-    async fn read_the_past(&self, staleness_secs: u64) -> Result<Snapshot, SqlError> {
-        let client = self.db.client();
-        let now = client.low_resolution_timestamp().await.map_err(|error| from_txn(&error))?.0;
-        let then = now.physical_ms().saturating_sub(staleness_secs.saturating_mul(1000));
-        let ts = StartTs(tidewater_codec::TimeStamp::compose(then, 0));
-        Ok(client.snapshot(ts).with_replica_read(ReplicaRead::Mixed).with_stale_read())
     }
 
     async fn read_present(&mut self, single_key: bool) -> Result<Snapshot, SqlError> {
@@ -215,27 +290,6 @@ impl Session {
 
     pub(crate) async fn current_ts(&self) -> Result<tidewater_codec::TimeStamp, SqlError> {
         self.db.client().current_timestamp().await.map_err(|error| from_txn(&error))
-    }
-
-    /// `tidb_snapshot`: read as of a time in the past.
-    fn stale_read(&self) -> Result<Option<StartTs>, SqlError> {
-        let text = self.vars.by_name("tidb_snapshot");
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let bits = match text.parse::<u64>() {
-            Ok(bits) => Some(bits),
-            Err(_) => tidewater_types::Time::parse(text, 3, self.vars.hot.sql_mode)
-                .ok()
-                .and_then(|parsed| self.vars.hot.time_zone.utc_micros(parsed.time).ok())
-                .map(|micros| tidewater_codec::TimeStamp::compose(micros as u64 / 1000, 0).into_inner()),
-        };
-        bits.map(|bits| Some(StartTs::new(bits))).ok_or_else(|| {
-            sql_error(
-                ErrorCode::WrongValueForVar,
-                format!("Variable 'tidb_snapshot' can't be set to the value of '{text}'"),
-            )
-        })
     }
 
     /// Commits what is open; the session is then outside of any transaction.

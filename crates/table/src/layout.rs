@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use tidewater_catalog::{
     ColumnChange, DefaultValue, FULL_LENGTH, HandleKind, IndexColumn, IndexInfo, TableInfo,
 };
@@ -32,14 +33,20 @@ pub struct TableLayout {
     /// Offsets of the columns that stand in the row value.
     stored: Vec<usize>,
     timestamps: Vec<usize>,
+    /// The columns that are being changed over, whose values or index entries may be stored.
     changing: Vec<Changing>,
     encoder: row::RowEncoder,
 }
+
+/// Offsets of columns in [`TableInfo::columns`].
+pub type Offsets = SmallVec<[usize; 2]>;
 
 /// A column that takes the new form of another's values.
 struct Changing {
     offset: usize,
     source: usize,
+    /// Whether new rows have a value in it, or only old ones may.
+    is_writable: bool,
     /// The rules of the session that asked for the change.
     context: ConvertContext,
 }
@@ -94,34 +101,63 @@ impl TableLayout {
         let changing = info
             .columns
             .iter()
-            .filter(|column| column.hidden && column.state.is_writable() && !column.state.is_public())
+            .filter(|column| column.hidden && column.state.is_deletable() && !column.state.is_public())
             .filter_map(|column| {
                 let source = info.column(column.dependencies.as_ref()?.keys().next()?)?;
                 let mut context = column.change.as_deref().map_or_else(lenient_context, change_context);
                 context.strict = true;
                 context.column = Arc::from(source.name.as_str());
-                Some(Changing { offset: column.offset, source: source.offset, context })
+                let is_writable = column.state.is_writable();
+                Some(Changing { offset: column.offset, source: source.offset, is_writable, context })
             })
             .collect();
         Self { info, time_zone, handle, stored, timestamps, changing, encoder: row::RowEncoder::new() }
     }
 
-    /// The row with the values of columns that are being changed over computed from the old ones.
-    pub fn complete<'r>(&self, row: &'r [Datum]) -> Result<Cow<'r, [Datum]>, TableError> {
-        if self.changing.is_empty() {
-            return Ok(Cow::Borrowed(row));
+    /// A row to be stored, with the values of columns that are being changed over computed from the old ones; and the
+    /// offsets of such columns that have no value for this row and need none yet.
+    ///
+    /// # Errors
+    /// The new type does not take the value.
+    pub fn complete<'r>(&self, row: &'r [Datum]) -> Result<(Cow<'r, [Datum]>, Offsets), TableError> {
+        let mut completed = Cow::Borrowed(row);
+        let mut refused = Offsets::new();
+        for changing in &self.changing {
+            match self.changed_over(changing, row) {
+                Ok(value) => completed.to_mut()[changing.offset] = value,
+                Err(error) if changing.is_writable => return Err(error),
+                Err(_) => refused.push(changing.offset),
+            }
         }
-        let mut row = row.to_vec();
-        for Changing { offset, source, context } in &self.changing {
-            let column = &self.info.columns[*offset];
-            let old = &self.info.columns[*source];
-            // What a TIMESTAMP means depends on where one stands: rows come in our zone, the change has its own.
-            let value = moved(&row[*source], &old.field_type, &self.time_zone, &context.time_zone);
-            let value = convert_from(&value, Some(&old.field_type), &column.field_type, context)
-                .map_err(|source| TableError::Conversion { column: old.name.to_string(), source })?;
-            row[*offset] = moved(&value, &column.field_type, &context.time_zone, &self.time_zone);
+        Ok((completed, refused))
+    }
+
+    /// A row that is stored already, completed likewise. Where the new type does not take its value, which will be told
+    /// to those who change the column, the row has no entries in the indexes on that.
+    pub fn complete_stored<'r>(&self, row: &'r [Datum]) -> (Cow<'r, [Datum]>, Offsets) {
+        let mut completed = Cow::Borrowed(row);
+        let mut refused = Offsets::new();
+        for changing in &self.changing {
+            match self.changed_over(changing, row) {
+                Ok(value) => completed.to_mut()[changing.offset] = value,
+                Err(_) => refused.push(changing.offset),
+            }
         }
-        Ok(Cow::Owned(row))
+        (completed, refused)
+    }
+
+    fn changed_over(&self, changing: &Changing, row: &[Datum]) -> Result<Datum, TableError> {
+        let Changing { offset, source, context, .. } = changing;
+        let column = &self.info.columns[*offset];
+        let old = &self.info.columns[*source];
+        // What a TIMESTAMP means depends on where one stands: rows come in our zone, the change has its own.
+        let value = moved(&row[*source], &old.field_type, &self.time_zone, &context.time_zone);
+        if value.is_null() && column.field_type.is_not_null() {
+            return Err(TableError::NullNotAllowed { column: old.name.to_string() });
+        }
+        let value = convert_from(&value, Some(&old.field_type), &column.field_type, context)
+            .map_err(|source| TableError::Conversion { column: old.name.to_string(), source })?;
+        Ok(moved(&value, &column.field_type, &context.time_zone, &self.time_zone))
     }
 
     /// Whether rows are found by a hidden row id, which the caller has to give.
@@ -160,7 +196,7 @@ impl TableLayout {
     pub fn row_value(&mut self, row: &[Datum]) -> Result<Vec<u8>, TableError> {
         let converted = self.utc_timestamps(row)?;
         let info = Arc::clone(&self.info);
-        let columns: smallvec::SmallVec<[(ColumnId, &Datum, &FieldType); 16]> = self
+        let columns: SmallVec<[(ColumnId, &Datum, &FieldType); 16]> = self
             .stored
             .iter()
             .map(|&offset| {
@@ -343,8 +379,8 @@ impl TableLayout {
         TableError::Corrupt { table: self.info.name.to_string(), source }
     }
 
-    fn utc_timestamps(&self, row: &[Datum]) -> Result<smallvec::SmallVec<[(usize, Datum); 2]>, TableError> {
-        let mut converted = smallvec::SmallVec::new();
+    fn utc_timestamps(&self, row: &[Datum]) -> Result<SmallVec<[(usize, Datum); 2]>, TableError> {
+        let mut converted = SmallVec::new();
         for &offset in &self.timestamps {
             if let Some(utc) = self.to_utc(offset, &row[offset])? {
                 converted.push((offset, utc));

@@ -25,7 +25,7 @@ pub fn insert(
     handle: &Handle,
     uniqueness: Uniqueness,
 ) -> Result<(), TableError> {
-    let completed = layout.complete(row)?;
+    let (completed, _) = layout.complete(row)?;
     let row = completed.as_ref();
     let key = layout.row_key(handle);
     let value = layout.row_value(row)?;
@@ -53,12 +53,15 @@ pub fn remove(
     row: &[Datum],
     handle: &Handle,
 ) -> Result<(), TableError> {
-    let completed = layout.complete(row)?;
+    let (completed, refused) = layout.complete_stored(row);
     let row = completed.as_ref();
     txn.delete(layout.row_key(handle))?;
     for index in
         layout.info.indices.iter().filter(|index| index.state.is_deletable() && layout.has_entries(index))
     {
+        if is_on_any(index, &refused) {
+            continue;
+        }
         let entry = layout.index_entry(index, row, handle)?;
         delete_entry(txn, entry)?;
     }
@@ -75,9 +78,9 @@ pub fn update(
 ) -> Result<(), TableError> {
     let (old_row, old_handle) = old;
     let (new_row, new_handle) = new;
-    let old_completed = layout.complete(old_row)?;
+    let (old_completed, old_refused) = layout.complete_stored(old_row);
     let old_row = old_completed.as_ref();
-    let new_completed = layout.complete(new_row)?;
+    let (new_completed, new_refused) = layout.complete(new_row)?;
     let new_row = new_completed.as_ref();
     let moves = old_handle != new_handle;
     let new_key = layout.row_key(new_handle);
@@ -93,27 +96,29 @@ pub fn update(
     }
     let info = layout.info.clone();
     for index in info.indices.iter().filter(|index| index.state.is_deletable() && layout.has_entries(index)) {
-        if !moves && !touches(layout, index, old_row, new_row) {
+        let stood = !is_on_any(index, &old_refused);
+        if !moves && stood && !is_on_any(index, &new_refused) && !touches(index, old_row, new_row) {
             continue;
         }
-        let old_entry = layout.index_entry(index, old_row, old_handle)?;
-        let new_entry = layout.index_entry(index, new_row, new_handle)?;
-        if old_entry == new_entry {
-            continue;
-        }
-        if old_entry.key == new_entry.key {
-            // The same key for a row that moved, or with other restored values.
-            if index.state.is_writable() {
-                let locking = if new_entry.distinct { Locking::WithStatement } else { Locking::Guarded };
-                txn.put_with(new_entry.key, new_entry.value, locking)?;
-            } else {
-                delete_entry(txn, old_entry)?;
+        let old_entry = stood.then(|| layout.index_entry(index, old_row, old_handle)).transpose()?;
+        let is_writable = index.state.is_writable();
+        let new_entry = is_writable.then(|| layout.index_entry(index, new_row, new_handle)).transpose()?;
+        match (old_entry, new_entry) {
+            (Some(old), Some(new)) if old.key == new.key => {
+                // The same key for a row that moved, or with other restored values.
+                if old.value != new.value {
+                    let locking = if new.distinct { Locking::WithStatement } else { Locking::Guarded };
+                    txn.put_with(new.key, new.value, locking)?;
+                }
             }
-            continue;
-        }
-        delete_entry(txn, old_entry)?;
-        if index.state.is_writable() {
-            put_entry(txn, layout, index, new_entry, new_row, uniqueness)?;
+            (old, new) => {
+                if let Some(old) = old {
+                    delete_entry(txn, old)?;
+                }
+                if let Some(new) = new {
+                    put_entry(txn, layout, index, new, new_row, uniqueness)?;
+                }
+            }
         }
     }
     Ok(())
@@ -189,7 +194,10 @@ fn is_live(txn: &Transaction, key: &Key) -> bool {
 }
 
 /// Whether a column of the index changes.
-fn touches(layout: &TableLayout, index: &IndexInfo, old: &[Datum], new: &[Datum]) -> bool {
-    let _ = layout;
+fn touches(index: &IndexInfo, old: &[Datum], new: &[Datum]) -> bool {
     index.columns.iter().any(|part| old[part.offset] != new[part.offset])
+}
+
+fn is_on_any(index: &IndexInfo, offsets: &[usize]) -> bool {
+    !offsets.is_empty() && index.columns.iter().any(|part| offsets.contains(&part.offset))
 }

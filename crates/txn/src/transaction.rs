@@ -61,7 +61,7 @@ pub struct TxnOptions {
 /// never held while the commit waits for locks of others.
 #[async_trait]
 pub trait CommitGate: Send + Sync {
-    /// `commit` is the timestamp; where the stores choose it (one phase, async commit) the earliest it may get. The error says why not.
+    /// `commit` is the timestamp; where the stores choose it (one phase, async commit) the latest it may get. The error says why not.
     async fn enter(&self, commit: CommitTs) -> Result<CommitPass, Refusal>;
 }
 

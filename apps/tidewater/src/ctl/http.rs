@@ -1,4 +1,4 @@
-//! A client of the placement driver's pages: one request at a time, at whoever answers.
+//! A client of the placement driver's pages, and of those of stores: one request at a time, at whoever answers.
 //!
 //! Members that do not lead send us on (307). An address that does not answer, or has no leader to name (503), is followed by the next; a
 //! refusal is an answer. What was sent and not answered may have been done: it is not sent again.
@@ -88,7 +88,7 @@ impl Client {
     ) -> anyhow::Result<Value> {
         let mut tried = Vec::new();
         for address in &self.addresses {
-            match self.ask_at(address, &method, path, body).await {
+            match self.ask_at(format!("{address}/pd/api/v1/{path}"), &method, body).await {
                 Ok(page) => return Ok(page),
                 Err(Trouble::Unreached(reason)) => tried.push(format!("  {reason}")),
                 Err(Trouble::Final(error)) => return Err(error),
@@ -97,14 +97,27 @@ impl Client {
         bail!("no member of the placement driver took the request:\n{}", tried.join("\n"))
     }
 
-    async fn ask_at(
+    /// Sends a request to the status pages of a store.
+    pub(super) async fn ask_store(
         &self,
         address: &str,
-        method: &Method,
+        method: Method,
         path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, Trouble> {
-        let mut url = format!("{address}/pd/api/v1/{path}");
+    ) -> anyhow::Result<Value> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let url = match address.contains("://") {
+            true => format!("{address}/{path}"),
+            false => format!("{scheme}://{address}/{path}"),
+        };
+        match self.ask_at(url, &method, None).await {
+            Ok(page) => Ok(page),
+            Err(Trouble::Unreached(reason)) => bail!("{reason}"),
+            Err(Trouble::Final(error)) => Err(error),
+        }
+    }
+
+    async fn ask_at(&self, mut url: String, method: &Method, body: Option<&Value>) -> Result<Value, Trouble> {
+        let first = url.clone();
         for _ in 0..REDIRECTS_MAX {
             let (status, location, page) = self.send(&url, method, body).await?;
             match (status, location) {
@@ -123,7 +136,7 @@ impl Client {
                 }
             }
         }
-        Err(Trouble::Unreached(format!("{address}: it sends us round in circles, up to {url}")))
+        Err(Trouble::Unreached(format!("{first}: it sends us round in circles, up to {url}")))
     }
 
     /// One request to one address: the status, where it sends us, the body.

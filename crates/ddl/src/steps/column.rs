@@ -1,10 +1,21 @@
 //! ADD, DROP and MODIFY COLUMN.
 //!
-//! A column whose values must change their stored form is *changed over*: a hidden column with the new type (and
-//! hidden copies of the indexes on the old one) is kept by all writers from the old one's values, every row is
-//! rewritten, and the hidden objects then take the place of the old ones in one step.
+//! A column whose values must change their stored form is *changed over* to a hidden column with the new type (and hidden
+//! copies of the indexes on the old one), which all writers keep from the old one's values:
+//!
+//! ```text
+//!  version   readers   writers                    the hidden column and copies
+//!  1         old       old, entries removed       delete-only
+//!  2         old       old and new                write-reorganization; then every row is rewritten
+//!  3         new       wait                       have taken the old ones' places
+//!  4         new       new                        public
+//! ```
+//!
+//! Neighbors agree: what version 2 writes can be read by 3, and nobody who still reads the old column is there when
+//! version 4 ceases to write it. The other way to get there, writing the old column from the new one for a version, would
+//! have to find values of the old type for those that only the new type has.
 
-use tidewater_catalog::{CiName, ColumnInfo, ColumnPosition, Job, JobKind, SchemaState, TableInfo};
+use tidewater_catalog::{CiName, ColumnInfo, ColumnPosition, IndexInfo, Job, JobKind, SchemaState, TableInfo};
 use tidewater_codec::{ColumnId, IndexId, table_key};
 use tidewater_types::{ErrorCode, TypeFlags};
 
@@ -111,12 +122,17 @@ pub(super) async fn modify(
     changing: Option<ColumnId>,
 ) -> Result<Changes, DdlError> {
     let mut table = job_table(meta, job).await?;
-    let Some(at) = table.columns.iter().position(|other| other.name == *old_name && !other.hidden) else {
+    // In the last step it has its new name.
+    let name = if table.writes_wait { &column.name } else { old_name };
+    let Some(at) = table.columns.iter().position(|other| other.name == *name && !other.hidden) else {
         return Err(reject(
             ErrorCode::BadFieldError,
             format!("Unknown column '{old_name}' in '{}'", table.name),
         ));
     };
+    if table.writes_wait {
+        return let_write(meta, job, table);
+    }
     if let Some(changing) = changing {
         return change_over(meta, job, table, at, column, position, changing).await;
     }
@@ -164,7 +180,7 @@ async fn start_change(
     hidden.id = ColumnId(table.max_column_id);
     hidden.name = CiName::new(format!("{CHANGING_PREFIX}{old_name}"));
     hidden.hidden = true;
-    hidden.state = SchemaState::WriteReorg;
+    hidden.state = SchemaState::DeleteOnly;
     hidden.origin_default = None;
     hidden.origin_default_bytes = None;
     let mut source = std::collections::BTreeMap::new();
@@ -183,7 +199,7 @@ async fn start_change(
         table.max_index_id += 1;
         index.id = IndexId(table.max_index_id);
         index.name = CiName::new(format!("{CHANGING_PREFIX}{}", index.name));
-        index.state = SchemaState::WriteReorg;
+        index.state = SchemaState::DeleteOnly;
         index.primary = false;
         for part in &mut index.columns {
             if part.name == old_name {
@@ -196,10 +212,33 @@ async fn start_change(
     if let JobKind::ModifyColumn { changing_column, .. } = &mut job.kind {
         *changing_column = Some(id);
     }
+    job.schema_state = SchemaState::DeleteOnly;
+    Ok(next(job.schema_id, table.id))
+}
+
+/// Lets writers keep the hidden objects, and then rewrites the rows.
+fn start_writing(
+    meta: &mut Meta<'_>,
+    job: &mut Job,
+    mut table: TableInfo,
+    changing: ColumnId,
+) -> Result<Changes, DdlError> {
+    for column in table.columns.iter_mut().filter(|column| column.id == changing) {
+        column.state = SchemaState::WriteReorg;
+    }
+    for index in table.indices.iter_mut().filter(|index| is_copy(index)) {
+        index.state = SchemaState::WriteReorg;
+    }
+    put(meta, job.schema_id, &mut table)?;
     job.schema_state = SchemaState::WriteReorg;
     let mut changes = next(job.schema_id, table.id);
     changes.outcome = Some(Outcome::Work(Work::RewriteRows));
     Ok(changes)
+}
+
+/// Whether an index will take the place of another.
+fn is_copy(index: &IndexInfo) -> bool {
+    index.name.lower().starts_with(CHANGING_PREFIX)
 }
 
 async fn change_over(
@@ -211,6 +250,9 @@ async fn change_over(
     position: &ColumnPosition,
     changing: ColumnId,
 ) -> Result<Changes, DdlError> {
+    if job.schema_state == SchemaState::DeleteOnly {
+        return start_writing(meta, job, table, changing);
+    }
     if !job.backfill_done {
         // The work was interrupted: by a failure, or a restart.
         return Ok(Changes { outcome: Some(Outcome::Work(Work::RewriteRows)), ..Changes::default() });
@@ -222,13 +264,8 @@ async fn change_over(
     new.origin_default = None;
     new.origin_default_bytes = None;
     // The copies of the indexes take the names and places of the old ones.
-    let copies: Vec<_> = table
-        .indices
-        .iter()
-        .filter(|index| index.name.lower().starts_with(CHANGING_PREFIX))
-        .cloned()
-        .collect();
-    table.indices.retain(|index| !index.name.lower().starts_with(CHANGING_PREFIX));
+    let (copies, others) = table.indices.drain(..).partition::<Vec<_>, _>(is_copy);
+    table.indices = others;
     let old_name = table.columns[at].name.clone();
     for copy in copies {
         let original = &copy.name.as_str()[CHANGING_PREFIX.len()..];
@@ -241,6 +278,15 @@ async fn change_over(
     }
     debug_assert_eq!(table.columns[at].name, old_name);
     replace(&mut table, at, new, position);
+    table.writes_wait = true;
+    put(meta, job.schema_id, &mut table)?;
+    job.schema_state = SchemaState::WriteOnly;
+    Ok(next(job.schema_id, table.id))
+}
+
+/// Nobody reads the old column any more.
+fn let_write(meta: &mut Meta<'_>, job: &mut Job, mut table: TableInfo) -> Result<Changes, DdlError> {
+    table.writes_wait = false;
     put(meta, job.schema_id, &mut table)?;
     job.schema_state = SchemaState::Public;
     Ok(finished(job.schema_id, table.id))
@@ -249,19 +295,15 @@ async fn change_over(
 /// Takes the hidden objects of a failed change back.
 pub(super) async fn remove_changing(meta: &mut Meta<'_>, job: &Job) -> Result<Changes, DdlError> {
     let Ok(mut table) = job_table(meta, job).await else { return Ok(Changes::default()) };
-    let hidden: Vec<_> = table
-        .indices
-        .iter()
-        .filter(|index| index.name.lower().starts_with(CHANGING_PREFIX))
-        .map(|index| index.id)
-        .collect();
-    for id in hidden {
-        meta.add_delete_range(table_key::index_range(table.id, id)).await?;
+    for index in table.indices.iter().filter(|index| is_copy(index)) {
+        meta.add_delete_range(table_key::index_range(table.id, index.id)).await?;
     }
     let before = table.columns.len();
-    table.indices.retain(|index| !index.name.lower().starts_with(CHANGING_PREFIX));
+    table.indices.retain(|index| !is_copy(index));
     table.columns.retain(|column| !(column.hidden && column.name.lower().starts_with(CHANGING_PREFIX)));
-    if table.columns.len() == before {
+    // A change that has come so far stays, should the store have failed too often in its last step.
+    let waited = std::mem::take(&mut table.writes_wait);
+    if table.columns.len() == before && !waited {
         return Ok(Changes::default());
     }
     put(meta, job.schema_id, &mut table)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use prost::Message;
 use tidewater_proto::raftpb;
 use tidewater_raft::{
     Applied, Committed, Content, Group, GroupError, MachineError, Membership, MemoryDevice, Observer, Pieces,
@@ -84,6 +85,35 @@ pub struct Network {
     pub sent: std::sync::atomic::AtomicU64,
     /// Looks at every message, and may change it.
     pub tamper: Mutex<Option<Tamper>>,
+    /// Bytes of messages that hang, by sender and receiver: now, and at most so far.
+    pub hanging: Mutex<BTreeMap<(u64, u64), (usize, usize)>>,
+}
+
+/// A message that hangs.
+struct Flight {
+    network: Arc<Network>,
+    way: (u64, u64),
+    bytes: usize,
+}
+
+impl Flight {
+    fn begin(network: Arc<Network>, request: &raftpb::Request) -> Self {
+        let flight = Self { way: (request.from_store, request.to_store), bytes: request.encoded_len(), network };
+        let mut hanging = flight.network.hanging.lock();
+        let (now, most) = hanging.entry(flight.way).or_default();
+        *now += flight.bytes;
+        *most = (*most).max(*now);
+        drop(hanging);
+        flight
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some((now, _)) = self.network.hanging.lock().get_mut(&self.way) {
+            *now -= self.bytes;
+        }
+    }
 }
 
 /// Whoever sits in the middle.
@@ -96,6 +126,8 @@ pub enum Fate {
     IsLost,
     /// It arrives, and the answer is lost.
     AnswerIsLost,
+    /// It is neither answered nor lost, for as long as the sender waits.
+    Hangs,
 }
 
 pub struct Wire(pub Arc<Network>);
@@ -105,6 +137,10 @@ impl Transport for Wire {
     async fn send(&self, mut request: raftpb::Request) -> Result<raftpb::Response, SendError> {
         let fate = self.0.tamper.lock().as_mut().map_or(Fate::Arrives, |tamper| tamper(&mut request));
         let way = (request.from_store, request.to_store);
+        if fate == Fate::Hangs {
+            let _flight = Flight::begin(self.0.clone(), &request);
+            return std::future::pending().await;
+        }
         let reachable = |way| !self.0.cut.lock().contains(&way);
         self.0.sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -170,6 +206,19 @@ impl Cluster {
         tokio::spawn(RaftNode::watch_stores(Arc::downgrade(&node)));
         self.network.nodes.lock().insert(store, node.clone());
         node
+    }
+
+    /// One more group with voters on all stores.
+    pub async fn add_group(&self, group_id: u64) {
+        let voters = self.stores.keys().map(|store| (peer(*store), *store));
+        let membership = Membership::of_voters(voters);
+        for store in self.stores.keys() {
+            let disk = Disk { applied: Applied::origin(membership.clone()), ..Disk::default() };
+            let machine = Box::new(List(Arc::new(Mutex::new(disk))));
+            let node = self.node(*store);
+            node.create_origin(group_id).await.unwrap();
+            node.start(group_id, peer(*store), machine, Arc::new(Quiet), Start::New).await.unwrap();
+        }
     }
 
     pub async fn open(&self, store: u64, start: Start) -> Arc<Group> {

@@ -33,8 +33,8 @@ async fn a_dead_leader_is_replaced_within_seconds_and_nothing_acknowledged_is_lo
         cluster.kill(leader).await;
         let since = tokio::time::Instant::now();
         cluster.put(&format!("after {round}")).await;
-        // The lease, and at most as long again.
-        assert!(since.elapsed() < Duration::from_millis(2500), "{:?}", since.elapsed());
+        // The lease, and at most as long again; and once more where two stand at the same time.
+        assert!(since.elapsed() < Duration::from_millis(2200), "{:?}", since.elapsed());
         cluster.restart(leader).await;
         cluster.converge(1..=3, 2 * round + 2).await;
     }

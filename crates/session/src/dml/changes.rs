@@ -46,23 +46,23 @@ impl Session {
         table: &WriteTable,
         positions: &RowPositions,
         context: &Statement,
-    ) -> Target {
+    ) -> Result<Target, DmlError> {
         let info = Arc::clone(&table.source.info);
         let layout = TableLayout::new(Arc::clone(&info), self.vars.hot.time_zone.clone());
         let maker = RowMaker::new(table, &layout, &context.eval, &self.convert_context(&context.eval));
         if let Some(open) = &mut self.txn {
-            open.touch(&info);
+            open.touch_to_write(&info)?;
         }
         let incomplete = info.columns.iter().any(|column| !column.state.is_public())
             || info.indices.iter().any(|index| !index.state.is_public());
-        Target {
+        Ok(Target {
             handles: HandleReader::new(&info, positions.handle.clone(), &context.eval.time_zone),
             layout,
             maker,
             positions: positions.clone(),
             met: BTreeSet::new(),
             incomplete,
-        }
+        })
     }
 
     /// The rows of a chunk that the statement has not met: a row that joins with several others is changed once.

@@ -21,7 +21,7 @@ impl Session {
             .targets
             .iter()
             .map(|target| self.change_target(&target.table, &target.row, context))
-            .collect();
+            .collect::<Result<_, _>>()?;
         let chunks = self.read_rows(&node.child, planned, context).await?;
         for chunk in chunks {
             self.process.kill_query.check()?;

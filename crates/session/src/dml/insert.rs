@@ -72,7 +72,7 @@ impl Session {
             maker.auto_increment().map(|_| ids.counter(database, info.id, AutoIdKind::AutoIncrement));
         let row_ids = layout.needs_row_id().then(|| ids.counter(database, info.id, AutoIdKind::RowId));
         if let Some(open) = &mut self.txn {
-            open.touch(&info);
+            open.touch_to_write(&info)?;
         }
         Ok(InsertTarget {
             layout,

@@ -24,7 +24,7 @@ impl Session {
             .targets
             .iter()
             .map(|target| self.change_target(&target.table, &target.row, context))
-            .collect();
+            .collect::<Result<_, _>>()?;
         let chunks = self.read_rows(&node.child, planned, context).await?;
         let single = node.targets.len() == 1;
         let mut unchanged = Vec::new();

@@ -122,7 +122,7 @@ impl Session {
                 let (_, handle) = table_key::decode_row_key(key.as_bytes())
                     .map_err(|error| inconsistent(table, &error.to_string()))?;
                 let row = layout.decode_row(&handle, &value).map_err(from_table)?;
-                let row = layout.complete(&row).map_err(from_table)?;
+                let (row, _) = layout.complete_stored(&row);
                 for index in table.public_indices().filter(|index| layout.has_entries(index)) {
                     let entry = layout.index_entry(index, &row, &handle).map_err(from_table)?;
                     batch.push((entry.key, entry.value, format!("index:{}, handle:{handle}", index.name)));

@@ -31,6 +31,9 @@ impl Session {
         }
         let writes = !matches!(&**statement, Statement::Query(_));
         context.eval.in_dml = writes;
+        if !writes {
+            self.choose_past().await?;
+        }
         if self.locks_reads() {
             self.open_transaction().await?;
         }

@@ -133,14 +133,17 @@ impl Session {
             && !counts_found_rows(query)
         {
             let context = self.statement(params);
+            self.choose_past().await?;
             if self.locks_reads() {
                 self.open_transaction().await?;
             }
-            let planned = match self.cached_plan(id, statement, &context)? {
-                Some(planned) => planned,
-                None => self.plan_statement(statement, &context)?,
+            let plan = |session: &mut Self, context: &Context| {
+                match session.cached_plan(id, statement, context)? {
+                    Some(planned) => Ok(planned),
+                    None => session.plan_statement(statement, context),
+                }
             };
-            return Ok(StatementResult::Rows(self.run_planned(&planned, &context).await?));
+            return Ok(StatementResult::Rows(self.run_by_newest_schema(&context, plan).await?));
         }
         if matches!(&**statement, Statement::Query(_)) {
             return self.run_query(statement, params).await;

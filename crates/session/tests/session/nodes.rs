@@ -283,6 +283,11 @@ async fn change_under_writes(seed: u64) {
     must(&mut on_a, "ADMIN CHECK TABLE t").await;
     change(&mut on_b, "DROP INDEX by_a ON t", 1091).await;
     change(&mut on_a, "CREATE INDEX by_b ON t (b, a)", 1061).await;
+    // Rows and the index are written anew, and back.
+    for column in ["b DECIMAL(20, 0)", "b INT"] {
+        change(&mut on_b, &format!("ALTER TABLE t MODIFY COLUMN {column}"), 0).await;
+        must(&mut on_a, "ADMIN CHECK TABLE t").await;
+    }
     done.store(true, Ordering::SeqCst);
     for writer in writers {
         assert!(writer.await.expect("a writer does not panic") > 0, "seed {seed}");
@@ -387,6 +392,79 @@ async fn take_over(seed: u64) {
     must(&mut on_a, "ADMIN CHECK TABLE t").await;
     a.database.close().await;
     b.database.close().await;
+}
+
+#[test]
+fn rows_come_and_go_while_their_column_changes_its_type() {
+    simulate(1, async {
+        let cluster = Cluster::new(1, calm()).await;
+        let a = cluster.sql(1).await;
+        let b = cluster.sql(2).await;
+        let (mut on_a, mut on_b) = (a.session(), b.session());
+        must(&mut on_a, "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20), UNIQUE by_v (v))").await;
+        for first in (0..7_000).step_by(1000) {
+            let rows: Vec<_> = (first..first + 1000).map(|id| format!("({id}, '{id}')")).collect();
+            must(&mut on_a, &format!("INSERT INTO t VALUES {}", rows.join(","))).await;
+        }
+        must(&mut on_a, "UPDATE t SET v = 'ten' WHERE id = 6998").await;
+        must(&mut on_a, "UPDATE t SET v = NULL WHERE id = 6999").await;
+        let altered = b.spawn("ALTER TABLE t MODIFY COLUMN v INT NOT NULL");
+        wait_for_backfill(&mut on_b).await;
+        for on in [&mut on_a, &mut on_b] {
+            for (value, code) in [("'eleven'", 1265), ("NULL", 1048), ("'007'", 1062)] {
+                let error = run(on, &format!("INSERT INTO t VALUES (8000, {value})")).await;
+                assert_eq!(error.expect_err("it does not fit").code, code, "{value}");
+            }
+        }
+        // What could not be changed is no hindrance once it is gone.
+        must(&mut on_a, "DELETE FROM t WHERE id = 6998").await;
+        must(&mut on_b, "UPDATE t SET v = '9000' WHERE id = 6999").await;
+        must(&mut on_b, "INSERT INTO t VALUES (8000, '08000')").await;
+        altered.await.expect("no panic").expect("all rows can be changed");
+        for on in [&mut on_a, &mut on_b] {
+            must(on, "ADMIN CHECK TABLE t").await;
+            let rows = must(on, "SELECT id FROM t WHERE v IN (6998, 8000, 9000) ORDER BY v").await;
+            assert_eq!(rows, Answer::Rows(vec![vec!["8000".to_owned()], vec!["6999".to_owned()]]));
+        }
+        a.database.close().await;
+        b.database.close().await;
+    });
+}
+
+#[test]
+fn reads_of_the_past_go_by_the_schema_of_then() {
+    simulate(1, async {
+        let cluster = Cluster::new(1, calm()).await;
+        let a = cluster.sql(1).await;
+        let b = cluster.sql(2).await;
+        let (mut on_a, mut on_b) = (a.session(), b.session());
+        must(&mut on_a, "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20))").await;
+        must(&mut on_a, "INSERT INTO t VALUES (1, '007')").await;
+        must(&mut on_a, "BEGIN").await;
+        let Answer::Rows(rows) = must(&mut on_a, "SELECT @@tidb_current_ts").await else { panic!("rows") };
+        must(&mut on_a, "COMMIT").await;
+        let then = rows[0][0].clone();
+        sleep(Duration::from_secs(2)).await;
+        must(&mut on_a, "ALTER TABLE t MODIFY COLUMN v INT").await;
+        must(&mut on_a, "ALTER TABLE t ADD COLUMN w INT DEFAULT 5").await;
+        must(&mut on_b, "INSERT INTO t VALUES (2, 8, 9)").await;
+        // A node that has come since has to ask the store.
+        let c = cluster.sql(3).await;
+        let mut on_c = c.session();
+        for on in [&mut on_a, &mut on_b, &mut on_c] {
+            must(on, &format!("SET tidb_snapshot = '{then}'")).await;
+            let rows = must(on, "SELECT * FROM t").await;
+            assert_eq!(rows, Answer::Rows(vec![vec!["1".to_owned(), "007".to_owned()]]));
+            assert_eq!(run(on, "SELECT w FROM t").await.expect_err("there was none").code, 1054);
+            assert_eq!(run(on, "DELETE FROM t").await.expect_err("it is past").code, 1105);
+            must(on, "SET tidb_snapshot = ''").await;
+            let rows = must(on, "SELECT SUM(v), SUM(w) FROM t").await;
+            assert_eq!(rows, Answer::Rows(vec![vec!["15".to_owned(), "14".to_owned()]]));
+        }
+        for sql in [a, b, c] {
+            sql.database.close().await;
+        }
+    });
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::workload::{Change, Plan, SqlTable, Workload, id, row};
 const LOOKS: usize = 40;
 /// Who gives up on a commit does so after at most so long.
 const IMPATIENCE_MILLIS_MAX: u64 = 60;
+/// No such table, no such database.
+const NOT_YET: [u16; 2] = [1146, 1049];
 /// How long a transaction waits between its begin and its work that takes its time.
 const LINGERING_MILLIS: std::ops::Range<u64> = 100..2_000;
 
@@ -137,8 +139,9 @@ impl SqlWorker {
             self.end(session, "SET tidb_read_staleness = -1").await;
         }
         match say(session, sql).await {
-            // Before there were any.
+            // Before there were any, or the table.
             Ok(answer) if is_stale && answer.rows.is_empty() => {}
+            Err(error) if is_stale && NOT_YET.contains(&error.code) => {}
             Ok(answer) => {
                 let number = self.history.begin(TxnKind::Optimistic, began, 0);
                 self.history.note(number, |txn| txn.is_stale = is_stale);

@@ -91,8 +91,7 @@ impl SqlTable {
         }
     }
 
-    /// What somebody may do to the schema meanwhile, in any order. No change of a column's type that writes rows anew is among it: nodes that are
-    /// one version behind then read nothing where others have written (docs/simulation.md).
+    /// What somebody may do to the schema meanwhile, in any order. Among it are changes of a column's type that write all rows anew.
     pub(crate) const fn schema_changes(self) -> &'static [&'static str] {
         match self {
             Self::Accounts => &[
@@ -101,6 +100,8 @@ impl SqlTable {
                 "ALTER TABLE t ADD COLUMN extra INT NOT NULL DEFAULT 7",
                 "ALTER TABLE t DROP COLUMN extra",
                 "ALTER TABLE t MODIFY COLUMN v BIGINT NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN v INT NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN v DECIMAL(20, 0) NOT NULL",
             ],
             Self::Lists => &[
                 "CREATE INDEX by_v ON t (v(20))",
@@ -108,6 +109,8 @@ impl SqlTable {
                 "ALTER TABLE t ADD COLUMN extra INT NOT NULL DEFAULT 7",
                 "ALTER TABLE t DROP COLUMN extra",
                 "ALTER TABLE t MODIFY COLUMN v VARCHAR(3100) NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN v VARCHAR(3000) NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN v TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL",
             ],
             Self::Items => &[
                 "CREATE INDEX by_v ON t (v, number, size)",
@@ -119,6 +122,9 @@ impl SqlTable {
                 "ALTER TABLE t ADD COLUMN extra INT NOT NULL DEFAULT 7",
                 "ALTER TABLE t DROP COLUMN extra",
                 "ALTER TABLE t MODIFY COLUMN size BIGINT NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN size INT NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN number DECIMAL(20, 0) NOT NULL",
+                "ALTER TABLE t MODIFY COLUMN number INT NOT NULL",
             ],
         }
     }

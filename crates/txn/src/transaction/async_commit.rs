@@ -87,6 +87,7 @@ impl TwoPhase {
         &self,
         command: kvrpcpb::PrewriteRequest,
         floor: &Floor,
+        max_commit_ts: u64,
     ) -> kvrpcpb::PrewriteRequest {
         let mut secondaries = Vec::new();
         if command.mutations.iter().any(|mutation| mutation.key == self.primary) {
@@ -96,7 +97,7 @@ impl TwoPhase {
             use_async_commit: true,
             secondaries,
             min_commit_ts: floor.at_least.into_inner().max(command.min_commit_ts),
-            max_commit_ts: self.max_commit_ts(floor),
+            max_commit_ts,
             ..command
         }
     }

@@ -266,13 +266,14 @@ impl TwoPhase {
                 }
                 return Ok(OnePhase::TooWide(batches));
             };
+            let max_commit_ts = self.max_commit_ts(floor);
             let command = || kvrpcpb::PrewriteRequest {
                 try_one_pc: true,
                 min_commit_ts: floor.at_least.into_inner(),
-                max_commit_ts: self.max_commit_ts(floor),
+                max_commit_ts,
                 ..self.prewrite_command(&batch.items)
             };
-            let pass = self.enter_gate(floor.at_least).await?;
+            let pass = self.enter_gate(CommitTs::new(max_commit_ts)).await?;
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
                 batches = self.cluster.batches(self.mutations.clone(), backoff).await?;
                 continue;
@@ -289,8 +290,11 @@ impl TwoPhase {
                     return Ok(OnePhase::Committed(conflict_commit));
                 }
                 Err(error) => {
-                    // A refusal makes up for lost answers: the store knows its own commits.
-                    backoff.lost_answers = 0;
+                    // A refusal makes up for lost answers: the store knows its own commits. Not if it did not look, say because its disk
+                    // failed under the attempt before.
+                    if !matches!(error, TxnError::Store { .. }) {
+                        backoff.lost_answers = 0;
+                    }
                     return Err(error);
                 }
             };
@@ -345,15 +349,19 @@ impl TwoPhase {
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
                 continue;
             };
-            // An answer makes up for those that were lost: to commit twice is to commit once.
-            backoff.lost_answers = 0;
             match response.error.map(|error| KeyFailure::new(error, self.start)) {
                 None => return Ok((commit, batch.items)),
+                // An answer of one who has looked at the lock makes up for those that were lost: to commit twice is to commit once.
                 // A reader pushed the commit ahead of its snapshot.
-                Some(KeyFailure::CommitTsExpired) => commit = self.next_commit_ts().await?,
+                Some(KeyFailure::CommitTsExpired) => {
+                    backoff.lost_answers = 0;
+                    commit = self.next_commit_ts().await?;
+                }
                 Some(KeyFailure::LockNotFound | KeyFailure::TxnNotFound) => {
+                    backoff.lost_answers = 0;
                     return Err(rolled_back(self.start, "the lock of the primary is gone"));
                 }
+                // It may not have looked, say because its disk failed under the attempt before.
                 Some(failure) => {
                     let error = failure.into_error(self.start);
                     return Err(backoff.locate_refusal(error, Some(&self.primary)));

@@ -66,12 +66,13 @@ impl TwoPhase {
         backoff: &mut Backoff,
     ) -> Result<Done<Option<u64>, Mutation>, TxnError> {
         loop {
+            let latest = floor.map_or(0, |floor| self.max_commit_ts(floor));
             let command = || match floor {
-                Some(floor) => self.made_async(self.prewrite_command(&batch.items), floor),
+                Some(floor) => self.made_async(self.prewrite_command(&batch.items), floor, latest),
                 None => self.prewrite_command(&batch.items),
             };
             let pass = match floor {
-                Some(floor) => self.enter_gate(floor.at_least).await?,
+                Some(_) => self.enter_gate(CommitTs::new(latest)).await?,
                 None => None::<CommitPass>,
             };
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {

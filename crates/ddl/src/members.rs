@@ -192,18 +192,20 @@ impl Ddl {
         timeout(COMMIT_PATIENCE, wait).await.map_err(|_| DdlError::OutOfDate)
     }
 
-    /// Keeps the schema as it is until the guard is dropped: for the check and the commit of a transaction, which gets no later
-    /// timestamp than this. Where there are several nodes, waits for the lease, if it has run out; the error says that it was not
-    /// renewed in time.
-    pub async fn hold_schema(&self, commit: CommitTs) -> Result<SchemaGuard, DdlError> {
-        let Some(members) = &self.members else { return Ok(self.enter_gate().await) };
+    /// Keeps the schema as it is until the guard is dropped: for the check and the commit of a transaction, which gets a timestamp not
+    /// below this one, and not above the one that is given. Where there are several nodes, waits for the lease, if it has run
+    /// out; the error says that it was not renewed in time.
+    pub async fn hold_schema(&self, commit: CommitTs) -> Result<(SchemaGuard, CommitTs), DdlError> {
+        let Some(members) = &self.members else {
+            return Ok((self.enter_gate().await, CommitTs(TimeStamp::MAX)));
+        };
         let window = self.client.config().commit_window;
         let mut lease = members.lease.subscribe();
         let wait = async {
             loop {
                 let guard = self.enter_gate().await;
                 if members.covers(window, commit.0) {
-                    return guard;
+                    return (guard, CommitTs::new(lease.borrow().until_ts));
                 }
                 drop(guard);
                 if lease.changed().await.is_err() {

@@ -128,11 +128,11 @@ struct SchemaGate {
 impl CommitGate for SchemaGate {
     async fn enter(&self, commit: CommitTs) -> Result<CommitPass, Refusal> {
         let held = self.db.ddl().hold_schema(commit).await;
-        let guard = held.map_err(|_| Refusal::Unsure(SCHEMA_OUT_OF_DATE.to_owned()))?;
+        let (guard, latest) = held.map_err(|_| Refusal::Unsure(SCHEMA_OUT_OF_DATE.to_owned()))?;
         if !are_unchanged(&self.touched, &self.db.schema()) {
             return Err(Refusal::Changed(SCHEMA_CHANGED.to_owned()));
         }
-        Ok(Box::new(guard))
+        Ok(CommitPass { latest, held: Box::new(guard) })
     }
 }
 

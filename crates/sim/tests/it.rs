@@ -172,7 +172,7 @@ fn beginning(sabotage: Sabotage) -> (Workload, u64) {
         Sabotage::SnapshotWithoutLocks => (Workload::Index, 23),
         Sabotage::SplitKeepsVersion | Sabotage::DropEpochCheck => (Workload::Index, 3),
         Sabotage::LowerCommitTs => (Workload::Index, 4),
-        Sabotage::ForgetLogSync => (Workload::Lists, 21),
+        Sabotage::ForgetLogSync => (Workload::Lists, 49),
         Sabotage::ForgetPdLogSync => (Workload::Lists, 13),
         Sabotage::ReadWithoutLease => (Workload::Readers, 2),
         Sabotage::SkipLeaderFence => (Workload::Readers, 0),

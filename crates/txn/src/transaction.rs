@@ -61,7 +61,7 @@ pub struct TxnOptions {
 /// never held while the commit waits for locks of others.
 #[async_trait]
 pub trait CommitGate: Send + Sync {
-    /// `commit` is the timestamp; where the stores choose it (one phase, async commit) the latest it may get. The error says why not.
+    /// `commit` is the timestamp; where the stores choose it (one phase, async commit) the earliest it may get. The error says why not.
     async fn enter(&self, commit: CommitTs) -> Result<CommitPass, Refusal>;
 }
 
@@ -74,13 +74,25 @@ pub enum Refusal {
     Unsure(String),
 }
 
-/// Dropped when the commit is through the gate.
-pub type CommitPass = Box<dyn Send + Sync>;
+/// What a [`CommitGate`] gives; dropped when the commit is through.
+pub struct CommitPass {
+    /// The latest timestamp for which this holds: the stores choose none behind it.
+    pub latest: CommitTs,
+    /// Whatever the gate keeps for the commit.
+    pub held: Box<dyn Send + Sync>,
+}
+
+impl CommitPass {
+    /// One that lets every timestamp through.
+    pub fn unlimited() -> Self {
+        Self { latest: CommitTs(TimeStamp::MAX), held: Box::new(()) }
+    }
+}
 
 #[async_trait]
 impl<F: Fn(CommitTs) -> Result<(), String> + Send + Sync> CommitGate for F {
     async fn enter(&self, commit: CommitTs) -> Result<CommitPass, Refusal> {
-        self(commit).map(|()| Box::new(()) as CommitPass).map_err(Refusal::Changed)
+        self(commit).map(|()| CommitPass::unlimited()).map_err(Refusal::Changed)
     }
 }
 

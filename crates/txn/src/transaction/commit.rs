@@ -266,14 +266,13 @@ impl TwoPhase {
                 }
                 return Ok(OnePhase::TooWide(batches));
             };
-            let max_commit_ts = self.max_commit_ts(floor);
+            let pass = self.enter_gate(floor.at_least).await?;
             let command = || kvrpcpb::PrewriteRequest {
                 try_one_pc: true,
                 min_commit_ts: floor.at_least.into_inner(),
-                max_commit_ts,
+                max_commit_ts: self.max_commit_ts(floor, pass.as_ref()),
                 ..self.prewrite_command(&batch.items)
             };
-            let pass = self.enter_gate(CommitTs::new(max_commit_ts)).await?;
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
                 batches = self.cluster.batches(self.mutations.clone(), backoff).await?;
                 continue;

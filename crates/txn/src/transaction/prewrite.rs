@@ -36,12 +36,11 @@ impl TwoPhase {
 
     /// What the gate let through now may commit a little later, but not long after: a request that got lost in the network and arrives when
     /// the gate's word is stale asks in vain. Zero is no limit.
-    pub(super) fn max_commit_ts(&self, floor: &Floor) -> u64 {
-        if self.gate.is_none() {
-            return 0;
-        }
+    pub(super) fn max_commit_ts(&self, floor: &Floor, pass: Option<&CommitPass>) -> u64 {
+        let Some(pass) = pass else { return 0 };
         let window = floor.fetched.elapsed() + self.cluster.config.commit_window;
-        TimeStamp::compose(floor.at_least.0.physical_ms().saturating_add(millis(window)), 0).into_inner()
+        let physical_ms = floor.at_least.0.physical_ms().saturating_add(millis(window));
+        TimeStamp::compose(physical_ms, 0).min(pass.latest.0).into_inner()
     }
 
     /// Locks everything for a commit in two phases.
@@ -66,14 +65,16 @@ impl TwoPhase {
         backoff: &mut Backoff,
     ) -> Result<Done<Option<u64>, Mutation>, TxnError> {
         loop {
-            let latest = floor.map_or(0, |floor| self.max_commit_ts(floor));
-            let command = || match floor {
-                Some(floor) => self.made_async(self.prewrite_command(&batch.items), floor, latest),
-                None => self.prewrite_command(&batch.items),
-            };
             let pass = match floor {
-                Some(_) => self.enter_gate(CommitTs::new(latest)).await?,
-                None => None::<CommitPass>,
+                Some(floor) => self.enter_gate(floor.at_least).await?,
+                None => None,
+            };
+            let command = || match floor {
+                Some(floor) => {
+                    let latest = self.max_commit_ts(floor, pass.as_ref());
+                    self.made_async(self.prewrite_command(&batch.items), floor, latest)
+                }
+                None => self.prewrite_command(&batch.items),
             };
             let Sent::Answer(response) = self.cluster.send(&batch.region, backoff, command).await? else {
                 return Ok(Done::Again(batch.items));

@@ -69,7 +69,7 @@ struct CountingGate {
 impl CommitGate for CountingGate {
     async fn enter(&self, _: CommitTs) -> Result<CommitPass, Refusal> {
         match self.entered.fetch_add(1, Ordering::SeqCst) < self.refuse_from {
-            true => Ok(Box::new(())),
+            true => Ok(CommitPass::unlimited()),
             false => Err(Refusal::Changed("the schema has changed".to_owned())),
         }
     }
@@ -124,7 +124,7 @@ struct Held(Arc<Semaphore>);
 impl CommitGate for Held {
     async fn enter(&self, _: CommitTs) -> Result<CommitPass, Refusal> {
         self.0.acquire().await.unwrap().forget();
-        Ok(Box::new(()))
+        Ok(CommitPass::unlimited())
     }
 }
 

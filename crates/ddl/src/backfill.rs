@@ -188,9 +188,7 @@ impl Batch<'_> {
 fn refused(error: TableError, row: u64) -> DdlError {
     match error {
         TableError::Conversion { column, source } => DdlError::Rejected(source.to_sql_error(&column, row)),
-        TableError::NullNotAllowed { .. } => {
-            reject(ErrorCode::InvalidUseOfNull, "Invalid use of NULL value")
-        }
+        TableError::NullNotAllowed { .. } => reject(ErrorCode::InvalidUseOfNull, "Invalid use of NULL value"),
         error => error.into(),
     }
 }

@@ -116,8 +116,7 @@ impl Ddl {
         if let Some(schema) = self.schema.at(ts) {
             return Ok(schema);
         }
-        let options =
-            TxnOptions { kind: TxnKind::Optimistic, start_ts: Some(ts), ..TxnOptions::default() };
+        let options = TxnOptions { kind: TxnKind::Optimistic, start_ts: Some(ts), ..TxnOptions::default() };
         let mut txn = self.client.begin(options).await?;
         let schema = self.schema.load_past(&mut txn).await;
         txn.rollback().await?;

@@ -10,8 +10,8 @@ use tidewater_catalog::{InfoSchema, TableInfo};
 use tidewater_codec::{CommitTs, StartTs, TableId, table_key};
 use tidewater_distsql::{DirtyCopy, DirtyRows};
 use tidewater_txn::{
-    CommitGate, CommitPass, Isolation as ReadIsolation, Refusal, Snapshot, Stage, Transaction,
-    TxnError, TxnKind, TxnOptions,
+    CommitGate, CommitPass, Isolation as ReadIsolation, Refusal, Snapshot, Stage, Transaction, TxnError,
+    TxnKind, TxnOptions,
 };
 use tidewater_types::SqlError;
 
@@ -197,8 +197,7 @@ impl Session {
     ) -> Result<(Arc<InfoSchema>, Transaction), SqlError> {
         loop {
             let schema = self.db.schema();
-            let mut txn =
-                self.db.client().begin(options.clone()).await.map_err(|error| from_txn(&error))?;
+            let mut txn = self.db.client().begin(options.clone()).await.map_err(|error| from_txn(&error))?;
             self.db.ddl().await_schema(txn.start_ts()).await.map_err(from_ddl)?;
             if Arc::ptr_eq(&schema, &self.db.schema()) {
                 return Ok((schema, txn));

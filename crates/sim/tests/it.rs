@@ -168,7 +168,7 @@ fn beginning(sabotage: Sabotage) -> (Workload, u64) {
         Sabotage::SkipMemoryLocks => (Workload::Lists, 0),
         Sabotage::DropRollbacks => (Workload::Index, 3),
         Sabotage::LoseWindow => (Workload::Index, 3),
-        Sabotage::ApplyTwice => (Workload::Index, 3),
+        Sabotage::ApplyTwice => (Workload::Bank, 0),
         Sabotage::SnapshotWithoutLocks => (Workload::Index, 23),
         Sabotage::SplitKeepsVersion | Sabotage::DropEpochCheck => (Workload::Index, 3),
         Sabotage::LowerCommitTs => (Workload::Index, 4),

@@ -26,7 +26,13 @@ pub(super) async fn run(client: &Client, options: &Options) -> anyhow::Result<An
         let findings = report.get("findings").and_then(Value::as_object).into_iter().flatten();
         for (peer, finding) in findings {
             let (found, verdict) = verdict(finding, report.get("agreed"));
-            table.push([region.to_string(), field(&report, "/index"), peer.clone(), found, verdict.to_owned()]);
+            table.push([
+                region.to_string(),
+                field(&report, "/index"),
+                peer.clone(),
+                found,
+                verdict.to_owned(),
+            ]);
         }
         reports.push(report);
     }
@@ -37,7 +43,10 @@ pub(super) async fn run(client: &Client, options: &Options) -> anyhow::Result<An
 async fn check(client: &Client, region: u64) -> anyhow::Result<Value> {
     let page = client.get(&format!("region/id/{region}")).await?;
     let store = field(&page, "/leader/store_id");
-    ensure!(!store.is_empty() && store != "0", "region {region} has no leader that the placement driver knows");
+    ensure!(
+        !store.is_empty() && store != "0",
+        "region {region} has no leader that the placement driver knows"
+    );
     let page = client.get(&format!("store/{store}")).await?;
     let address = field(&page, "/store/status_address");
     ensure!(!address.is_empty(), "store {store} has not told where its status pages are");

@@ -98,12 +98,7 @@ impl Client {
     }
 
     /// Sends a request to the status pages of a store.
-    pub(super) async fn ask_store(
-        &self,
-        address: &str,
-        method: Method,
-        path: &str,
-    ) -> anyhow::Result<Value> {
+    pub(super) async fn ask_store(&self, address: &str, method: Method, path: &str) -> anyhow::Result<Value> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let url = match address.contains("://") {
             true => format!("{address}/{path}"),

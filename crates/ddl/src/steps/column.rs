@@ -15,7 +15,9 @@
 //! version 4 ceases to write it. The other way to get there, writing the old column from the new one for a version, would
 //! have to find values of the old type for those that only the new type has.
 
-use tidewater_catalog::{CiName, ColumnInfo, ColumnPosition, IndexInfo, Job, JobKind, SchemaState, TableInfo};
+use tidewater_catalog::{
+    CiName, ColumnInfo, ColumnPosition, IndexInfo, Job, JobKind, SchemaState, TableInfo,
+};
 use tidewater_codec::{ColumnId, IndexId, table_key};
 use tidewater_types::{ErrorCode, TypeFlags};
 

@@ -98,7 +98,8 @@ struct Flight {
 
 impl Flight {
     fn begin(network: Arc<Network>, request: &raftpb::Request) -> Self {
-        let flight = Self { way: (request.from_store, request.to_store), bytes: request.encoded_len(), network };
+        let flight =
+            Self { way: (request.from_store, request.to_store), bytes: request.encoded_len(), network };
         let mut hanging = flight.network.hanging.lock();
         let (now, most) = hanging.entry(flight.way).or_default();
         *now += flight.bytes;

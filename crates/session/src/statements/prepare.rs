@@ -137,12 +137,11 @@ impl Session {
             if self.locks_reads() {
                 self.open_transaction().await?;
             }
-            let plan = |session: &mut Self, context: &Context| {
-                match session.cached_plan(id, statement, context)? {
+            let plan =
+                |session: &mut Self, context: &Context| match session.cached_plan(id, statement, context)? {
                     Some(planned) => Ok(planned),
                     None => session.plan_statement(statement, context),
-                }
-            };
+                };
             return Ok(StatementResult::Rows(self.run_by_newest_schema(&context, plan).await?));
         }
         if matches!(&**statement, Statement::Query(_)) {

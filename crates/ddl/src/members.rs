@@ -163,27 +163,38 @@ impl Members {
         }
     }
 
-    fn covers(&self, window: Duration, ts: TimeStamp) -> bool {
+    /// The lease, if it covers a timestamp, and this span from now on.
+    fn covering(&self, window: Duration, ts: TimeStamp) -> Option<Lease> {
         let lease = *self.lease.borrow();
         if ts.into_inner() > lease.until_ts {
             self.is_late.store(true, Ordering::Relaxed);
-            return false;
+            return None;
         }
-        lease.until > Instant::now() + window
+        (lease.until > Instant::now() + window).then_some(lease)
     }
 }
 
 impl Ddl {
+    /// Whether the loaded schema is the one of this time, or the one before that.
+    pub(crate) fn is_in_touch(&self, ts: StartTs) -> bool {
+        self.members.as_ref().is_none_or(|members| ts.into_inner() <= members.lease.borrow().until_ts)
+    }
+
+    /// Whether other SQL nodes may change the schema.
+    pub fn is_one_of_several(&self) -> bool {
+        self.members.is_some()
+    }
+
     /// Waits until rows as of this time may be read by the loaded schema: where there are several nodes, the lease has to reach so
     /// far, so that others are at most one version ahead. The error says that it was not renewed in time.
     pub async fn await_schema(&self, read: StartTs) -> Result<(), DdlError> {
         let Some(members) = &self.members else { return Ok(()) };
-        if members.covers(Duration::ZERO, read.0) {
+        if members.covering(Duration::ZERO, read.0).is_some() {
             return Ok(());
         }
         let mut lease = members.lease.subscribe();
         let wait = async {
-            while !members.covers(Duration::ZERO, read.0) {
+            while members.covering(Duration::ZERO, read.0).is_none() {
                 if lease.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -204,8 +215,8 @@ impl Ddl {
         let wait = async {
             loop {
                 let guard = self.enter_gate().await;
-                if members.covers(window, commit.0) {
-                    return (guard, CommitTs::new(lease.borrow().until_ts));
+                if let Some(lease) = members.covering(window, commit.0) {
+                    return (guard, CommitTs::new(lease.until_ts));
                 }
                 drop(guard);
                 if lease.changed().await.is_err() {

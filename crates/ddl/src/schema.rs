@@ -96,7 +96,13 @@ impl SchemaCache {
             }
         }
         let schema = Arc::new(builder.build(version));
-        push(&mut self.kept.write(), Dated { read_at: txn.start_ts(), schema });
+        let mut kept = self.kept.write();
+        if version > old.version() + 1 {
+            // This node was out of touch: what counted meanwhile it does not know.
+            kept.clear();
+        }
+        push(&mut kept, Dated { read_at: txn.start_ts(), schema });
+        drop(kept);
         Ok(changed)
     }
 }

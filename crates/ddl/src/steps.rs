@@ -113,6 +113,7 @@ pub(crate) async fn apply(
 pub(crate) async fn roll_back(meta: &mut Meta<'_>, job: &mut Job) -> Result<Changes, DdlError> {
     job.state = JobState::Rollingback;
     let mut changes = match &job.kind {
+        JobKind::ModifyColumn { .. } => column::remove_changing(meta, job).await?,
         JobKind::AddIndex { index } => {
             let name = index.name.clone();
             index::remove_unfinished(meta, job, &name).await?
@@ -121,7 +122,6 @@ pub(crate) async fn roll_back(meta: &mut Meta<'_>, job: &mut Job) -> Result<Chan
             let name = column.name.clone();
             column::remove_unfinished(meta, job, &name).await?
         }
-        JobKind::ModifyColumn { .. } => column::remove_changing(meta, job).await?,
         JobKind::CreateDatabase { .. }
         | JobKind::DropDatabase
         | JobKind::AlterDatabase { .. }

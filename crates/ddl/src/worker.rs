@@ -113,7 +113,10 @@ impl Ddl {
     /// The schema as of a time in the past: the one that statements went by on this node, or, if that is not kept any more, what
     /// is stored as of then.
     pub async fn schema_at(&self, ts: StartTs) -> Result<Arc<InfoSchema>, DdlError> {
-        if let Some(schema) = self.schema.at(ts) {
+        // Out of touch we do not know what has become of the schema since.
+        if self.is_in_touch(ts)
+            && let Some(schema) = self.schema.at(ts)
+        {
             return Ok(schema);
         }
         let options = TxnOptions { kind: TxnKind::Optimistic, start_ts: Some(ts), ..TxnOptions::default() };

@@ -40,8 +40,8 @@ pub struct RaftConfig {
     pub log_entries_kept: u64,
     /// A group in which nothing happens for this long stops its clocks; `None` keeps them running.
     pub sleep_after: Option<Duration>,
-    /// Bytes of entries that one store may be sent without an answer, by all groups together. A group has at most 2 MiB under way to each of its
-    /// members, or one entry that is larger; beyond this it waits, its entries left in the log.
+    /// Bytes of entries that one store has been sent without an answer, by all groups together, above which no more are sent: they stay in the
+    /// log. A group has at most 2 MiB under way to each of its members, or one entry that is larger.
     pub unanswered_bytes_max: usize,
     /// How many snapshots are sent and received, and how fast.
     pub snapshots: SnapshotLimits,

@@ -76,12 +76,12 @@ impl Traffic {
         }
     }
 
-    /// Room for so many bytes of entries among those that a store has not answered, if there is some. What is larger than all the room there
-    /// is goes alone.
+    /// Room for so many bytes of entries among those that a store has not answered, if there is some left. The last ones in may take more than
+    /// is left: large entries would wait for ever otherwise.
     pub(crate) fn begin_append(self: &Arc<Self>, store: u64, bytes: usize) -> Option<Append> {
         let mut unanswered = self.unanswered.lock();
         let used = unanswered.entry(store).or_default();
-        if *used > 0 && *used + bytes > self.unanswered_bytes_max {
+        if *used >= self.unanswered_bytes_max {
             return None;
         }
         *used += bytes;

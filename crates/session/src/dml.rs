@@ -183,11 +183,7 @@ impl Session {
                 Err(error) => error,
             };
             let open = self.txn.take();
-            if let Some(open) = &open
-                && matches!(error, DmlError::Txn(TxnError::CommitRefused { .. }))
-            {
-                self.until_writable(open).await?;
-            }
+            let is_changing = matches!(error, DmlError::Txn(TxnError::CommitRefused { .. }));
             let again =
                 error.may_retry(true) && tries < self.vars.hot.retry_limit.max(OPTIMISTIC_TRIES + 1) * 4;
             let reported = match (again, error) {
@@ -198,10 +194,13 @@ impl Session {
                     None => from_txn(&error),
                 }),
             };
-            if let Some(mut open) = open
-                && let Err(error) = open.txn.rollback().await
-            {
-                tracing::debug!(%error, "rollback");
+            if let Some(mut open) = open {
+                if let Err(error) = open.txn.rollback().await {
+                    tracing::debug!(%error, "rollback");
+                }
+                if is_changing && again {
+                    self.until_writable(&open).await?;
+                }
             }
             match reported {
                 Some(error) => return Err(error),
@@ -211,7 +210,7 @@ impl Session {
         }
     }
 
-    /// A deadlock ends the transaction; every other failure has undone only the statement.
+    /// A deadlock ends the transaction; most other failures have undone only the statement.
     async fn end_in_transaction(&mut self, result: Result<Counts, DmlError>) -> Result<Counts, SqlError> {
         match result {
             Ok(counts) => Ok(counts),
@@ -222,6 +221,9 @@ impl Session {
                     None => from_txn(&error),
                 };
                 match error.remedy() {
+                    // A table has changed. If the transaction has written to it, its commit will be refused; up to there it goes on, so
+                    // that nothing is taken for a statement of its own that was meant to be part of it.
+                    _ if matches!(error, TxnError::CommitRefused { .. }) => {}
                     Remedy::RestartTransaction | Remedy::ReportTransaction | Remedy::ReportUnknownOutcome => {
                         self.rollback_open().await;
                     }
@@ -254,7 +256,7 @@ impl Session {
             }
             let stage = open.txn.savepoint();
             let result = self.write_plan(planned, context).await;
-            let mut result = self.unless_schema_changed(result);
+            let mut result = self.unless_schema_changed(planned, result);
             let Some(open) = &mut self.txn else { return result };
             if result.is_ok()
                 && open.is_pessimistic()
@@ -376,7 +378,7 @@ impl Session {
                 open.txn.refresh_for_update_ts().await.map_err(|error| from_txn(&error))?;
             }
             let result = self.read_rows(plan, &planned, context).await;
-            match self.unless_schema_changed(result) {
+            match self.unless_schema_changed(&planned, result) {
                 Ok(chunks) => return Ok(chunks),
                 Err(error) if error.may_retry(false) && tries < STATEMENT_TRIES_MAX => tries += 1,
                 Err(error) => {

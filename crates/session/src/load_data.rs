@@ -60,6 +60,7 @@ pub(crate) struct Loader {
 
 impl Session {
     pub(crate) async fn run_load_data(&mut self, load: &LoadData) -> Result<StatementResult, SqlError> {
+        self.refuse_writes_to_the_past()?;
         let mut loader = self.loader(load)?;
         if load.local {
             if self.db.global_variable("local_infile").as_deref() != Some("ON") || !self.options.local_files {
@@ -243,7 +244,8 @@ impl Session {
             let autocommit = !self.locks_reads();
             loader.met_duplicate |= !autocommit;
             self.open_transaction().await?;
-            let error = match self.write_batch(loader).await {
+            let written = self.write_batch(loader).await;
+            let error = match written {
                 Ok(counts) if !autocommit => break counts,
                 Ok(counts) => {
                     let Some(mut open) = self.txn.take() else { break counts };
@@ -267,7 +269,19 @@ impl Session {
                 Err(error) => error,
             };
             if autocommit {
-                self.rollback_open().await;
+                let open = self.txn.take();
+                if let Some(mut open) = open {
+                    if let Err(error) = open.txn.rollback().await {
+                        tracing::debug!(%error, "rollback");
+                    }
+                    let is_changing =
+                        matches!(&error, DmlError::Txn(tidewater_txn::TxnError::CommitRefused { .. }));
+                    if is_changing && tries < TRIES_MAX {
+                        self.until_writable(&open).await?;
+                        tries += 1;
+                        continue;
+                    }
+                }
             }
             if let DmlError::Sql(SqlError { code, .. }) = &error
                 && *code == ErrorCode::DupEntry.number()

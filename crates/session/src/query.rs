@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::build::{Builder, LockList, VirtualRows};
 use crate::context::Statement;
-use crate::error::{from_exec, from_plan, sql_error};
+use crate::error::{SCHEMA_CHANGED, from_exec, from_plan, sql_error, tidb_error};
 use crate::infoschema::{self, Row, Source as VirtualSource};
 use crate::prepared::Parameter;
 use crate::privileges::Rights;
@@ -39,6 +39,21 @@ pub(crate) struct Planned {
     pub(crate) plan: Arc<Plan>,
     pub(crate) fields: Arc<[ResultField]>,
     pub(crate) schema: Arc<InfoSchema>,
+}
+
+impl Planned {
+    /// Whether the tables that the plan reads are in another schema what they are in its own.
+    pub(crate) fn fits(&self, other: &Arc<InfoSchema>) -> bool {
+        if Arc::ptr_eq(&self.schema, other) {
+            return true;
+        }
+        let mut is_unchanged = true;
+        visit_tables(&self.plan.root, &mut |id, is_virtual| {
+            let update_ts = |schema: &InfoSchema| schema.table_by_id(id).map(|table| table.update_ts);
+            is_unchanged &= is_virtual || update_ts(&self.schema) == update_ts(other);
+        });
+        is_unchanged
+    }
 }
 
 impl Session {
@@ -93,8 +108,10 @@ impl Session {
     async fn run_counted(&mut self, query: &ast::Query, context: &Statement) -> Result<RecordSet, SqlError> {
         let mut unlimited = query.clone();
         let limit = unlimited.limit.take();
-        let planned = self.plan_statement(&ast::Statement::Query(Box::new(unlimited)), context)?;
-        let mut rows = self.run_planned(&planned, context).await?;
+        let unlimited = ast::Statement::Query(Box::new(unlimited));
+        let mut rows = self
+            .run_by_newest_schema(context, |session, context| session.plan_statement(&unlimited, context))
+            .await?;
         if let Some(limit) = limit {
             let skip = limit.offset.as_ref().map_or(Ok(0), |offset| limit_number(offset, context))?;
             rows.show(skip, limit_number(&limit.count, context)?);
@@ -145,6 +162,7 @@ impl Session {
     ) -> Result<RecordSet, SqlError> {
         let plan = Arc::clone(&planned.plan);
         if self.locks_reads() && takes_locks(&plan.root) {
+            self.refuse_writes_to_the_past()?;
             let chunks = self.run_locking(&plan.root, &planned.schema, context).await?;
             return Ok(RecordSet::new(
                 Arc::clone(&planned.fields),
@@ -158,6 +176,15 @@ impl Session {
         self.check_schema(planned, snapshot.ts()).await?;
         let builder = self.builder(&plan.root, snapshot, &planned.schema, context);
         let mut operator = builder.build(&plan.root).map_err(from_exec)?;
+        if single_key && self.db.ddl().is_one_of_several() {
+            // It may have waited for a leader while others changed the table, and reads what is newest.
+            let chunks = tidewater_executor::collect(&mut *operator).await.map_err(from_exec)?;
+            if self.past.is_none() && !self.in_transaction() && !planned.fits(&self.db.schema()) {
+                return Err(tidb_error(8028, SCHEMA_CHANGED));
+            }
+            let source = Source::Chunks(chunks.into());
+            return Ok(RecordSet::new(Arc::clone(&planned.fields), source, Some(self.statement_end())));
+        }
         let heavy = !single_key && is_heavy(&plan.root);
         let source = match (&self.db.options.compute, heavy) {
             (Some(compute), true) => {
@@ -295,6 +322,10 @@ impl Session {
         })));
         let statement = ast::Statement::Query(Box::new(query));
         let context = self.statement(Vec::new());
+        // A constant is what it is, also where the time that was asked for is gone.
+        if !matches!(expr, ast::Expr::Literal(_)) {
+            self.choose_past().await?;
+        }
         let planned = self.plan_statement(&statement, &context)?;
         let mut rows = Box::pin(self.run_planned(&planned, &context)).await?;
         let field_type =

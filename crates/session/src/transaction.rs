@@ -18,7 +18,7 @@ use tidewater_types::SqlError;
 use crate::database::Database;
 use crate::dml::DmlError;
 use crate::error::{SCHEMA_CHANGED, SCHEMA_OUT_OF_DATE, from_ddl, from_exec, from_txn, tidb_error};
-use crate::query::{Planned, visit_tables};
+use crate::query::Planned;
 use crate::session::Session;
 use crate::variables::Isolation;
 
@@ -165,14 +165,20 @@ impl Session {
     }
 
     /// What a statement that writes or locks may have come to by reading rows as they are now, later than the schema that it
-    /// went by: nothing that counts, if a table of the transaction has changed since, and so its commit will be refused.
-    pub(crate) fn unless_schema_changed<T>(&self, result: Result<T, DmlError>) -> Result<T, DmlError> {
-        match &self.txn {
-            Some(open) if !are_unchanged(&open.touched, &self.db.schema()) => {
-                Err(DmlError::Txn(TxnError::CommitRefused { reason: SCHEMA_CHANGED.to_owned() }))
-            }
-            _ => result,
+    /// went by: nothing that counts, if one of its tables has changed since, or one that the transaction has written to, so that its
+    /// commit will be refused.
+    pub(crate) fn unless_schema_changed<T>(
+        &self,
+        planned: &Planned,
+        result: Result<T, DmlError>,
+    ) -> Result<T, DmlError> {
+        let Some(open) = &self.txn else { return result };
+        let current = self.db.schema();
+        let reads_the_present = open.is_pessimistic();
+        if are_unchanged(&open.touched, &current) && (!reads_the_present || planned.fits(&current)) {
+            return result;
         }
+        Err(DmlError::Txn(TxnError::CommitRefused { reason: SCHEMA_CHANGED.to_owned() }))
     }
 
     /// Waits, but not for ever, for the version in which all tables that a transaction has touched can be written to.
@@ -215,16 +221,7 @@ impl Session {
             return Ok(());
         }
         self.db.ddl().await_schema(read).await.map_err(from_ddl)?;
-        let current = self.db.schema();
-        if Arc::ptr_eq(&planned.schema, &current) {
-            return Ok(());
-        }
-        let mut is_unchanged = true;
-        visit_tables(&planned.plan.root, &mut |id, is_virtual| {
-            let update_ts = |schema: &InfoSchema| schema.table_by_id(id).map(|table| table.update_ts);
-            is_unchanged &= is_virtual || update_ts(&planned.schema) == update_ts(&current);
-        });
-        match is_unchanged {
+        match planned.fits(&self.db.schema()) {
             true => Ok(()),
             false => Err(tidb_error(8028, SCHEMA_CHANGED)),
         }

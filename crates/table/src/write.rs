@@ -139,11 +139,16 @@ pub fn unique_keys<'t>(
         keys.push((layout.row_key(handle), None));
     }
     let handle = handle.unwrap_or(&placeholder);
+    let (completed, refused) = layout.complete_stored(row);
     for index in &layout.info.indices {
-        if !index.unique || !index.state.is_writable() || !layout.has_entries(index) {
+        if !index.unique
+            || !index.state.is_writable()
+            || !layout.has_entries(index)
+            || is_on_any(index, &refused)
+        {
             continue;
         }
-        let entry = layout.index_entry(index, row, handle)?;
+        let entry = layout.index_entry(index, &completed, handle)?;
         if entry.distinct {
             keys.push((entry.key, Some(index)));
         }

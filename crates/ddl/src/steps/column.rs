@@ -295,7 +295,7 @@ fn let_write(meta: &mut Meta<'_>, job: &mut Job, mut table: TableInfo) -> Result
 }
 
 /// Takes the hidden objects of a failed change back.
-pub(super) async fn remove_changing(meta: &mut Meta<'_>, job: &Job) -> Result<Changes, DdlError> {
+pub(super) async fn remove_changing(meta: &mut Meta<'_>, job: &mut Job) -> Result<Changes, DdlError> {
     let Ok(mut table) = job_table(meta, job).await else { return Ok(Changes::default()) };
     for index in table.indices.iter().filter(|index| is_copy(index)) {
         meta.add_delete_range(table_key::index_range(table.id, index.id)).await?;
@@ -303,8 +303,11 @@ pub(super) async fn remove_changing(meta: &mut Meta<'_>, job: &Job) -> Result<Ch
     let before = table.columns.len();
     table.indices.retain(|index| !is_copy(index));
     table.columns.retain(|column| !(column.hidden && column.name.lower().starts_with(CHANGING_PREFIX)));
-    // A change that has come so far stays, should the store have failed too often in its last step.
+    // A change that has come so far is done, should the store have failed too often in its last step.
     let waited = std::mem::take(&mut table.writes_wait);
+    if waited {
+        job.error = None;
+    }
     if table.columns.len() == before && !waited {
         return Ok(Changes::default());
     }

@@ -74,8 +74,8 @@ async fn many_groups_together_keep_no_more_than_the_limit() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let most = most_hanging(&cluster, slow);
     assert!(most > LIMIT / 2, "the limit was not met: {most}");
-    // Beside the entries a request says whose they are.
-    assert!(most < LIMIT + (64 << 10), "{most} bytes for one store");
+    // The last append may go beyond it, by all that a group sends at once.
+    assert!(most < LIMIT + (2 << 20) + (64 << 10), "{most} bytes for one store");
     *cluster.network.tamper.lock() = None;
     for lead in leads {
         let is_followed = || (1..=3).all(|store| lead.is_caught_up(peer(store), 0)).then_some(());

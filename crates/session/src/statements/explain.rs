@@ -72,6 +72,7 @@ impl Session {
         } else {
             self.use_up_settings(&plan);
             let snapshot = self.read_snapshot(false).await?;
+            self.check_schema(&planned, snapshot.ts()).await?;
             let mut builder = self.builder(&plan, snapshot, &planned.schema, context);
             builder.stats = Some(Arc::default());
             let cop_stats = CopStats::default();

@@ -155,6 +155,7 @@ impl Session {
         create: &ast::CreateTable,
         sql: &str,
     ) -> Result<OkResult, SqlError> {
+        self.refuse_writes_to_the_past()?;
         if create.temporary {
             return Err(unsupported("temporary tables"));
         }

@@ -3,8 +3,9 @@
 mod pages;
 mod settings;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -86,13 +87,12 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
         }
         false => None,
     };
-    let config = settings.node(address.clone(), raft, compute);
-    let connector = Arc::new(GrpcConnector::new(channels));
-    let node = Node::open_in_cluster(config, Arc::new(engine), pd, connector).await.with_context(left)?;
+    // The pages are there before what they tell of: the placement driver is told where they are.
+    let opened = Arc::new(OnceLock::<Weak<Node>>::new());
     let pages = {
-        let node = Arc::downgrade(&node);
+        let opened = opened.clone();
         let report = move || {
-            let node = node.upgrade();
+            let node = opened.get().and_then(Weak::upgrade);
             json!({
                 "store_id": node.as_ref().map(|node| node.store_id()),
                 "regions": node.as_ref().map(|node| node.replica_count()),
@@ -108,8 +108,13 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
         StatusPages::new(report, metrics)
     };
     let status = StatusServer::bind(&settings.server.status_addr, pages).await?;
-    let status = status.beside(pages::pages(Arc::downgrade(&node)));
     let http = status.local_addr()?;
+    let mut config = settings.node(address.clone(), raft, compute);
+    config.status_address = advertised(http, &address);
+    let connector = Arc::new(GrpcConnector::new(channels));
+    let node = Node::open_in_cluster(config, Arc::new(engine), pd, connector).await.with_context(left)?;
+    let _ = opened.set(Arc::downgrade(&node));
+    let status = status.beside(pages::pages(Arc::downgrade(&node)));
     eprintln!("Store {} is ready: {address} (status: http://{http}/status)", node.store_id());
     tracing::info!(data = %folder.display(), "serving");
     let status = tokio::spawn(status.run(stop.clone()));
@@ -126,6 +131,14 @@ pub async fn serve(settings: Settings, compute: Handle, stop: CancellationToken)
     let _ = status.await;
     eprintln!("Store {} has stopped.", node.store_id());
     served
+}
+
+/// Where others find what listens here: on the host that the store is known by, if it listens on all there are.
+fn advertised(bound: SocketAddr, store: &str) -> String {
+    match store.rsplit_once(':') {
+        Some((host, _)) if bound.ip().is_unspecified() => format!("{host}:{}", bound.port()),
+        _ => bound.to_string(),
+    }
 }
 
 /// When the store is to stop, others are to lead its regions before it says no more: clients go on there.

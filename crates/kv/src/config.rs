@@ -16,6 +16,8 @@ const INSTALL_BYTES_MAX: usize = 4 << 20;
 pub struct NodeConfig {
     /// Where clients reach the node; told to the placement driver.
     pub address: String,
+    /// Where operators find its status pages; told to the placement driver. Empty if there are none.
+    pub status_address: String,
     /// A region larger than this is split.
     pub region_bytes_max: u64,
     /// The size of the pieces.
@@ -95,6 +97,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             address: "127.0.0.1:20160".into(),
+            status_address: String::new(),
             region_bytes_max: 144 << 20,
             region_bytes_split: 96 << 20,
             region_keys_max: 1_440_000,

@@ -172,10 +172,10 @@ impl Session {
         planned: &Planned,
         result: Result<T, DmlError>,
     ) -> Result<T, DmlError> {
-        let Some(open) = &self.txn else { return result };
+        // Others read their snapshot, by the schema of that.
+        let Some(open) = self.txn.as_ref().filter(|open| open.is_pessimistic()) else { return result };
         let current = self.db.schema();
-        let reads_the_present = open.is_pessimistic();
-        if are_unchanged(&open.touched, &current) && (!reads_the_present || planned.fits(&current)) {
+        if are_unchanged(&open.touched, &current) && planned.fits(&current) {
             return result;
         }
         Err(DmlError::Txn(TxnError::CommitRefused { reason: SCHEMA_CHANGED.to_owned() }))

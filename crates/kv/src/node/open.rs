@@ -345,6 +345,7 @@ async fn join_cluster(
     let store = metapb::Store {
         id: store_id,
         address: config.address.clone(),
+        status_address: config.status_address.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         node_state: metapb::NodeState::Serving.into(),
         ..Default::default()

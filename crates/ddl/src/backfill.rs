@@ -161,12 +161,8 @@ impl Batch<'_> {
 
     async fn rewrite(&mut self) -> Result<(), DdlError> {
         let info = Arc::clone(&self.layout.info);
-        let hidden: Vec<_> = info
-            .indices
-            .iter()
-            .filter(|index| index.name.lower().starts_with(tidewater_table::CHANGING_PREFIX))
-            .map(|index| index.id)
-            .collect();
+        let hidden: Vec<_> =
+            info.indices.iter().filter(|index| crate::reorg::is_copy(index)).map(|index| index.id).collect();
         for (number, (key, value)) in (self.rows_before + 1..).zip(&mut self.rows) {
             let (_, handle) = table_key::decode_row_key(key.as_bytes())
                 .map_err(|error| DdlError::Corrupt { what: error.to_string() })?;

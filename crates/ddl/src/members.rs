@@ -38,7 +38,7 @@
 //! # What we leave out
 //! A lease of its own for the owner (TiDB asks etcd); hints from node to node, which would save the wait of up to
 //! [`LOOK_INTERVAL`] for each step; a read of one key at the newest timestamp, which costs no request to the placement driver, checks no
-//! lease: a node that was out of touch may answer it by an old schema. All other reads wait for the lease ([`Ddl::await_schema`]).
+//! lease (the session only sees that the schema it has did not change meanwhile): a node out of touch may answer it by an old one. All other reads wait for the lease ([`Ddl::await_schema`]).
 //! A commit that is given up while an answer is missing (its client is gone, say) leaves the gate at once, though its request may
 //! still arrive within the commit window. Should the change be two steps further by then, the row is written by an old
 //! schema. The same holds on a single node; it would take a gate that such a commit leaves only after the window.

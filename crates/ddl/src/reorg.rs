@@ -1,8 +1,14 @@
 //! When a change of a column's type is only words, and when every row must be rewritten.
 
+use tidewater_catalog::IndexInfo;
 use tidewater_types::{FieldType, TypeCode};
 
 pub(crate) use tidewater_table::CHANGING_PREFIX;
+
+/// Whether an index will take the place of another at the end of a change.
+pub(crate) fn is_copy(index: &IndexInfo) -> bool {
+    index.name.lower().starts_with(CHANGING_PREFIX)
+}
 
 /// Whether stored values of the old type must be rewritten (or checked) to be values of the new one.
 pub fn needs_reorganization(old: &FieldType, new: &FieldType) -> bool {

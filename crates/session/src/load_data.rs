@@ -244,8 +244,7 @@ impl Session {
             let autocommit = !self.locks_reads();
             loader.met_duplicate |= !autocommit;
             self.open_transaction().await?;
-            let written = self.write_batch(loader).await;
-            let error = match written {
+            let error = match self.write_batch(loader).await {
                 Ok(counts) if !autocommit => break counts,
                 Ok(counts) => {
                     let Some(mut open) = self.txn.take() else { break counts };

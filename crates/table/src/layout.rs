@@ -120,30 +120,31 @@ impl TableLayout {
     /// # Errors
     /// The new type does not take the value.
     pub fn complete<'r>(&self, row: &'r [Datum]) -> Result<(Cow<'r, [Datum]>, Offsets), TableError> {
-        let mut completed = Cow::Borrowed(row);
-        let mut refused = Offsets::new();
-        for changing in &self.changing {
-            match self.changed_over(changing, row) {
-                Ok(value) => completed.to_mut()[changing.offset] = value,
-                Err(error) if changing.is_writable => return Err(error),
-                Err(_) => refused.push(changing.offset),
-            }
-        }
-        Ok((completed, refused))
+        self.complete_unless(row, |changing| changing.is_writable)
     }
 
     /// A row that is stored already, completed likewise. Where the new type does not take its value, which will be told
     /// to those who change the column, the row has no entries in the indexes on that.
     pub fn complete_stored<'r>(&self, row: &'r [Datum]) -> (Cow<'r, [Datum]>, Offsets) {
+        // Nothing is an error here.
+        self.complete_unless(row, |_| false).unwrap_or_else(|_| (Cow::Borrowed(row), Offsets::new()))
+    }
+
+    fn complete_unless<'r>(
+        &self,
+        row: &'r [Datum],
+        is_error: impl Fn(&Changing) -> bool,
+    ) -> Result<(Cow<'r, [Datum]>, Offsets), TableError> {
         let mut completed = Cow::Borrowed(row);
         let mut refused = Offsets::new();
         for changing in &self.changing {
             match self.changed_over(changing, row) {
                 Ok(value) => completed.to_mut()[changing.offset] = value,
+                Err(error) if is_error(changing) => return Err(error),
                 Err(_) => refused.push(changing.offset),
             }
         }
-        (completed, refused)
+        Ok((completed, refused))
     }
 
     fn changed_over(&self, changing: &Changing, row: &[Datum]) -> Result<Datum, TableError> {

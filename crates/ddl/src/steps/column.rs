@@ -15,16 +15,14 @@
 //! version 4 ceases to write it. The other way to get there, writing the old column from the new one for a version, would
 //! have to find values of the old type for those that only the new type has.
 
-use tidewater_catalog::{
-    CiName, ColumnInfo, ColumnPosition, IndexInfo, Job, JobKind, SchemaState, TableInfo,
-};
+use tidewater_catalog::{CiName, ColumnInfo, ColumnPosition, Job, JobKind, SchemaState, TableInfo};
 use tidewater_codec::{ColumnId, IndexId, table_key};
 use tidewater_types::{ErrorCode, TypeFlags};
 
 use crate::alter::position_offset;
 use crate::error::{DdlError, cant_drop, reject};
 use crate::meta::Meta;
-use crate::reorg::{CHANGING_PREFIX, needs_reorganization};
+use crate::reorg::{CHANGING_PREFIX, is_copy, needs_reorganization};
 use crate::worker::{Changes, Outcome, Work};
 
 use super::{finished, job_table, next, put};
@@ -236,11 +234,6 @@ fn start_writing(
     let mut changes = next(job.schema_id, table.id);
     changes.outcome = Some(Outcome::Work(Work::RewriteRows));
     Ok(changes)
-}
-
-/// Whether an index will take the place of another.
-fn is_copy(index: &IndexInfo) -> bool {
-    index.name.lower().starts_with(CHANGING_PREFIX)
 }
 
 async fn change_over(

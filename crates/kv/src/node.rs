@@ -24,6 +24,7 @@ mod remeasure;
 mod removal;
 mod replicas;
 mod safe_ts;
+mod serving;
 mod snapshots;
 mod split;
 mod split_by_load;
@@ -38,7 +39,7 @@ use parking_lot::Mutex;
 use tidewater_codec::TimeStamp;
 use tidewater_proto::{
     PdService, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
-    errorpb, kvrpcpb, metapb, tikvpb,
+    context_of, errorpb, kvrpcpb, metapb, tikvpb,
 };
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
@@ -171,16 +172,24 @@ impl StoreService for Node {
             StoreRequest::Get(request) if !follower::may_follow(request.context.as_ref()) => {
                 Box::pin(async move {
                     let started = Instant::now();
-                    let response = StoreResponse::Get(self.get(&request));
+                    let mut response = self.get(&request);
+                    if serving::may_pass(response.region_error.as_ref()) {
+                        self.await_service(request.context.as_ref()).await;
+                        response = self.get(&request);
+                    }
                     self.metrics.record(command, started.elapsed());
-                    Ok(response)
+                    Ok(StoreResponse::Get(response))
                 })
             }
             StoreRequest::RawGet(request) => Box::pin(async move {
                 let started = Instant::now();
-                let response = StoreResponse::RawGet(self.raw_get(&request));
+                let mut response = self.raw_get(&request);
+                if serving::may_pass(response.region_error.as_ref()) {
+                    self.await_service(request.context.as_ref()).await;
+                    response = self.raw_get(&request);
+                }
                 self.metrics.record(command, started.elapsed());
-                Ok(response)
+                Ok(StoreResponse::RawGet(response))
             }),
             request => Box::pin(async move {
                 let started = Instant::now();
@@ -193,7 +202,20 @@ impl StoreService for Node {
 }
 
 impl Node {
+    /// See [`Self::until_served`]. Boxed, for it is seldom needed, and the futures of reads are to stay small.
+    fn await_service<'n>(&'n self, context: Option<&kvrpcpb::Context>) -> BoxFuture<'n, ()> {
+        let region_id = context.map_or(0, |context| context.region_id);
+        Box::pin(self.until_served(region_id))
+    }
+
     async fn execute(&self, request: StoreRequest) -> StoreResponse {
+        let context = context_of(&request);
+        let waits = |context: &kvrpcpb::Context| {
+            !follower::may_follow(Some(context)) && !self.is_settled(context.region_id)
+        };
+        if context.is_some_and(waits) {
+            self.await_service(context).await;
+        }
         let request = match self.read_as_follower(request).await {
             Ok(response) => return response,
             Err(request) => request,

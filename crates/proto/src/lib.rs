@@ -45,4 +45,5 @@ pub use pd::{PdError, PdService};
 pub use peer::{PdPeer, PdPeerConnector};
 pub use store::{
     COMMAND_NAMES, StoreConnector, StoreRequest, StoreResponse, StoreService, TransportError, command_index,
+    context_of,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::tikvpb;
+use crate::{kvrpcpb, tikvpb};
 
 /// Every command a store understands.
 pub type StoreRequest = tikvpb::batch_commands_request::request::Cmd;
@@ -148,3 +148,21 @@ macro_rules! names {
 }
 
 store_commands!(names);
+
+/// What a request says of the region it is for; `None` if it is for none, or does not say.
+pub fn context_of(request: &StoreRequest) -> Option<&kvrpcpb::Context> {
+    macro_rules! contexts {
+        ($($variant:ident)*; without: $($other:ident)*) => {
+            match request {
+                $(StoreRequest::$variant(request) => request.context.as_ref(),)*
+                $(StoreRequest::$other(_) => None,)*
+            }
+        };
+    }
+    contexts! {
+        Get Scan Prewrite Commit Cleanup BatchGet BatchRollback ScanLock ResolveLock Gc DeleteRange Coprocessor PessimisticLock PessimisticRollback
+        TxnHeartBeat CheckTxnStatus CheckSecondaryLocks UnsafeDestroyRange SplitRegion RawGet RawBatchGet RawPut RawBatchPut RawDelete RawBatchDelete
+        RawScan RawDeleteRange RawBatchScan RawGetKeyTtl RawCas RawChecksum MvccGetByKey ReadIndex;
+        without: StoreSafeTs GetLockWaitInfo InstallRegion Deadlock Raft CheckMerge CheckHash Empty
+    }
+}

@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_raft::{Applied, Membership, MemoryDevice, RaftConfig, RaftNode, Role, Spools, Start};
+use tidewater_raft::{Applied, Membership, MemoryDevice, RaftConfig, RaftNode, Role, Spools};
 use tokio::time::{Instant, sleep};
 
 #[path = "common.rs"]
@@ -49,7 +49,7 @@ async fn measure(groups: u64, sleep_after: Option<Duration>) {
             let node = &nodes[store_id as usize - 1];
             node.create_origin(group).await.expect("a log");
             let machine = Box::new(Null(Applied::origin(membership.clone())));
-            node.start(group, peer_id, machine, Arc::new(Silent), Start::New).await.expect("it starts");
+            node.start(group, peer_id, machine, Arc::new(Silent)).await.expect("it starts");
         }
         let first = nodes[(group % STORES) as usize].group(group).expect("it was started");
         first.campaign().await.expect("it stands");

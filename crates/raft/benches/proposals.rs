@@ -10,7 +10,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use tidewater_raft::{
-    Applied, Group, LogDevice, Membership, MemoryDevice, RaftConfig, RaftNode, RocksDevice, Spools, Start,
+    Applied, Group, LogDevice, Membership, MemoryDevice, RaftConfig, RaftNode, RocksDevice, Spools,
 };
 use tokio::time::Instant;
 
@@ -35,7 +35,7 @@ async fn cluster(device: impl Fn(u64) -> Arc<dyn LogDevice>) -> (Stores, Arc<Gro
         node.create_origin(GROUP).await.unwrap();
         stores.0.write().insert(store_id, node.clone());
         let machine = Box::new(Null(Applied::origin(membership.clone())));
-        node.start(GROUP, peer_id, machine, Arc::new(Silent), Start::New).await.unwrap();
+        node.start(GROUP, peer_id, machine, Arc::new(Silent)).await.unwrap();
     }
     loop {
         let nodes: Vec<_> = stores.0.read().values().cloned().collect();

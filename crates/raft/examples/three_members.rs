@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tidewater_proto::raftpb;
 use tidewater_raft::{
     Applied, Committed, Content, MachineError, Membership, MemoryDevice, Observer, Pieces, RaftConfig,
-    RaftNode, SendError, Spooled, Spools, Start, StateMachine, Status, Transport,
+    RaftNode, SendError, Spooled, Spools, StateMachine, Status, Transport,
 };
 
 const GROUP: u64 = 1;
@@ -96,7 +96,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         node.create_origin(GROUP).await?;
         stores.0.lock().map_err(|_| "poisoned")?.insert(store_id, node.clone());
         let machine = Counter { count: 0, applied: Applied::origin(membership.clone()) };
-        node.start(GROUP, peer_id, Box::new(machine), Arc::new(Silent), Start::New).await?;
+        node.start(GROUP, peer_id, Box::new(machine), Arc::new(Silent)).await?;
     }
     for round in 0..2 {
         let leader = leader(&stores).await?;

@@ -38,7 +38,7 @@ pub use device::{
 pub use group::{Group, GroupError, Observer, Role, Status};
 pub use machine::{Committed, Content, MachineError, Pieces, StateMachine};
 pub use network::{SendError, Transport};
-pub use node::{RaftConfig, RaftNode, Start, StartError};
+pub use node::{RaftConfig, RaftNode, StartError};
 pub use runtime::seed_randomness;
 pub use spool::{SpoolError, Spooled, Spools};
 pub use traffic::{SnapshotCounts, SnapshotLimits};

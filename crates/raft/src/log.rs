@@ -150,6 +150,11 @@ impl GroupLog {
         self.state.lock().last.is_none()
     }
 
+    /// Whether the member has voted for, or followed, anybody.
+    pub(crate) fn has_vote(&self) -> bool {
+        self.state.lock().vote.is_some()
+    }
+
     async fn write(&self, ops: Vec<LogOp>, urgency: Urgency) -> io::Result<()> {
         let (done, result) = oneshot::channel();
         let written = Box::new(move |result| drop(done.send(result)));

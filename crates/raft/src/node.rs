@@ -62,15 +62,6 @@ impl Default for RaftConfig {
     }
 }
 
-/// Whether a member has been there before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// It is new: it was just created, empty or with an origin.
-    New,
-    /// It was running before this process: it keeps quiet until no promise can be broken that it has forgotten.
-    Reopened,
-}
-
 /// Why a member could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -196,7 +187,8 @@ impl RaftNode {
         }
     }
 
-    /// Starts a member. Its state machine says how far it has come.
+    /// Starts a member. Its state machine says how far it has come. One that has followed or chosen anybody before, by its log, gives no votes at first: it
+    /// may have promised a leader to wait for it. A new one votes at once, so that the parts of a region that was cut have leaders within milliseconds.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -206,12 +198,13 @@ impl RaftNode {
         peer_id: u64,
         machine: Box<dyn StateMachine>,
         observer: Arc<dyn Observer>,
-        start: Start,
     ) -> Result<Arc<Group>, StartError> {
         if self.group(group_id).is_some() {
             return Err(StartError::Running(group_id));
         }
         let log = GroupLog::open(self.device.clone(), group_id)?;
+        // Whom a member follows it has noted before it tells him.
+        let has_promised = log.has_vote();
         let mark = Arc::new(AppliedMark::default());
         let removed = observer.clone();
         let sender = Sender {
@@ -227,9 +220,9 @@ impl RaftNode {
         let raft = raft.map_err(|error| StartError::Member(error.to_string()))?;
         let status = status_of(&raft);
         let is_alone = status.membership.members.len() == 1;
-        let quiet = match start {
-            Start::Reopened if !is_alone => self.config.election_timeout_max,
-            _ => Duration::ZERO,
+        let quiet = match has_promised && !is_alone {
+            true => self.config.election_timeout_max,
+            false => Duration::ZERO,
         };
         let timing = Timing {
             // Less than what followers keep to, for clocks run at different speeds.

@@ -14,8 +14,8 @@ use tidewater_proto::{
     raftpb::{self, request::Body},
 };
 use tidewater_raft::{
-    Applied, DeviceError, Observer, Position, RaftNode, Role, SendError, SnapshotCounts, Start, StartError,
-    Status, Transport,
+    Applied, DeviceError, Observer, Position, RaftNode, Role, SendError, SnapshotCounts, StartError, Status,
+    Transport,
 };
 use tokio::sync::mpsc;
 
@@ -23,22 +23,13 @@ use super::{
     Node, NodeError,
     damage::Damages,
     follower::FollowerView,
-    open::current_ts,
     snapshots::{Arrivals, have_common_keys},
 };
 use crate::{
     Durability, RaftSettings, WriteBatch, meta,
-    mvcc::{DataKey, PessimisticChange},
-    region::Region,
-    replica::{HashTask, Hooks, Lead, RegionMachine, Replica, Shape, Unfinished, members_of},
+    replica::{HashTask, Hooks, RegionMachine, Replica, Shape, Unfinished, members_of},
 };
 
-/// Between looks at whether a new leader has applied everything.
-const READINESS_LOOK: Duration = Duration::from_millis(2);
-/// How long a leader that slept may take to hear from the others.
-const BARRIER_PATIENCE: Duration = Duration::from_millis(500);
-/// Between attempts to get a timestamp for a new leader.
-const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
 /// Between questions to the placement driver whether a replica was removed.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -362,7 +353,7 @@ impl Node {
     async fn start_stored(self: &Arc<Self>, region: metapb::Region) -> Result<(), NodeError> {
         let region_id = region.id;
         let started = match self.found_replica(&region).await {
-            Ok(()) => self.start_replica(region_id, Some(region.clone()), Start::Reopened).await,
+            Ok(()) => self.start_replica(region_id, Some(region.clone())).await,
             Err(error) => Err(error),
         };
         let Err(error) = started else { return Ok(()) };
@@ -402,7 +393,6 @@ impl Node {
         self: &Arc<Self>,
         region_id: u64,
         region: Option<metapb::Region>,
-        start: Start,
     ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let engine = &*self.scheduler.engine;
@@ -412,7 +402,7 @@ impl Node {
             let _ = replicas.events.send(Event::Removed(region_id, peer_id));
             return Ok(());
         }
-        self.start_member(region_id, peer_id, region, start).await
+        self.start_member(region_id, peer_id, region).await
     }
 
     async fn start_member(
@@ -420,7 +410,6 @@ impl Node {
         region_id: u64,
         peer_id: u64,
         region: Option<metapb::Region>,
-        start: Start,
     ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let engine = self.scheduler.engine.clone();
@@ -447,7 +436,7 @@ impl Node {
             applied,
             install_bytes_max: replicas.install_bytes_max,
         };
-        let group = replicas.raft.start(region_id, peer_id, Box::new(machine), ties, start).await?;
+        let group = replicas.raft.start(region_id, peer_id, Box::new(machine), ties).await?;
         let (follower, hashed) = (FollowerView::default(), Mutex::default());
         let replica = Arc::new(Replica { group, shape, is_absorbed, follower, hashed });
         replicas.table.write().insert(region_id, replica.clone());
@@ -575,8 +564,7 @@ impl Node {
         if !replicas.raft.is_log_empty(region_id)? {
             replicas.raft.remove(region_id).await?;
         }
-        // It may have been here before a restart, and have made promises.
-        self.start_member(region_id, peer_id, None, Start::Reopened).await
+        self.start_member(region_id, peer_id, None).await
     }
 
     pub(super) async fn link_to(
@@ -592,124 +580,6 @@ impl Node {
             replicas.links.lock().insert(store_id, link.clone());
         }
         Ok(link)
-    }
-
-    /// The member leads: the region is served here as soon as that is safe.
-    async fn begin_leading(self: Arc<Self>, region_id: u64, term: u64) {
-        let leads = |replica: &Replica| {
-            let status = replica.group.status();
-            status.role == Role::Leader && status.term == term
-        };
-        loop {
-            let Some(replica) = self.replicas.as_ref().and_then(|replicas| replicas.get(region_id)) else {
-                return;
-            };
-            if !leads(&replica) {
-                return;
-            }
-            if replica.group.leased_term() == Some(term) {
-                break;
-            }
-            if replica.group.is_asleep() {
-                // Elected while this task was waited for, and asleep since: nobody renews the lease of a sleeper.
-                let _ = tokio::time::timeout(BARRIER_PATIENCE, replica.group.read_barrier()).await;
-            }
-            tokio::time::sleep(READINESS_LOOK).await;
-        }
-        // Reads at earlier leaders had timestamps below this, and nothing may commit below them here.
-        let now = loop {
-            match current_ts(&*self.pd).await {
-                Ok(now) => break now,
-                Err(error) => {
-                    tracing::warn!(%error, region = region_id, "a new leader waits for a timestamp");
-                    tokio::time::sleep(TIMESTAMP_RETRY).await;
-                }
-            }
-        };
-        self.scheduler.concurrency.note_read(now);
-        let replica = self.replicas.as_ref().and_then(|replicas| replicas.get(region_id));
-        let Some(replica) = replica.filter(|replica| leads(replica)) else { return };
-        if let Some(region) = self.serve(&replica, term) {
-            self.report_region(&region).await;
-        }
-    }
-
-    fn serve(&self, replica: &Replica, term: u64) -> Option<Arc<Region>> {
-        // As long as this is held no entry changes the region, so that what is put into the table is not older than what is there.
-        let known = replica.shape.lock();
-        if known.is_damaged {
-            return None;
-        }
-        let region_meta = known.region.clone()?;
-        if self
-            .regions
-            .get(region_meta.id)
-            .is_some_and(|served| served.lead.as_ref().is_some_and(|lead| lead.term == term))
-        {
-            return None;
-        }
-        // From an earlier term, if this member lost leadership and got it back before anybody looked.
-        self.stop_serving(region_meta.id);
-        let mut region = match Region::new(region_meta, self.store_id) {
-            Ok(region) => region,
-            Err(error) => {
-                tracing::error!(%error, "a region that is led here cannot be served");
-                return None;
-            }
-        };
-        let is_careless = self.config.flaws.reads_without_lease;
-        region.lead = Some(Lead { group: replica.group.clone(), term, is_careless });
-        let bytes = super::open::approximate_bytes(&*self.scheduler.engine, &region);
-        region.load.bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
-        if known.merging_into.is_some() {
-            region.close();
-            let _ = self.replicas.as_ref().map(|replicas| replicas.events.send(Event::Merging(region.id())));
-        }
-        let region = Arc::new(region);
-        // What was remembered of keys while another led is old.
-        self.scheduler.rows.begin_everywhere().finish(true);
-        self.regions.install(vec![region.clone()]);
-        Some(region)
-    }
-
-    /// The member does not lead: nothing of the region is served, and what only a leader knows is forgotten.
-    pub(super) fn stop_serving(&self, region_id: u64) {
-        let Some(region) = self.regions.get(region_id) else { return };
-        region.close();
-        self.regions.remove(region_id);
-        let (lower, upper) = region.data_range();
-        let (lower, upper) = (DataKey::from_engine(&lower), DataKey::from_engine(&upper));
-        let pessimistic = &self.scheduler.pessimistic;
-        let locks = pessimistic.range(&lower, Some(&upper), usize::MAX, |_| true);
-        let keys: Vec<_> = locks.into_iter().map(|(key, _)| key).collect();
-        pessimistic.apply(keys.iter().cloned().map(PessimisticChange::Remove).collect());
-        self.wake_waiters(&region);
-    }
-
-    /// Those who wait for locks come and see that they have to go elsewhere.
-    pub(super) fn wake_waiters(&self, region: &Region) {
-        let (lower, upper) = region.data_range();
-        self.scheduler.waits.wake_range(&DataKey::from_engine(&lower), &DataKey::from_engine(&upper));
-    }
-
-    /// A region that is served has other boundaries or peers.
-    pub(super) fn reshape_served(&self, meta: &metapb::Region, parts: usize) {
-        let Some(old) = self.regions.get(meta.id) else { return };
-        if old.meta.region_epoch == meta.region_epoch {
-            return;
-        }
-        match old.reshaped(meta.clone(), self.store_id) {
-            Ok(region) => {
-                if parts > 1 {
-                    region.load.take_share(&old.load, parts);
-                }
-                self.regions.install(vec![Arc::new(region)]);
-            }
-            Err(error) => {
-                tracing::error!(%error, region = meta.id, "a region cannot be served as it is now");
-                self.stop_serving(meta.id);
-            }
-        }
     }
 
     /// Regions that were cut out of another one become replicas of their own.
@@ -730,7 +600,6 @@ impl Node {
     ) -> Result<(), NodeError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let lives = replicas.lives.lock().await;
-        let mut start = Start::New;
         if let Some(existing) = replicas.get(part.id) {
             if existing.meta().is_some() {
                 return Ok(());
@@ -738,12 +607,11 @@ impl Node {
             // It was created by a message from another member, and has nothing yet: what is needed is here now.
             replicas.raft.stop(part.id).await;
             replicas.table.write().remove(&part.id);
-            start = Start::Reopened;
         }
         let engine = &self.scheduler.engine;
         let Some(stored) = meta::load_region(&**engine, part.id)? else { return Ok(()) };
         self.found_replica(&stored).await?;
-        self.start_replica(part.id, Some(stored), start).await?;
+        self.start_replica(part.id, Some(stored)).await?;
         drop(lives);
         // Nobody leads it yet, and everybody knows who would: the one where the whole was led.
         if let (true, Some(replica)) = (whole_is_led, replicas.get(part.id)) {

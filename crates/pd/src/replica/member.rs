@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use tidewater_proto::pdpeerpb::{self, change_request::Change, change_response::Outcome};
 use tidewater_proto::{PdPeer, PdPeerConnector, TransportError, raftpb};
-use tidewater_raft::{Group, GroupError, LogDevice, Observer, RaftNode, Role, Spools, Start, Status};
+use tidewater_raft::{Group, GroupError, LogDevice, Observer, RaftNode, Role, Spools, Status};
 use tidewater_types::clock::WallClock;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -113,8 +113,6 @@ impl Member {
         if identity.ready && node.is_log_empty(group_id)? {
             return Err(MemberError::LogLost { name: config.name });
         }
-        // A promise may have been forgotten, unless none was made.
-        let start = if node.is_log_empty(group_id)? { Start::New } else { Start::Reopened };
         if !identity.joined && !identity.ready {
             node.create_origin(group_id).await?;
             identity.ready = true;
@@ -122,7 +120,7 @@ impl Member {
         }
         let watcher = Arc::new(Watcher { changed: Arc::default(), maybe_removed: AtomicBool::new(false) });
         let machine = Box::new(Machine { state: state.clone(), storage: storage.clone() });
-        let group = node.start(group_id, id, machine, watcher.clone(), start).await?;
+        let group = node.start(group_id, id, machine, watcher.clone()).await?;
         let member = Arc::new(Self {
             config,
             identity: Mutex::new(identity),

@@ -11,7 +11,7 @@ use prost::Message;
 use tidewater_proto::raftpb;
 use tidewater_raft::{
     Applied, Committed, Content, Group, GroupError, MachineError, Membership, MemoryDevice, Observer, Pieces,
-    RaftConfig, RaftNode, Role, SendError, Spooled, Spools, Start, StateMachine, Status, Transport,
+    RaftConfig, RaftNode, Role, SendError, Spooled, Spools, StateMachine, Status, Transport,
 };
 
 pub const GROUP: u64 = 9;
@@ -183,7 +183,7 @@ impl Cluster {
             cluster.stores[&store].disk.lock().applied = Applied::origin(membership.clone());
             let node = cluster.boot(store);
             node.create_origin(GROUP).await.unwrap();
-            cluster.open(store, Start::New).await;
+            cluster.open(store).await;
         }
         cluster
     }
@@ -218,13 +218,13 @@ impl Cluster {
             let machine = Box::new(List(Arc::new(Mutex::new(disk))));
             let node = self.node(*store);
             node.create_origin(group_id).await.unwrap();
-            node.start(group_id, peer(*store), machine, Arc::new(Quiet), Start::New).await.unwrap();
+            node.start(group_id, peer(*store), machine, Arc::new(Quiet)).await.unwrap();
         }
     }
 
-    pub async fn open(&self, store: u64, start: Start) -> Arc<Group> {
+    pub async fn open(&self, store: u64) -> Arc<Group> {
         let machine = Box::new(List(self.stores[&store].disk.clone()));
-        self.node(store).start(GROUP, peer(store), machine, Arc::new(Quiet), start).await.unwrap()
+        self.node(store).start(GROUP, peer(store), machine, Arc::new(Quiet)).await.unwrap()
     }
 
     /// A crash: the store is gone without a word.
@@ -235,7 +235,7 @@ impl Cluster {
 
     pub async fn restart(&self, store: u64) -> Arc<Group> {
         self.boot(store);
-        self.open(store, Start::Reopened).await
+        self.open(store).await
     }
 
     pub fn node(&self, store: u64) -> Arc<RaftNode> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidewater_raft::{GroupError, RaftConfig, Role, Start};
+use tidewater_raft::{GroupError, RaftConfig, Role};
+use tokio::time::Instant;
 
 use super::cluster::{Cluster, peer, restless};
 
@@ -72,7 +73,7 @@ async fn a_new_store_is_filled_by_snapshot_and_takes_the_place_of_another() {
     }
     cluster.add_store(4);
     cluster.boot(4);
-    cluster.open(4, Start::New).await;
+    cluster.open(4).await;
     let leader = cluster.leader().await;
     cluster.group(leader).add_learner(peer(4), 4).await.unwrap();
     cluster
@@ -111,6 +112,26 @@ async fn logs_are_cut_and_a_member_that_was_away_is_caught_up() {
     }
     assert_eq!(cluster.put("last").await, "301");
     cluster.converge(1..=3, 301).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_members_vote_at_once_and_restarted_ones_after_a_while() {
+    let config = RaftConfig::default();
+    let patience = config.election_timeout_max;
+    let cluster = Cluster::start(3, config).await;
+    let began = Instant::now();
+    cluster.group(1).campaign().await.unwrap();
+    assert_eq!(cluster.leader().await, 1);
+    assert!(began.elapsed() < Duration::from_millis(100), "nobody had promised anything");
+    for store in [2, 3] {
+        cluster.kill(store).await;
+        cluster.restart(store).await;
+    }
+    cluster.kill(1).await;
+    let began = Instant::now();
+    cluster.group(2).campaign().await.unwrap();
+    cluster.leader().await;
+    assert!(began.elapsed() >= patience / 2, "they may have promised the first leader to wait");
 }
 
 #[tokio::test(start_paused = true)]

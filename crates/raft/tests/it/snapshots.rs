@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidewater_proto::raftpb::{self, request::Body};
-use tidewater_raft::{RaftConfig, SnapshotLimits, Spools, Start};
+use tidewater_raft::{RaftConfig, SnapshotLimits, Spools};
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, Fate, peer, restless};
@@ -27,7 +27,7 @@ async fn filled(limits: SnapshotLimits, command: impl Fn(usize) -> String) -> Cl
 async fn join(cluster: &mut Cluster, spools: Arc<Spools>) {
     cluster.add_store_with(4, spools);
     cluster.boot(4);
-    cluster.open(4, Start::New).await;
+    cluster.open(4).await;
     let leader = cluster.leader().await;
     cluster.group(leader).add_learner(peer(4), 4).await.unwrap();
 }

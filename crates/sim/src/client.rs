@@ -14,6 +14,7 @@ use tidewater_txn::{
     AsyncCommit, LockOptions, OnePhaseCommit, RawClient, Remedy, ReplicaRead, Snapshot, Transaction,
     TxnClient, TxnConfig, TxnError, TxnKind, TxnOptions,
 };
+use tokio::time::Instant;
 
 use crate::Options;
 use crate::history::{History, Outcome, PointOp, Value};
@@ -134,9 +135,15 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = life.ended() => {}
-                () = self.step(&client, &raw, step) => {}
+                () = self.timed_step(&client, &raw, step) => {}
             }
         }
+    }
+
+    async fn timed_step(&mut self, client: &TxnClient, raw: &RawClient, step: usize) {
+        let began = Instant::now();
+        self.step(client, raw, step).await;
+        self.history.took(began.elapsed());
     }
 
     async fn step(&mut self, client: &TxnClient, raw: &RawClient, step: usize) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidewater_txn::TxnKind;
@@ -76,6 +77,8 @@ pub(crate) struct History {
     opened: AtomicU64,
     txns: Mutex<Vec<Txn>>,
     points: Mutex<Vec<Point>>,
+    /// What took longest, in microseconds.
+    longest_us: AtomicU64,
     /// What clients saw that cannot be right, whatever the others did.
     accusations: Mutex<Vec<String>>,
 }
@@ -88,6 +91,7 @@ impl History {
             opened: AtomicU64::new(0),
             txns: Mutex::default(),
             points: Mutex::default(),
+            longest_us: AtomicU64::new(0),
             accusations: Mutex::default(),
         }
     }
@@ -95,6 +99,15 @@ impl History {
     /// The next moment.
     pub(crate) fn tick(&self) -> u64 {
         self.moments.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Somebody has waited for the cluster.
+    pub(crate) fn took(&self, waited: Duration) {
+        self.longest_us.fetch_max(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn longest(&self) -> Duration {
+        Duration::from_micros(self.longest_us.load(Ordering::Relaxed))
     }
 
     pub(crate) fn now_ms(&self) -> u64 {

@@ -152,6 +152,8 @@ pub struct Report {
     pub incidents: u64,
     /// Changes of the schema that were acknowledged.
     pub schema_changes: u64,
+    /// What took a client longest: a transaction, or a read of a raw key and a write to it. SQL is not measured.
+    pub longest: Duration,
     /// How long it took the cluster.
     pub simulated: Duration,
 }
@@ -272,6 +274,7 @@ fn report(world: &World, simulated: Duration) -> Report {
         unknown: count(|outcome| *outcome == Outcome::Unknown),
         incidents: world.incidents,
         schema_changes: world.schema_changes.load(Ordering::Relaxed) as u64,
+        longest: world.history.longest(),
         simulated,
     }
 }

@@ -149,6 +149,18 @@ fn equal_seeds_give_equal_histories() {
     }
 }
 
+/// Regions split, merge, move and change leaders all the time, and nothing fails: nobody has to wait as long as for an election.
+#[test]
+fn changes_of_regions_hold_nobody_up() {
+    let spared: Vec<_> = Incident::ALL.into_iter().filter(|incident| *incident != Incident::Split).collect();
+    for seed in 0..4 {
+        let options =
+            Options { steps: 100, spared: spared.clone(), ..Options::new(seed, Workload::Raw).replicated() };
+        let report = run(&options).unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(report.longest < Duration::from_millis(350), "{:?}: {}", report.longest, options.command());
+    }
+}
+
 #[test]
 fn equal_seeds_give_equal_histories_of_sql_nodes() {
     for (workload, seed) in Workload::ALL.into_iter().filter(|workload| workload.is_sql()).zip(3..) {

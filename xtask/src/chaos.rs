@@ -26,10 +26,11 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-pub use self::disturb::Disturbed;
+pub use self::disturb::{Disturbance, Disturbed};
 pub use self::members::Settings;
 
-use self::faults::{Fault, KINDS, Kind};
+pub use self::faults::Kind;
+use self::faults::{Fault, KINDS};
 use self::load::Load;
 use self::members::{Counts, Members};
 use self::process::Common;
@@ -96,7 +97,8 @@ async fn disturb(options: &Options, program: PathBuf) -> anyhow::Result<()> {
     let counts = Counts { pds: options.pds, stores: options.stores, sqls: options.sqls };
     let mut members =
         Members::start(Common { program, interpose, folder }, counts, Settings::default()).await?;
-    let kinds = possible(options, &members)?;
+    let wanted = if options.faults.is_empty() { &KINDS[..] } else { &options.faults };
+    let kinds = possible(wanted, &members)?;
     wait_until_well(&members).await.context("the cluster never was well")?;
     let load = Arc::new(Load::set_up(members.sql_nodes.clone(), WRITERS).await?);
     let sysbench = Sysbench::start(&members.sql_nodes, options.seconds, members.folder()).await?;
@@ -127,8 +129,7 @@ async fn disturb(options: &Options, program: PathBuf) -> anyhow::Result<()> {
 }
 
 /// The faults that are asked for and can be made here.
-fn possible(options: &Options, members: &Members) -> anyhow::Result<Vec<Kind>> {
-    let wanted = if options.faults.is_empty() { &KINDS[..] } else { &options.faults };
+fn possible(wanted: &[Kind], members: &Members) -> anyhow::Result<Vec<Kind>> {
     let has_control = members.processes.iter().all(|process| process.control.is_some());
     let is_possible = |kind: &Kind| match kind {
         Kind::Partition => members.has_links,

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::chaos::{Disturbed, Settings};
+use crate::chaos::{Disturbance, Disturbed, Kind, Settings};
 use crate::cluster::{Cluster, Shape};
 use crate::command;
 use crate::totals::Totals;
@@ -43,6 +43,22 @@ const ANY_DISK: &str = "[schedule]\nlow-space-ratio = 1.0\n";
 const SMALL_REGIONS: &str = "[coprocessor]\nregion-max-keys = 2000\nregion-split-keys = 1000\n\
                              [raftstore]\npd-heartbeat-tick-interval = \"1s\"\n";
 
+/// What the Rust client and its tests get over. A store or a member that refuses connections they do not: the tests ask all stores to remove everything,
+/// and the first member of the placement driver by HTTP, once each. After an error they wait twice as long as before, for up to 30 s.
+const FOR_TIKV_CLIENT: Disturbance = Disturbance {
+    kinds: &[Kind::Stop, Kind::Partition, Kind::SlowDisk, Kind::Clock],
+    calm_ms: 3_000..7_000,
+    fault_ms: 300..1_200,
+};
+/// What the Go client gets over.
+const FOR_GO: Disturbance = Disturbance {
+    kinds: &[Kind::Kill, Kind::Stop, Kind::Partition, Kind::SlowDisk, Kind::Clock],
+    calm_ms: 500..2_000,
+    fault_ms: 500..2_000,
+};
+/// How often short checks are repeated while the cluster is disturbed.
+const DISTURBED_ROUNDS: usize = 12;
+
 /// Whose client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Suite {
@@ -66,7 +82,8 @@ pub struct Options {
     /// Copies of each region. Replicated regions are larger: ten keys a region would make more of them than replicas are for.
     #[arg(long, default_value_t = 1)]
     replicas: u16,
-    /// Three copies of each region and three placement drivers, and all the time some process is killed and started again.
+    /// Three copies of each region and three placement drivers, and all the time some process is killed and started again (with the Go client
+    /// only), halted or cut off from others, or its disk is slow, or its calendar wrong.
     #[arg(long)]
     disturbed: bool,
     /// Only tests whose names contain this.
@@ -96,7 +113,17 @@ impl Home {
             false => Settings { pd, store },
         };
         if options.disturbed {
-            return Ok(Self::Disturbed(Disturbed::start(program, name, options.stores, settings)?));
+            let disturbance = match options.suite {
+                Suite::TikvClient => FOR_TIKV_CLIENT,
+                Suite::Go => FOR_GO,
+            };
+            return Ok(Self::Disturbed(Disturbed::start(
+                program,
+                name,
+                options.stores,
+                settings,
+                disturbance,
+            )?));
         }
         let shape = Shape { stores: options.stores, replicas: options.replicas, sqls: 0 };
         Ok(Self::Calm(Cluster::start(program, name, shape, settings.pd, settings.store)?))
@@ -223,7 +250,11 @@ fn go(options: &Options, program: &Path) -> anyhow::Result<()> {
     for part in ["raw", "txn"] {
         // Raw clients without keyspaces and transactional ones must not share a cluster.
         let cluster = Home::start(program, options, &format!("go-{part}"), "", SMALL_REGIONS, SMALL_REGIONS)?;
-        totals += outcome(part, &cluster, command::run(Command::new(&check).args([part, &cluster.pd()])));
+        // Once, it would be over before anything is disturbed.
+        let rounds = if options.disturbed { DISTURBED_ROUNDS } else { 1 };
+        let checked =
+            (0..rounds).try_for_each(|_| command::run(Command::new(&check).args([part, &cluster.pd()])));
+        totals += outcome(part, &cluster, checked);
         cluster.finish()?;
     }
     let (ycsb, workloads) = build_ycsb(&home)?;

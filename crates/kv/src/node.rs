@@ -172,22 +172,29 @@ impl StoreService for Node {
             StoreRequest::Get(request) if !follower::may_follow(request.context.as_ref()) => {
                 Box::pin(async move {
                     let started = Instant::now();
-                    let mut response = self.get(&request);
-                    if serving::may_pass(response.region_error.as_ref()) {
-                        self.await_service(request.context.as_ref()).await;
-                        response = self.get(&request);
+                    let mut response = Some(self.get(&request));
+                    // Dropped before anything is waited for: the future stays small.
+                    response.take_if(|response| serving::may_pass(response.region_error.as_ref()));
+                    if let Some(response) = response {
+                        self.metrics.record(command, started.elapsed());
+                        return Ok(StoreResponse::Get(response));
                     }
+                    self.await_service(request.context.as_ref()).await;
+                    let response = self.get(&request);
                     self.metrics.record(command, started.elapsed());
                     Ok(StoreResponse::Get(response))
                 })
             }
             StoreRequest::RawGet(request) => Box::pin(async move {
                 let started = Instant::now();
-                let mut response = self.raw_get(&request);
-                if serving::may_pass(response.region_error.as_ref()) {
-                    self.await_service(request.context.as_ref()).await;
-                    response = self.raw_get(&request);
+                let mut response = Some(self.raw_get(&request));
+                response.take_if(|response| serving::may_pass(response.region_error.as_ref()));
+                if let Some(response) = response {
+                    self.metrics.record(command, started.elapsed());
+                    return Ok(StoreResponse::RawGet(response));
                 }
+                self.await_service(request.context.as_ref()).await;
+                let response = self.raw_get(&request);
                 self.metrics.record(command, started.elapsed());
                 Ok(StoreResponse::RawGet(response))
             }),
@@ -203,15 +210,19 @@ impl StoreService for Node {
 
 impl Node {
     /// See [`Self::until_served`]. Boxed, for it is seldom needed, and the futures of reads are to stay small.
-    fn await_service<'n>(&'n self, context: Option<&kvrpcpb::Context>) -> BoxFuture<'n, ()> {
-        let region_id = context.map_or(0, |context| context.region_id);
-        Box::pin(self.until_served(region_id))
+    fn await_service<'n>(&'n self, context: Option<&'n kvrpcpb::Context>) -> BoxFuture<'n, ()> {
+        match context {
+            Some(context) => Box::pin(self.until_served(context)),
+            None => Box::pin(std::future::ready(())),
+        }
     }
 
     async fn execute(&self, request: StoreRequest) -> StoreResponse {
         let context = context_of(&request);
+        // Who asks for the past at a follower holds others up while the leader is asked, and had better come again.
+        let is_hurried = matches!(&request, StoreRequest::ReadIndex(request) if request.start_ts == 0);
         let waits = |context: &kvrpcpb::Context| {
-            !follower::may_follow(Some(context)) && !self.is_settled(context.region_id)
+            !is_hurried && !follower::may_follow(Some(context)) && !self.is_settled(context)
         };
         if context.is_some_and(waits) {
             self.await_service(context).await;

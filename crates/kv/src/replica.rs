@@ -105,6 +105,6 @@ impl Lead {
     /// Renews the lease, if this member leads still; the one who asks comes again.
     pub(crate) fn ask_the_others(&self) {
         let group = self.group.clone();
-        tokio::spawn(async move { group.read_barrier().await });
+        tokio::spawn(async move { group.ask_the_others().await });
     }
 }

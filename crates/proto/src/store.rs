@@ -161,8 +161,8 @@ pub fn context_of(request: &StoreRequest) -> Option<&kvrpcpb::Context> {
     }
     contexts! {
         Get Scan Prewrite Commit Cleanup BatchGet BatchRollback ScanLock ResolveLock Gc DeleteRange Coprocessor PessimisticLock PessimisticRollback
-        TxnHeartBeat CheckTxnStatus CheckSecondaryLocks UnsafeDestroyRange SplitRegion RawGet RawBatchGet RawPut RawBatchPut RawDelete RawBatchDelete
+        TxnHeartBeat CheckTxnStatus CheckSecondaryLocks SplitRegion RawGet RawBatchGet RawPut RawBatchPut RawDelete RawBatchDelete
         RawScan RawDeleteRange RawBatchScan RawGetKeyTtl RawCas RawChecksum MvccGetByKey ReadIndex;
-        without: StoreSafeTs GetLockWaitInfo InstallRegion Deadlock Raft CheckMerge CheckHash Empty
+        without: UnsafeDestroyRange StoreSafeTs GetLockWaitInfo InstallRegion Deadlock Raft CheckMerge CheckHash Empty
     }
 }

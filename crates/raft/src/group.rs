@@ -101,7 +101,7 @@ pub struct Group {
     pub(crate) mark: Arc<AppliedMark>,
     pub(crate) timing: Timing,
     pub(crate) opened: Instant,
-    /// Before this a member that was restarted gives no votes: it may have promised the leader not to.
+    /// Before this a member that has voted before it was started gives no votes: it may have promised a leader not to.
     pub(crate) quiet_until: Instant,
     /// Microseconds after `opened` until which the lease was good when last looked at.
     lease_until: AtomicU64,
@@ -112,6 +112,8 @@ pub struct Group {
     halted_term: Arc<AtomicU64>,
     /// Whether it must not lead, whatever happens.
     is_unfit: AtomicBool,
+    /// Whether the others are being asked for the lease.
+    is_asking: AtomicBool,
     pub(crate) receiver: Receiver,
     traffic: Arc<Traffic>,
     pub(crate) activity: AtomicU64,
@@ -120,6 +122,14 @@ pub struct Group {
     woken_ms: AtomicU64,
     /// The store that sent it to sleep.
     pub(crate) leader_store: AtomicU64,
+}
+
+struct Asking<'g>(&'g AtomicBool);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 pub(crate) fn refusal(reason: Reason, message: impl Into<String>) -> raftpb::Response {
@@ -177,6 +187,7 @@ impl Group {
             waived_term: AtomicU64::new(0),
             halted_term: Arc::default(),
             is_unfit: AtomicBool::new(false),
+            is_asking: AtomicBool::new(false),
             receiver: Receiver::new(traffic.clone(), id, peer_id),
             traffic,
             activity: AtomicU64::new(0),
@@ -349,6 +360,25 @@ impl Group {
             return false;
         }
         true
+    }
+
+    /// Whether this member runs, and leads as far as it knows.
+    pub fn is_leading(&self) -> bool {
+        // The role stays as it was when a member stops.
+        self.raft.metrics().borrow_watched().running_state.is_ok() && self.status().role == Role::Leader
+    }
+
+    /// Renews the lease by a word with the others, unless somebody is doing so.
+    ///
+    /// # Errors
+    /// See [`Self::read_barrier`].
+    pub async fn ask_the_others(&self) -> Result<(), GroupError> {
+        if self.is_asking.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        // Also if this is given up.
+        let _asking = Asking(&self.is_asking);
+        self.read_barrier().await
     }
 
     /// Waits until this member, as the leader, has applied all that anybody was promised before the call.
@@ -539,9 +569,9 @@ impl Group {
                 format!("peer {from_peer} is no member of group {}", self.id),
             );
         }
-        // The member may have promised a leader its loyalty before it was restarted, and has forgotten.
+        // The member may have promised a leader its loyalty before it was started again, and has forgotten.
         if Instant::now() < self.quiet_until && !request.leadership_transfer {
-            return refusal(Reason::NotReady, "restarted a moment ago");
+            return refusal(Reason::NotReady, "started a moment ago");
         }
         self.wake();
         let response = match message.pre_vote {

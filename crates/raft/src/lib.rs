@@ -7,7 +7,7 @@
 //! * **One log device per store.** All groups write to it; what they submit while a write is under way becomes one write with one fsync.
 //! * **Ids.** Peer ids are never used twice. A store has at most one member of a group.
 //! * **Leases.** [`Group::has_lease`] is true only if all that was ever acknowledged by the group has been applied here and no other member can
-//!   lead. A member that was restarted gives no votes for the length of a lease; a leader that hands over gives up its lease first.
+//!   lead. A member that is started and has voted before gives no votes for the length of a lease; a leader that hands over gives up its lease first.
 //! * **Determinism.** Time comes from `tokio::time`, randomness from [`seed_randomness`]; without a disk device there are no threads.
 //!
 //! # Tour

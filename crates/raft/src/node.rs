@@ -187,8 +187,9 @@ impl RaftNode {
         }
     }
 
-    /// Starts a member. Its state machine says how far it has come. One that has followed or chosen anybody before, by its log, gives no votes at first: it
-    /// may have promised a leader to wait for it. A new one votes at once, so that the parts of a region that was cut have leaders within milliseconds.
+    /// Starts a member. Its state machine says how far it has come. One that has voted before, by its log, gives no votes and does not stand at first,
+    /// unless it is alone or leadership is handed over: it may have promised a leader to wait for it. A new one votes at once, so that the parts of a
+    /// region that was cut have leaders within milliseconds.
     ///
     /// # Errors
     /// See [`StartError`].

@@ -149,16 +149,20 @@ fn equal_seeds_give_equal_histories() {
     }
 }
 
-/// Regions split, merge, move and change leaders all the time, and nothing fails: nobody has to wait as long as for an election.
+/// Regions split, merge, move and change leaders, and nothing fails: nobody has to wait as long as for an election.
 #[test]
 fn changes_of_regions_hold_nobody_up() {
-    let spared: Vec<_> = Incident::ALL.into_iter().filter(|incident| *incident != Incident::Split).collect();
-    for seed in 0..4 {
+    let befalls = |incident| matches!(incident, Incident::Split | Incident::Operator);
+    let spared: Vec<_> = Incident::ALL.into_iter().filter(|incident| !befalls(*incident)).collect();
+    let mut incidents = 0;
+    for seed in 0..3 {
         let options =
-            Options { steps: 100, spared: spared.clone(), ..Options::new(seed, Workload::Raw).replicated() };
+            Options { steps: 500, spared: spared.clone(), ..Options::new(seed, Workload::Raw).replicated() };
         let report = run(&options).unwrap_or_else(|failure| panic!("{failure}"));
+        incidents += report.incidents;
         assert!(report.longest < Duration::from_millis(350), "{:?}: {}", report.longest, options.command());
     }
+    assert!(incidents > 0, "somebody has to split and move regions");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A cluster that is disturbed while others use it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::faults::{self, Kind};
+use super::interpose;
 use super::members::{Counts, Members, Settings};
 use super::process::Common;
 use super::random::Random;
@@ -17,7 +19,18 @@ use crate::command;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A cluster in which processes are killed all the time, one after the other.
+/// What is done to a cluster, and how often.
+#[derive(Debug, Clone)]
+pub struct Disturbance {
+    /// Kinds of faults, as far as they can be made on this machine.
+    pub kinds: &'static [Kind],
+    /// Milliseconds between the end of a fault and the next one.
+    pub calm_ms: Range<u64>,
+    /// Milliseconds that a fault lasts.
+    pub fault_ms: Range<u64>,
+}
+
+/// A cluster to which something is done all the time, one thing after the other.
 pub struct Disturbed {
     /// `host:port` of the members of the placement driver.
     pub pd: Vec<String>,
@@ -28,11 +41,18 @@ pub struct Disturbed {
 
 impl Disturbed {
     /// Starts a cluster with three replicas of everything and waits until they are there; from then on it is disturbed.
-    pub fn start(program: &Path, name: &str, stores: u16, settings: Settings) -> anyhow::Result<Self> {
+    pub fn start(
+        program: &Path,
+        name: &str,
+        stores: u16,
+        settings: Settings,
+        disturbance: Disturbance,
+    ) -> anyhow::Result<Self> {
         let folder = command::target_dir().join("clusters").join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
-        let common = Common { program: program.to_owned(), interpose: None, folder: folder.clone() };
+        let interpose = interpose::build(&folder)?;
+        let common = Common { program: program.to_owned(), interpose, folder: folder.clone() };
         let stop = Arc::new(AtomicBool::new(false));
         // Another for each name.
         let seed = name.bytes().fold(1, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
@@ -44,9 +64,10 @@ impl Disturbed {
             runtime.block_on(async {
                 let counts = Counts { pds: 3, stores, sqls: 0 };
                 let mut members = Members::start(common, counts, settings).await?;
+                let kinds = super::possible(disturbance.kinds, &members)?;
                 super::wait_until_well(&members).await.context("the cluster never was well")?;
                 told.send(members.pd_addresses()).context("nobody waits for the cluster")?;
-                disturb(&mut members, seed, &told_to_stop).await
+                disturb(&mut members, seed, &kinds, &disturbance, &told_to_stop).await
             })
         });
         match ready.recv() {
@@ -70,15 +91,25 @@ impl Disturbed {
     }
 }
 
-async fn disturb(members: &mut Members, seed: u64, stop: &AtomicBool) -> anyhow::Result<u32> {
+async fn disturb(
+    members: &mut Members,
+    seed: u64,
+    kinds: &[Kind],
+    disturbance: &Disturbance,
+    stop: &AtomicBool,
+) -> anyhow::Result<u32> {
     let mut random = Random::new(seed);
     let mut count = 0;
-    while wait(Duration::from_millis(500 + random.below(1500)), stop).await {
-        for plan in faults::plan(&mut random, &[Kind::Kill]).into_iter().take(1) {
+    let Disturbance { calm_ms, fault_ms, .. } = disturbance;
+    let draw = |random: &mut Random, range: &Range<u64>| {
+        Duration::from_millis(range.start + random.below(range.end - range.start))
+    };
+    while wait(draw(&mut random, calm_ms), stop).await {
+        for plan in faults::plan(&mut random, kinds).into_iter().take(1) {
             if let Some(fault) = faults::inject(members, plan, &[]).await? {
                 eprintln!("{}", fault.what);
                 count += 1;
-                wait(Duration::from_millis(500 + random.below(1500)), stop).await;
+                wait(draw(&mut random, fault_ms), stop).await;
                 faults::heal(members, &fault).await?;
             }
         }

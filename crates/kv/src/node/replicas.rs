@@ -564,6 +564,7 @@ impl Node {
         if !replicas.raft.is_log_empty(region_id)? {
             replicas.raft.remove(region_id).await?;
         }
+        // What was removed was another peer's: this one has promised nobody anything, or its vote is still here.
         self.start_member(region_id, peer_id, None).await
     }
 

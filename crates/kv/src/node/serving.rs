@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tidewater_proto::{errorpb, metapb};
+use tidewater_proto::{errorpb, kvrpcpb, metapb};
 use tidewater_raft::Role;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ const READINESS_LOOK: Duration = Duration::from_millis(2);
 const BARRIER_PATIENCE: Duration = Duration::from_millis(500);
 /// Between attempts to get a timestamp for a new leader.
 const TIMESTAMP_RETRY: Duration = Duration::from_millis(100);
-/// How long a request waits for a region that will be served in a moment, or by somebody else. Less than any client waits for an answer.
+/// How long a request waits for a region that will be served in a moment. Clients wait for 2 s (`tikv-client`) or longer for an answer.
 const SERVICE_PATIENCE: Duration = Duration::from_millis(400);
 /// Between looks, at first and at most.
 const SERVICE_LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
@@ -44,16 +44,16 @@ enum Standing {
 
 impl Node {
     /// Waits while a region is led here and cannot be served yet, or at the moment; not for long.
-    pub(super) async fn until_served(&self, region_id: u64) {
+    pub(super) async fn until_served(&self, context: &kvrpcpb::Context) {
         let deadline = Instant::now() + SERVICE_PATIENCE;
         let mut pause = SERVICE_LOOKS.0;
         let mut has_asked = false;
         loop {
-            match self.standing(region_id) {
+            match self.standing(context) {
                 Standing::Settled => return,
                 Standing::Unleased(lead) if !has_asked => {
                     has_asked = true;
-                    let _ = tokio::time::timeout_at(deadline, lead.group.read_barrier()).await;
+                    let _ = tokio::time::timeout_at(deadline, lead.group.ask_the_others()).await;
                     continue;
                 }
                 Standing::Unleased(_) | Standing::Between => {}
@@ -67,26 +67,30 @@ impl Node {
     }
 
     /// Whether a request for a region gets an answer that a moment's patience will not change.
-    pub(super) fn is_settled(&self, region_id: u64) -> bool {
-        matches!(self.standing(region_id), Standing::Settled)
+    pub(super) fn is_settled(&self, context: &kvrpcpb::Context) -> bool {
+        matches!(self.standing(context), Standing::Settled)
     }
 
-    fn standing(&self, region_id: u64) -> Standing {
+    fn standing(&self, context: &kvrpcpb::Context) -> Standing {
         let Some(replicas) = &self.replicas else { return Standing::Settled };
-        let leads = |lead: &Lead| lead.group.status().role == Role::Leader;
-        if let Some(region) = self.regions.get(region_id) {
-            return match &region.lead {
-                Some(lead) if lead.may_read() => match region.is_open() {
-                    true => Standing::Settled,
-                    false => Standing::Between,
-                },
-                Some(lead) if leads(lead) => Standing::Unleased(lead.clone()),
-                _ => Standing::Settled,
+        if let Some(region) = self.regions.get(context.region_id) {
+            let standing = match &region.lead {
+                Some(lead) if lead.may_read() && region.is_open() => return Standing::Settled,
+                Some(lead) if lead.may_read() => Standing::Between,
+                Some(lead) if lead.group.is_leading() => Standing::Unleased(lead.clone()),
+                _ => return Standing::Settled,
+            };
+            // Who has another region in mind learns that at once.
+            return match self.regions.check_identity(&region, context) {
+                Ok(()) => standing,
+                Err(_) => Standing::Settled,
             };
         }
-        let replica = replicas.get(region_id);
-        let is_coming = replica.is_some_and(|replica| {
-            replica.group.status().role == Role::Leader && !replica.shape.lock().is_damaged
+        let is_coming = replicas.get(context.region_id).is_some_and(|replica| {
+            let shape = replica.shape.lock();
+            let is_servable = shape.region.is_some() && !shape.is_damaged;
+            drop(shape);
+            is_servable && replica.group.is_leading()
         });
         if is_coming { Standing::Between } else { Standing::Settled }
     }
